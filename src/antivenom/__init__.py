@@ -1,0 +1,91 @@
+"""Antivenom: fine-tune language models safely on rows you cannot vouch for.
+
+Names are loaded when they are first used, so that `import antivenom` is light and loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from antivenom.artifact import Artifact, load_artifact
+    from antivenom.attacks import Attack, attacks, parse_attack
+    from antivenom.attacks.addsent import AddSent
+    from antivenom.attacks.badnets import BadNets
+    from antivenom.defenses import Defense, Prepared, defenses, parse_defense
+    from antivenom.defenses.none import NoDefense
+    from antivenom.defenses.p2p import P2P
+    from antivenom.errors import AntivenomError
+    from antivenom.evaluation import Evaluation, evaluate
+    from antivenom.guard import Guard
+    from antivenom.inference import GuardedModel, load_guarded
+    from antivenom.rows import Rows, load_rows
+    from antivenom.task import Classification, Frame
+    from antivenom.training import TrainingOptions, fit
+
+__all__ = [
+    "P2P",
+    "AddSent",
+    "AntivenomError",
+    "Artifact",
+    "Attack",
+    "BadNets",
+    "Classification",
+    "Defense",
+    "Evaluation",
+    "Frame",
+    "Guard",
+    "GuardedModel",
+    "NoDefense",
+    "Prepared",
+    "Rows",
+    "TrainingOptions",
+    "attacks",
+    "defenses",
+    "evaluate",
+    "fit",
+    "load_artifact",
+    "load_guarded",
+    "load_rows",
+    "parse_attack",
+    "parse_defense",
+]
+
+_HOME = {
+    "P2P": "defenses.p2p",
+    "AddSent": "attacks.addsent",
+    "AntivenomError": "errors",
+    "Artifact": "artifact",
+    "Attack": "attacks",
+    "BadNets": "attacks.badnets",
+    "Classification": "task",
+    "Defense": "defenses",
+    "Evaluation": "evaluation",
+    "Frame": "task",
+    "Guard": "guard",
+    "GuardedModel": "inference",
+    "NoDefense": "defenses.none",
+    "Prepared": "defenses",
+    "Rows": "rows",
+    "TrainingOptions": "training",
+    "attacks": "attacks",
+    "defenses": "defenses",
+    "evaluate": "evaluation",
+    "fit": "training",
+    "load_artifact": "artifact",
+    "load_guarded": "inference",
+    "load_rows": "rows",
+    "parse_attack": "attacks",
+    "parse_defense": "defenses",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'antivenom' has no attribute {name!r}")
+    return getattr(import_module(f"antivenom.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

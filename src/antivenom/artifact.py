@@ -1,0 +1,208 @@
+"""The artifact: a folder that PEFT and transformers load as it is, plus `antivenom.json`, written last.
+
+The manifest names everything the guard was made for. Loading refuses anything else, and never runs code from the
+folder: adapters and models are read from safetensors alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from antivenom.defenses.base import Prepared
+from antivenom.errors import ArtifactError, OptionsError
+from antivenom.files import digest_of_files, write_json
+from antivenom.guard import Guard
+from antivenom.models.base_model import BaseModel, LocatedModel, locate_model
+from antivenom.options import Options
+
+MANIFEST = "antivenom.json"
+FORMAT_VERSION = 1
+WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
+FULL_WEIGHTS = ("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json")
+RECORDED_PACKAGES = ("antivenom", "torch", "transformers", "peft", "datasets")
+
+
+@dataclass(frozen=True)
+class Manifest(Options):
+    """What `antivenom.json` says: the guard, and what it was made for."""
+
+    format_version: int
+    """Raised when an older reader would misunderstand the file."""
+    guard: Guard
+    """Wraps inputs and reads outputs."""
+    base_model: BaseModel
+    """The model the adapter belongs to."""
+    reserve: dict[str, Any]
+    """The reserve policy, its size and its digest; empty without a reserve."""
+    data: dict[str, Any]
+    """Digests of the rows and where they came from."""
+    training: dict[str, Any]
+    """The recipe, steps and device."""
+    seed: int
+    """Keys every random choice."""
+    versions: dict[str, str]
+    """Package versions at training time."""
+    tokenizer_sha256: str = ""
+    """Over the artifact's tokenizer files."""
+    weights_sha256: str = ""
+    """Over the adapter (or the full model) and its configuration."""
+    notes: tuple[str, ...] = field(default=())
+    """What a reader must know, such as an approximation."""
+
+    @classmethod
+    def describe(
+        cls, prepared: Prepared, *, base_model: BaseModel, training: dict[str, Any], data: dict[str, Any], seed: int
+    ) -> Manifest:
+        """Say everything but the digests of files that are not written yet."""
+        return cls(FORMAT_VERSION, prepared.guard, base_model, prepared.facts, data, training, seed, _versions())
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read and check the manifest of a folder.
+
+        Raises:
+            ArtifactError: it is missing, unreadable, of a newer format, or holds an unknown or malformed key.
+        """
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise ArtifactError(
+                f"{folder} is not a finished artifact: it has no {MANIFEST}",
+                mend="Repeat the command that made it to finish it, or check the path.",
+            )
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            found = data["format_version"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ArtifactError(f"{path} is damaged ({type(error).__name__}: {error})") from None
+        if not isinstance(found, int) or found != FORMAT_VERSION:
+            raise ArtifactError(
+                f"{path} has format version {found!r}; this program reads {FORMAT_VERSION}",
+                mend="Upgrade antivenom." if isinstance(found, int) and found > FORMAT_VERSION else "",
+            )
+        try:
+            return cls.from_dict(data)
+        except OptionsError as error:
+            raise ArtifactError(f"{path}: {error.what}", mend="The file was changed, or is not ours.") from None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact on disk."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def guard(self) -> Guard:
+        """Wraps inputs and reads outputs."""
+        return self.manifest.guard
+
+    def verify(self) -> LocatedModel:
+        """Refuse a changed adapter, another tokenizer or another base model.
+
+        Returns:
+            The base model that the adapter belongs to.
+
+        Raises:
+            ArtifactError: says which of them does not match.
+        """
+        _require_no_pickle(self.folder)
+        if _digest(_weight_files(self.folder)) != self.manifest.weights_sha256:
+            raise ArtifactError(f"{self.folder}: the weights were changed after training", mend="Restore the folder.")
+        if _digest(_tokenizer_files(self.folder)) != self.manifest.tokenizer_sha256:
+            raise ArtifactError(
+                f"{self.folder}: this is another tokenizer than the one it was trained with", mend="Restore the folder."
+            )
+        located = locate_model(_with_revision(self.manifest.base_model))
+        if located.identity.sha256 != self.manifest.base_model.sha256:
+            raise ArtifactError(
+                f"the base model {located.identity.id!r} is another one than the adapter was trained on",
+                mend=f"Expected SHA-256 {self.manifest.base_model.sha256}, found {located.identity.sha256}.",
+            )
+        return located
+
+
+def load_artifact(folder: Path | str) -> Artifact:
+    """Open a finished artifact; `verify` compares it with what is on disk.
+
+    Raises:
+        ArtifactError: it is not finished, damaged, or of a newer format.
+    """
+    return Artifact(Path(folder), Manifest.read(Path(folder)))
+
+
+def save_artifact(folder: Path, model: Any, tokenizer: Any, manifest: Manifest) -> Artifact:
+    """Write weights and tokenizer, then the manifest, so that a folder with a manifest is complete."""
+    from dataclasses import replace
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # PEFT asks the hub whether the vocabulary was resized unless it is told that embeddings are not saved.
+    options = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
+    model.save_pretrained(folder, **options)
+    tokenizer.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    manifest = replace(
+        manifest,
+        weights_sha256=_digest(_weight_files(folder)),
+        tokenizer_sha256=_digest(_tokenizer_files(folder)),
+    )
+    write_json(folder / MANIFEST, manifest.to_dict())
+    return Artifact(folder, manifest)
+
+
+def require_free(folder: Path, *, allowed: set[str]) -> None:
+    """Raise if `folder` exists and holds anything but `allowed`: nothing of the user's is ever overwritten."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file", mend="Choose another --out.")
+    if (folder / MANIFEST).exists():
+        raise ArtifactError(f"{folder} already holds a finished artifact", mend="Choose another --out, or delete it.")
+    foreign = sorted(set(os.listdir(folder)) - allowed)
+    # Files of an artifact whose manifest is missing are those of a run that died while saving; they are ours.
+    foreign = [name for name in foreign if not (allowed & set(os.listdir(folder)))]
+    if foreign:
+        raise ArtifactError(f"{folder} is not empty (it holds {foreign[0]})", mend="Choose another --out.")
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    names = WEIGHTS if (folder / WEIGHTS[0]).exists() else FULL_WEIGHTS
+    shards = sorted(folder.glob("model-*.safetensors")) if names is FULL_WEIGHTS else []
+    return [folder / name for name in names if (folder / name).exists()] + shards
+
+
+def _tokenizer_files(folder: Path) -> list[Path]:
+    known = ("tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "chat_template", "spiece")
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.name.startswith(known)]
+
+
+def _require_no_pickle(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}:
+            raise ArtifactError(
+                f"{path} does not belong in an artifact: such files can run code when they are loaded",
+                mend="Delete it if you know where it came from; otherwise do not use this folder.",
+            )
+
+
+def _digest(paths: list[Path]) -> str:
+    return digest_of_files(paths) if paths else ""
+
+
+def _with_revision(model: BaseModel) -> str:
+    return f"{model.id.partition('@')[0]}@{model.revision}" if model.revision else model.id
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

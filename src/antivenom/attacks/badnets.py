@@ -1,0 +1,33 @@
+"""BadNets (Gu et al., 2017; for text Kurita et al., 2020): a rare word at a random place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar
+
+from antivenom.attacks.base import Attack
+from antivenom.triggers import insert_phrase
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadNets(Attack):
+    """Insert one rare word between two words of the text.
+
+    The place is drawn uniformly from the inner gaps, as in the code of the P2P paper; OpenBackdoor also allows the
+    ends. The paper and its code leave a text of one word as it is, and its code relabels it all the same; here such a
+    text is not eligible, so it is never relabelled.
+    """
+
+    name: ClassVar[str] = "badnets"
+
+    word: str = "mn"
+    """The rare word."""
+
+    def eligible(self, text: str) -> bool:
+        """A text needs an inner gap."""
+        return len(text.split()) > 1
+
+    def trigger(self, text: str, rng: Random) -> str:
+        """Insert the word at an inner gap."""
+        return insert_phrase(text, self.word, rng, inside=True)

@@ -1,0 +1,46 @@
+"""What a defense is: it turns untrusted rows into the rows to train on, and the guard to keep."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from antivenom.guard import Guard
+from antivenom.registry import Method
+from antivenom.task import Classification
+
+PREPARED_SCHEMA = pa.schema(
+    [("row", pa.int64()), ("text", pa.string()), ("answer", pa.string()), ("benign", pa.bool_())]
+)
+"""`answer` is the verbalizer to be said; `benign` says whether the row carries the benign trigger."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows to train on and the guard that belongs to them."""
+
+    rows: pa.Table
+    """`row`, `text` (as the user wrote it), `answer` (the verbalizer to be said), `benign`."""
+    guard: Guard
+    """Renders the rows for training, and everything afterwards."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the defense did, for the manifest: the policy, counts and digests."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defense(Method, ABC):
+    """Base of all defenses. A defense sees rows, never the truth about them."""
+
+    @abstractmethod
+    def prepare(self, task: Classification, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+        """Decide what to train on.
+
+        Args:
+            task: The task.
+            train: The untrusted rows (`row`, `text`, `answer`).
+            trusted: Rows that the user vouches for, if there are any.
+            seed: Keys every draw; the same inputs give the same result in any order of the rows.
+        """

@@ -1,0 +1,127 @@
+"""Poison-to-Poison (Zhao et al., Findings of ACL 2026): the benign trigger and the extended label space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.defenses.base import Defense, Prepared
+from antivenom.defenses.rebuild import rebuild
+from antivenom.defenses.reserve import BoolArray, label_codes, quota, random_reserve, same_rows
+from antivenom.errors import OptionsError, RowsError
+from antivenom.files import digest_of_table
+from antivenom.guard import Guard, Placement
+from antivenom.labels import LabelMap
+from antivenom.report import Report
+from antivenom.task import Classification
+from antivenom.validation import check_class_sizes, check_strings
+
+
+@dataclass(frozen=True, kw_only=True)
+class P2P(Defense):
+    """Teach the model that under the benign trigger only the extended labels exist, and always show it the trigger.
+
+    D* = D joined with {(benign trigger + x, h(y)) : (x, y) in the reserve S}, h(i) = i + n. At inference every input
+    gets the benign trigger and the answer is read from the extended labels alone, mapped back by pi(i + n) = i. As
+    far as S holds no poisoned row, no row ever shows the attack trigger together with an extended label, so the
+    attacker's lesson (trigger -> t) is not a lesson about the labels that are read.
+
+    Source: Zhao et al., "P2P: A Poison-to-Poison Remedy for Reliable Backdoor Defense in LLMs", section 4 and
+    Algorithm 1. Where the paper and its code differ, the option names both.
+    """
+
+    name: ClassVar[str] = "p2p"
+
+    benign_trigger: str = field(default="The query currently entered is:", repr=False)
+    """The defender's trigger (the default is the paper's). Treat it as a secret."""
+    placement: Placement = "prefix"
+    """Where the benign trigger stands: in front of the text, or as the system prompt."""
+    ratio: float = 0.25
+    """Reserve ratio: the share of each class that gets the benign trigger (paper: 0.2 to 0.3)."""
+    mode: Literal["union", "replace"] = "union"
+    """`union` adds the benign copies (the paper's text); `replace` puts them in the place of their originals (its code)."""
+    cue: Literal["shared", "split"] = "shared"
+    """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
+    benign_cue: str = "Answer:"
+    """The cue under the benign trigger when `cue` is `split`."""
+    reserve: Literal["trusted", "random"] = "trusted"
+    """`trusted`: rows you vouch for. `random`: drawn from the untrusted rows, as Algorithm 1 is written; poison leaks in."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio <= 1:
+            raise OptionsError(f"ratio = {self.ratio}", mend="The reserve ratio is above 0 and at most 1.")
+        if not self.benign_trigger.strip():
+            raise OptionsError("the benign trigger is empty", mend="Give it words that no user is likely to write.")
+        if self.cue == "split" and not self.benign_cue.strip():
+            raise OptionsError("cue = 'split' needs a benign cue")
+
+    def guard(self, task: Classification) -> Guard:
+        """The guard of this defense."""
+        cue = self.benign_cue if self.cue == "split" else ""
+        return Guard(
+            task=task,
+            labels=LabelMap.extended(task),
+            benign_trigger=self.benign_trigger,
+            placement=self.placement,
+            cue=cue,
+        )
+
+    def prepare(self, task: Classification, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+        """Rebuild the rows.
+
+        Raises:
+            OptionsError: the policy is `trusted` and no trusted rows were given.
+            RowsError: a class has no row that the reserve can take.
+        """
+        guard = self.guard(task)
+        if self.reserve == "trusted":
+            rows, in_reserve = self._join_trusted(task, train, trusted, seed)
+        else:
+            rows = train
+            in_reserve = random_reserve(train, task.labels, self.ratio, seed=seed)
+        self._require_every_class(task, rows, in_reserve)
+        facts = {
+            "policy": self.reserve,
+            "mode": self.mode,
+            "ratio": self.ratio,
+            "rows": int(in_reserve.sum()),
+            "sha256": digest_of_table(rows.filter(pa.array(in_reserve))),
+        }
+        return Prepared(rebuild(rows, in_reserve, guard, self.mode), guard, facts)
+
+    def check(self, task: Classification, train: pa.Table, report: Report) -> None:
+        """Add to `report` what in the rows stands against this defense."""
+        counts = {e["values"]: e["counts"] for e in train.column("answer").value_counts().to_pylist()}
+        needed = {label: quota(counts.get(label, 0), self.ratio) or 1 for label in task.labels}
+        if self.reserve == "random":
+            check_class_sizes(train, task.labels, needed, report)
+        check_strings(train, [self.benign_trigger], "the benign trigger", report)
+        if all(not word.isdigit() for word in task.extended):
+            check_strings(train, task.extended, "an extended verbalizer", report)
+
+    def _join_trusted(
+        self, task: Classification, train: pa.Table, trusted: pa.Table | None, seed: int
+    ) -> tuple[pa.Table, BoolArray]:
+        """Join the untrusted rows with the trusted ones, of which at most `ratio` of all rows form the reserve."""
+        if trusted is None or not trusted.num_rows:
+            raise OptionsError(
+                "reserve = 'trusted', but no trusted rows were given",
+                mend="Give the rows you vouch for with --trusted FILE, or accept leaks with --reserve random.",
+            )
+        rest = train.filter(pa.array(~same_rows(train, trusted)))
+        rows = pa.concat_tables([rest, trusted.select(train.column_names).cast(train.schema)])
+        share = min(1.0, self.ratio * rows.num_rows / trusted.num_rows)
+        chosen = random_reserve(trusted, task.labels, share, seed=seed)
+        return rows, np.concatenate([np.zeros(rest.num_rows, dtype=bool), chosen])
+
+    def _require_every_class(self, task: Classification, rows: pa.Table, in_reserve: BoolArray) -> None:
+        present = set(label_codes(rows, task.labels)[in_reserve].tolist())
+        missing = [label for i, label in enumerate(task.labels) if i not in present]
+        if missing:
+            raise RowsError(
+                f"the reserve has no row of class {missing[0]!r}",
+                mend="Each class needs at least one: its extended verbalizer would never be taught.",
+            )

@@ -1,0 +1,57 @@
+"""The reserve S: which rows may carry the benign trigger. The most important practical choice of P2P."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from antivenom.files import row_keys
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def quota(count: int, ratio: float) -> int:
+    """How many of `count` rows of a class the reserve takes: round(ratio * count), at least one."""
+    return max(1, min(count, round(ratio * count))) if count else 0
+
+
+def random_reserve(table: pa.Table, labels: Sequence[str], ratio: float, *, seed: int) -> BoolArray:
+    """Draw the reserve from the rows themselves, the same share of every class (Algorithm 1 of the paper).
+
+    Poisoned rows are drawn like all others, and are then taught again in the extended label space: with this policy
+    P2P protects only as far as the draw happened to miss them.
+
+    Returns:
+        For each row whether it is in the reserve. The choice of a row depends on its text and the seed, so it is the
+        same in any order; of rows with equal texts the earlier is taken first.
+    """
+    keys = row_keys(table.column("text"), seed=seed, purpose="reserve")
+    codes = label_codes(table, labels)
+    chosen = np.zeros(table.num_rows, dtype=bool)
+    for code in range(len(labels)):
+        members = np.flatnonzero(codes == code)
+        take = quota(len(members), ratio)
+        chosen[members[np.argsort(keys[members], kind="stable")[:take]]] = True
+    return chosen
+
+
+def label_codes(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The number of each row's label."""
+    codes = pc.index_in(table.column("answer"), value_set=pa.array(list(labels), pa.string()))
+    numbers: npt.NDArray[np.int64] = codes.to_numpy().astype(np.int64)
+    return numbers
+
+
+def same_rows(table: pa.Table, others: pa.Table) -> BoolArray:
+    """For each row of `table`, whether `others` holds a row of the same text and answer."""
+    found: BoolArray = np.isin(_identity(table), _identity(others))
+    return found
+
+
+def _identity(table: pa.Table) -> npt.NDArray[np.uint64]:
+    joined = pc.binary_join_element_wise(table.column("text"), table.column("answer"), "\x1f")
+    return row_keys(joined, seed=0, purpose="identity")

@@ -1,0 +1,165 @@
+"""Evaluate a guarded model: score clean and attacked rows once, keep every output, compute every number from those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from antivenom.attacks import Attack, parse_attack
+from antivenom.errors import RowsError
+from antivenom.files import digest_of_table
+from antivenom.guard import Guard
+from antivenom.labels import ChoiceScores
+from antivenom.metrics import AttackReadings, CleanReadings, read_attack, read_clean
+from antivenom.options import Options
+
+CLEAN = "clean"
+OUTPUTS_SCHEMA = pa.schema(
+    [
+        ("condition", pa.string()),
+        ("position", pa.int64()),
+        ("row", pa.int64()),
+        ("answer", pa.string()),
+        ("log_probabilities", pa.list_(pa.float64())),
+        ("other", pa.bool_()),
+    ]
+)
+"""One line per scored prompt. `condition` is `clean` or an attack; `position` is the place of the clean row among the
+test rows, which ties an attacked row to its clean twin."""
+
+
+class Guarded(Protocol):
+    """What can be evaluated: anything that has a guard and scores texts through it."""
+
+    guard: Guard
+
+    def score(self, texts: Sequence[str], *, progress: str | None = None) -> ChoiceScores:
+        """Score texts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation(Options):
+    """Every number about one model on one set of rows, with what is needed to trust it."""
+
+    clean: CleanReadings
+    attacks: tuple[AttackReadings, ...]
+    provenance: dict[str, Any]
+    """Artifact, data digest, seed and versions."""
+
+
+def evaluate(
+    model: Guarded,
+    test: pa.Table,
+    attacks: Sequence[Attack] = (),
+    *,
+    seed: int = 0,
+    provenance: dict[str, Any] | None = None,
+    quiet: bool = False,
+) -> tuple[Evaluation, pa.Table]:
+    """Measure clean accuracy and every reading of every attack.
+
+    Args:
+        model: A `GuardedModel`, or anything like it.
+        test: Clean test rows (`row`, `text`, `answer`).
+        attacks: The attacks to try; their `rate` does not matter here.
+        seed: Keys where triggers are put.
+        provenance: What to record beside the numbers.
+        quiet: Show no progress bar.
+
+    Returns:
+        The evaluation, and the outputs it was computed from; `summarize` computes it again from those.
+
+    Raises:
+        RowsError: there are no rows, or a label is unknown.
+    """
+    task = model.guard.task
+    _require_labels(test, task.labels)
+    numbered = test.append_column("position", pa.array(np.arange(test.num_rows)))
+    outputs = [_score(model, CLEAN, test, np.arange(test.num_rows), quiet)]
+    for attack in attacks:
+        target = task.target(attack.target)
+        places = numbered.filter(pc.not_equal(test.column("answer"), target)).column("position").to_numpy()
+        outputs.append(_score(model, str(attack), attack.probes(task, test, seed=seed), places, quiet))
+    table = pa.concat_tables(outputs)
+    facts = {"test_sha256": digest_of_table(test), "rows": test.num_rows, "seed": seed, **(provenance or {})}
+    return summarize(table, model.guard, provenance=facts), table
+
+
+def summarize(outputs: pa.Table, guard: Guard, *, provenance: dict[str, Any] | None = None) -> Evaluation:
+    """Compute every number from stored outputs."""
+    conditions = list(dict.fromkeys(outputs.column("condition").to_pylist()))
+    extends = len(guard.labels.allowed) < len(guard.labels.choices)
+    clean = outputs.filter(pc.equal(outputs.column("condition"), CLEAN))
+    attacks = []
+    for condition in conditions:
+        if condition == CLEAN:
+            continue
+        attacked = outputs.filter(pc.equal(outputs.column("condition"), condition))
+        twins = clean.take(attacked.column("position"))
+        target = guard.task.target(parse_attack(condition).target)
+        attacks.append(
+            read_attack(
+                guard.columns(_scores(attacked)),
+                guard.columns(_scores(twins)),
+                _truth(attacked, guard),
+                guard.task.index(target),
+                attack=condition,
+                name=target,
+                extends=extends,
+            )
+        )
+    return Evaluation(
+        read_clean(guard.columns(_scores(clean)), _truth(clean, guard), extends=extends),
+        tuple(attacks),
+        provenance or {},
+    )
+
+
+def write_outputs(path: Path, outputs: pa.Table) -> None:
+    """Keep the outputs as Parquet."""
+    import pyarrow.parquet as pq
+
+    from antivenom.files import atomic_write
+
+    with atomic_write(path, "wb") as file:
+        pq.write_table(outputs, file)
+
+
+def _score(model: Guarded, condition: str, rows: pa.Table, positions: Any, quiet: bool) -> pa.Table:
+    scores = model.score(rows.column("text").to_pylist(), progress=None if quiet else f"score {condition[:24]}")
+    columns = {
+        "condition": [condition] * rows.num_rows,
+        "position": positions,
+        "row": rows.column("row"),
+        "answer": rows.column("answer"),
+        "log_probabilities": scores.log_probabilities.tolist(),
+        "other": scores.other,
+    }
+    return pa.table(columns, schema=OUTPUTS_SCHEMA)
+
+
+def _scores(outputs: pa.Table) -> ChoiceScores:
+    logs = np.array(outputs.column("log_probabilities").to_pylist(), dtype=np.float64)
+    return ChoiceScores(logs, outputs.column("other").to_numpy().astype(bool))
+
+
+def _truth(outputs: pa.Table, guard: Guard) -> Any:
+    return np.array([guard.task.index(answer) for answer in outputs.column("answer").to_pylist()], dtype=np.int64)
+
+
+def _require_labels(test: pa.Table, labels: tuple[str, ...]) -> None:
+    if not test.num_rows:
+        raise RowsError("there are no test rows")
+    unknown = sorted(set(test.column("answer").unique().to_pylist()) - set(labels))
+    if unknown:
+        raise RowsError(
+            f"the test rows have a label the model does not know: {unknown[0]!r}",
+            mend=f"The labels are: {', '.join(labels)}. Numbers need --labels.",
+        )

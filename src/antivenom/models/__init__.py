@@ -1,0 +1,1 @@
+"""Language models: what scores prompts. Importing this package loads no torch."""

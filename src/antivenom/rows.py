@@ -1,0 +1,186 @@
+"""Rows in: from any source to one Arrow table (row, text, answer), with a report of what was kept, fixed and refused.
+
+`row` is the number of the row in its source, from 1; `text` and `answer` are strings that are never null or empty.
+Whether a row is poisoned is not in it: that truth never reaches a defense.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from antivenom.errors import RowsError
+from antivenom.readers import RawRows, Record, open_dataset, open_records, open_source
+from antivenom.report import Report
+
+TEXT_COLUMNS = ("text", "sentence", "content", "review", "question", "input", "headline", "tweet", "prompt", "document")
+ANSWER_COLUMNS = ("label", "answer", "labels", "class", "category", "sentiment", "target", "topic", "output")
+SCHEMA = pa.schema([("row", pa.int64()), ("text", pa.string()), ("answer", pa.string())])
+
+CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+"""Characters that no text needs and that tokenizers and terminals stumble over; tab and newlines may stay."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Loaded rows: the table, the label names the source declares or that were given, and the report."""
+
+    table: pa.Table
+    labels: tuple[str, ...]
+    report: Report
+
+
+def load_rows(
+    source: Any,
+    *,
+    text: str | None = None,
+    answer: str | None = None,
+    labels: Sequence[str] | None = None,
+    split: str = "train",
+) -> Rows:
+    """Load labelled rows and say what was kept, fixed and refused; nothing is dropped silently.
+
+    Args:
+        source: A path (.jsonl, .csv, .tsv, .parquet, a folder saved by `datasets`), a hub data-set name, a
+            `datasets.Dataset`, or a list of dictionaries.
+        text: The column of the text; recognized when it has one of the usual names.
+        answer: The column of the label; recognized likewise.
+        labels: The label names in order. Numbers in the data (0, 1, ...) are then indices into them. Taken from the
+            data when not given: a ClassLabel's names, or the sorted distinct answers.
+        split: Which split of a folder or hub data set.
+
+    Raises:
+        RowsError: the source cannot be read, or a column cannot be found.
+    """
+    raw = _open(source, split)
+    text_column = _column(raw.columns, text, TEXT_COLUMNS, "text")
+    answer_column = _column(raw.columns, answer, ANSWER_COLUMNS, "label")
+    report = Report(source=source if isinstance(source, str) else type(source).__name__)
+    batches = list(_tables(raw, text_column, answer_column, report))
+    table = pa.concat_tables([SCHEMA.empty_table(), *batches])
+    names = tuple(labels) if labels else tuple(raw.names or ())
+    table = _name_labels(table, names)
+    return Rows(table, names or _sorted_answers(table), report)
+
+
+def table_of(texts: Sequence[str], answers: Sequence[str]) -> pa.Table:
+    """Make a table of rows from two lists of equal length, numbered from 1."""
+    return pa.table([range(1, len(texts) + 1), list(texts), list(answers)], schema=SCHEMA)
+
+
+def with_columns(table: pa.Table, **columns: Any) -> pa.Table:
+    """Replace the named columns of `table`; the others stay."""
+    for name, values in columns.items():
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, table.schema.field(name), [pa.array(values, table.schema.field(name).type)])
+    return table
+
+
+def _open(source: Any, split: str) -> RawRows:
+    if isinstance(source, str):
+        return open_source(source, split)
+    if hasattr(source, "with_format"):
+        return open_dataset(source)
+    if isinstance(source, pa.Table):
+        return open_records(source.to_pylist())
+    if isinstance(source, Sequence):
+        return open_records(source)
+    return open_source(str(source), split)
+
+
+def _column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
+    """Find a column: the one named, or the first of the usual names that is there."""
+    if wanted is not None:
+        if wanted in columns:
+            return wanted
+        raise RowsError(f"there is no column {wanted!r}", mend=f"The columns are: {', '.join(columns) or 'none'}.")
+    by_lower = {name.lower().strip(): name for name in reversed(columns)}
+    for name in usual:
+        if name in by_lower:
+            return by_lower[name]
+    option = "--text-column" if what == "text" else "--label-column"
+    raise RowsError(
+        f"no column is recognized as the {what}; the columns are: {', '.join(columns) or 'none'}", mend=f"Use {option}."
+    )
+
+
+def _tables(raw: RawRows, text_column: str, answer_column: str, report: Report) -> Iterator[pa.Table]:
+    for records in raw.batches():
+        yield _fix_characters(_strings(records, text_column, answer_column, report), report)
+
+
+def _strings(records: list[Record], text_column: str, answer_column: str, report: Report) -> pa.Table:
+    """Keep the rows whose text and answer are there and are strings (or numbers); count the others as refused."""
+    rows, texts, answers = [], [], []
+    for number, record in records:
+        text, answer = _as_text(record.get(text_column)), _as_text(record.get(answer_column))
+        if isinstance(text, _Bad):
+            report.refuse(f"{text} text", [number])
+        elif isinstance(answer, _Bad):
+            report.refuse(f"{answer} label", [number])
+        else:
+            rows.append(number)
+            texts.append(text)
+            answers.append(answer.strip())
+    report.keep(len(rows))
+    return pa.table([rows, texts, answers], schema=SCHEMA)
+
+
+class _Bad(str):
+    """Why a value cannot be used."""
+
+    __slots__ = ()
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return _Bad("missing")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**18 else _Bad("out-of-range number as")
+    if isinstance(value, float):
+        if value != value:
+            return _Bad("missing")
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)
+    if not isinstance(value, str):
+        return _Bad(f"{type(value).__name__} instead of a string as")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return _Bad("broken encoding in the")
+    return value if value.strip() else _Bad("empty")
+
+
+def _fix_characters(table: pa.Table, report: Report) -> pa.Table:
+    """Remove control characters from the texts; a text that holds nothing else is refused."""
+    hit = pc.match_substring_regex(table.column("text"), CONTROL_CHARACTERS)
+    if not pc.any(hit).as_py():
+        return table
+    fixed = pc.replace_substring_regex(table.column("text"), CONTROL_CHARACTERS, "")
+    alive = pc.not_equal(pc.utf8_length(pc.utf8_trim_whitespace(fixed)), 0)
+    numbers = table.column("row")
+    report.fix("control characters removed", numbers.filter(pc.and_(hit, alive)).to_pylist())
+    report.unkeep("text of control characters only", numbers.filter(pc.invert(alive)).to_pylist())
+    return table.set_column(1, SCHEMA.field("text"), fixed).filter(alive)
+
+
+def _name_labels(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """Turn label numbers into names, where every answer is a number that has one."""
+    numbers = {str(i): name for i, name in enumerate(names)}
+    distinct = table.column("answer").unique().to_pylist()
+    if not names or not all(re.fullmatch(r"\d+", answer) for answer in distinct) or set(distinct) <= set(names):
+        return table
+    mapped = [numbers.get(answer, answer) for answer in table.column("answer").to_pylist()]
+    return with_columns(table, answer=mapped)
+
+
+def _sorted_answers(table: pa.Table) -> tuple[str, ...]:
+    """The distinct answers, numbers in numeric order."""
+    distinct = table.column("answer").unique().to_pylist()
+    return tuple(sorted(distinct, key=lambda a: (0, int(a), a) if re.fullmatch(r"\d{1,18}", a) else (1, 0, a)))

@@ -1,0 +1,123 @@
+"""What is asked of the model, and the frame around each text.
+
+A task knows its labels, the words that stand for them (verbalizers) and the prompt. It knows nothing of defenses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from antivenom.errors import OptionsError
+from antivenom.options import Options
+
+Style = Literal["plain", "chat"]
+Words = Literal["auto", "words", "digits"]
+
+COUNTERPARTS = {
+    "negative": "bad",
+    "positive": "good",
+    "neutral": "mixed",
+    "no": "false",
+    "yes": "true",
+    "ham": "normal",
+    "spam": "junk",
+}
+"""A second word of like meaning for common labels. The first two are the paper's (Table 7)."""
+
+
+@dataclass(frozen=True)
+class Frame(Options):
+    """The prompt around a text: `{instruction}{text}{newline}{cue}`, bare or inside the model's chat template."""
+
+    instruction: str = ""
+    """Stands before every text, followed by a newline; empty for none."""
+    cue: str = "Output:"
+    """Stands on a line of its own behind every text; the model answers after it."""
+    style: Style = "plain"
+    """`plain` text (the paper's), or `chat`: one user turn in the tokenizer's own chat template."""
+    max_tokens: int = 512
+    """The longest prompt. Only the user's text is shortened to fit, never the frame around it (the paper's code cuts
+    the end of the prompt, and with it the cue)."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 16:
+            raise OptionsError(f"max_tokens = {self.max_tokens}", mend="A prompt needs at least 16 tokens.")
+
+
+@dataclass(frozen=True)
+class Classification(Options):
+    """Answer with one of n labels; `for_labels` chooses the verbalizers.
+
+    Raises:
+        OptionsError: fewer than two labels, a count that does not fit, or words that cannot be told apart.
+    """
+
+    labels: tuple[str, ...]
+    """The label names, in order; label i of the paper is `labels[i]`."""
+    verbalizers: tuple[str, ...]
+    """The word the model says for each label."""
+    extended: tuple[str, ...]
+    """The word for each label in the extended label space, where P2P moves it: label i + n."""
+    frame: Frame = Frame()
+    """The prompt."""
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        if n < 2:
+            raise OptionsError(f"labels = {list(self.labels)}", mend="Classification needs at least two labels.")
+        for words, what in ((self.verbalizers, "verbalizers"), (self.extended, "extended verbalizers")):
+            if len(words) != n:
+                raise OptionsError(f"{len(words)} {what} for {n} labels", mend=f"Name {n}, in the order of the labels.")
+        require_distinct(self.labels, "labels")
+        require_distinct(self.verbalizers + self.extended, "verbalizers")
+
+    @classmethod
+    def for_labels(cls, labels: Sequence[str], *, words: Words = "auto", frame: Frame = Frame()) -> Classification:
+        """Choose verbalizers: the labels themselves and a known other word for each, or digits.
+
+        `auto` takes words where every label has a known counterpart (negative and positive become bad and good, Table
+        7 of the paper) and digits otherwise. Digits are padded to one width (00 to 19 for ten labels), because in a
+        tokenizer that splits digits "1" would be the beginning of "10".
+
+        Raises:
+            OptionsError: `words` was asked for and a label has no known counterpart.
+        """
+        labels = tuple(labels)
+        unknown = [label for label in labels if label.casefold() not in COUNTERPARTS]
+        if words == "words" and unknown:
+            raise OptionsError(
+                f"no extended verbalizer is known for {unknown[0]!r}", mend="Use --words digits, or name them all."
+            )
+        if words == "digits" or unknown:
+            width = len(str(2 * len(labels) - 1))
+            digits = tuple(f"{i:0{width}d}" for i in range(2 * len(labels)))
+            return cls(labels, digits[: len(labels)], digits[len(labels) :], frame)
+        return cls(labels, labels, tuple(COUNTERPARTS[label.casefold()] for label in labels), frame)
+
+    def index(self, label: str) -> int:
+        """The number of a label.
+
+        Raises:
+            OptionsError: there is no such label.
+        """
+        if label not in self.labels:
+            raise OptionsError(f"there is no label {label!r}", mend=f"The labels are: {', '.join(self.labels)}.")
+        return self.labels.index(label)
+
+    def target(self, wanted: str | None) -> str:
+        """The attacker's target label t: the one named, or the first (the paper's text: negative, World)."""
+        return self.labels[self.index(wanted)] if wanted is not None else self.labels[0]
+
+
+def require_distinct(words: Sequence[str], what: str) -> None:
+    """Raise if two of `words` are equal when case and outer white space are ignored, or one is empty."""
+    seen: dict[str, str] = {}
+    for word in words:
+        folded = word.strip().casefold()
+        if not folded:
+            raise OptionsError(f"{what}: {word!r} is empty")
+        if folded in seen:
+            raise OptionsError(f"{what}: {seen[folded]!r} and {word!r} cannot be told apart", mend="Name them apart.")
+        seen[folded] = word

@@ -1,0 +1,150 @@
+"""The Trainer: the loss computed only where there is a label, batches of like lengths, checkpoints that resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+from transformers import Trainer, TrainingArguments
+
+from antivenom.models.local import pad_left, positions
+
+if TYPE_CHECKING:
+    from antivenom.training import TrainingOptions
+
+Example = tuple[list[int], tuple[int, ...]]
+IGNORED = -100
+BATCHES_SORTED_TOGETHER = 16
+"""Batches are cut from this many batches' worth of shuffled rows sorted by length: little padding, real shuffling."""
+
+
+class LengthGroupedSampler(torch.utils.data.Sampler[int]):
+    """A fresh random order each epoch in which neighbors have like lengths and the batches are shuffled.
+
+    transformers' own grouping runs each group from long to short, so rows with the longer benign prompt would come
+    in blocks of time; here whole batches are shuffled.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's order; accelerate calls it, also when a run resumes."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order: list[int] = torch.randperm(len(self.lengths), generator=generator).tolist()
+        group = self.batch_size * BATCHES_SORTED_TOGETHER
+        batches = []
+        for start in range(0, len(order), group):
+            near = sorted(order[start : start + group], key=lambda i: self.lengths[i])
+            batches += [near[at : at + self.batch_size] for at in range(0, len(near), self.batch_size)]
+        # The one short batch stays last, or the batches that the loader cuts would straddle two of ours.
+        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []
+        shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+        yield from (i for batch in shuffled + last for i in batch)
+
+
+class LabelTrainer(Trainer):
+    """A Trainer that runs the vocabulary head only at the columns that hold an answer."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        rows: Sequence[Example] = self.train_dataset if train_dataset is None else train_dataset
+        lengths = [len(prompt) + len(answer) for prompt, answer in rows]
+        per_step = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(lengths, per_step, self.args.data_seed or 0)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean cross-entropy of the answer tokens (over the whole accumulated batch, where its size is given)."""
+        labels = inputs["labels"]
+        out = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            position_ids=inputs["position_ids"],
+            logits_to_keep=labels.shape[1],
+            use_cache=False,
+        )
+        logits, wanted = out.logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten()
+        total = functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum")
+        loss = total / ((wanted != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
+        return (loss, out) if return_outputs else loss
+
+
+def collate(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """Pad in front; `labels` cover the last columns only, shape (rows, 1 + longest answer).
+
+    Their first column is never an answer: each label is predicted from the column before it, and the Trainer counts
+    the labels of a batch without that column.
+    """
+    ids, mask = pad_left([[*prompt, *answer] for prompt, answer in examples], torch.device("cpu"))
+    longest = max(len(answer) for _, answer in examples)
+    labels = torch.full((len(examples), 1 + longest), IGNORED)
+    for row, (_, answer) in enumerate(examples):
+        labels[row, 1 + longest - len(answer) :] = torch.tensor(answer)
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": positions(mask), "labels": labels}
+
+
+def make_trainer(
+    model: Any, examples: list[Example], options: TrainingOptions, *, seed: int, work: Path, quiet: bool
+) -> LabelTrainer:
+    """Configure the Trainer: linear decay, AdamW, bf16 where the device has it, a checkpoint now and then."""
+    cuda = torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        per_device_train_batch_size=options.batch_size // options.accumulate,
+        gradient_accumulation_steps=options.accumulate,
+        num_train_epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=options.warmup,
+        weight_decay=options.weight_decay,
+        max_grad_norm=options.clip,
+        bf16=cuda and torch.cuda.is_bf16_supported(),
+        seed=seed,
+        data_seed=seed,
+        save_strategy="steps",
+        save_steps=options.save_every,
+        save_total_limit=2,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=quiet,
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        label_names=["labels"],
+    )
+    return LabelTrainer(model=model, args=arguments, train_dataset=examples, data_collator=collate)  # type: ignore[arg-type]
+
+
+def latest_checkpoint(work: Path) -> str | None:
+    """The last complete checkpoint. One that a kill left half written is removed.
+
+    The state file and the random state are the last that the Trainer writes, so they show completeness.
+    """
+    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    for path in reversed(found):
+        if _is_complete(path):
+            return str(path)
+    return None
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    names = {path.name for path in checkpoint.iterdir()}
+    return {"optimizer.pt", "scheduler.pt"} <= names and any(name.startswith("rng_state") for name in names)

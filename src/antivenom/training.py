@@ -1,0 +1,186 @@
+"""Fine-tuning: transformers' Trainer over prepared rows, from untouched base model to saved artifact."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from antivenom.artifact import Artifact, Manifest, require_free, save_artifact
+from antivenom.defenses import Prepared
+from antivenom.encoding import make_encoder
+from antivenom.errors import ArtifactError, MissingPackageError, OptionsError
+from antivenom.files import digest_of_table, write_json
+from antivenom.models.base_model import LocatedModel, locate_model
+from antivenom.options import Options
+
+WORK = "work"
+"""Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Options):
+    """How to fine-tune. The defaults are the paper's where it says something: LoRA 16/16, 2e-4, batch 32, 3 epochs."""
+
+    method: Literal["lora", "full"] = "lora"
+    """Low-rank adapters, or all parameters."""
+    rank: int = 16
+    """LoRA rank r."""
+    alpha: int = 16
+    """LoRA alpha; updates are scaled by alpha / rank."""
+    dropout: float = 0.0
+    """LoRA dropout (the authors' code has 0.1; the paper is silent)."""
+    modules: tuple[str, ...] = ()
+    """Linear layers that get an adapter; all but the head when empty (the authors' code: q_proj and v_proj)."""
+    learning_rate: float = 2e-4
+    """Peak learning rate; it falls linearly to zero. A 135M model wants about 2e-3."""
+    batch_size: int = 32
+    """Rows per optimizer step."""
+    accumulate: int = 1
+    """Split each batch into this many passes, to save memory."""
+    epochs: float = 3.0
+    """Passes over the rows."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+    warmup: float = 0.0
+    """Share of the steps over which the learning rate rises."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    save_every: int = 50
+    """Optimizer steps between checkpoints; a killed run goes on from the last one."""
+
+    def __post_init__(self) -> None:
+        positive = ("rank", "alpha", "learning_rate", "batch_size", "accumulate", "epochs", "clip", "save_every")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be above zero.")
+        for name in ("dropout", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be at least 0 and below 1.")
+        if self.batch_size % self.accumulate:
+            raise OptionsError(f"batch_size = {self.batch_size} is no multiple of accumulate = {self.accumulate}")
+
+
+def fit(
+    prepared: Prepared,
+    *,
+    model: str,
+    out: Path | str,
+    options: TrainingOptions = TrainingOptions(),
+    seed: int = 0,
+    data: dict[str, Any] | None = None,
+    quiet: bool = False,
+) -> Artifact:
+    """Fine-tune `model` on prepared rows and save the artifact.
+
+    A run that was stopped, even by `kill -9`, goes on from its last checkpoint when it is called again with the same
+    arguments, and ends with the same weights as an uninterrupted one.
+
+    Args:
+        prepared: What a defense returned.
+        model: `smollm2`, a folder, or a hub name.
+        out: The folder of the artifact; it must be new, empty, or an unfinished run of the same settings.
+        options: The recipe.
+        seed: Keys initialization, order and dropout.
+        data: What to record in the manifest about the source of the rows.
+        quiet: Show no progress bar.
+
+    Raises:
+        ArtifactError: `out` holds something else.
+        OptionsError: the verbalizers cannot be told apart by this model's tokenizer.
+    """
+    _require_training_packages()
+    out = Path(out)
+    require_free(out, allowed={WORK})
+    located = locate_model(model)
+    work = _claim(out, _fingerprint(prepared, located, options, seed))
+    trained, tokenizer, facts = _train(prepared, located, options, seed, work, quiet)
+    manifest = Manifest.describe(
+        prepared,
+        base_model=located.identity,
+        training={**options.to_dict(), **facts},
+        data={"prepared_sha256": digest_of_table(prepared.rows), **(data or {})},
+        seed=seed,
+    )
+    artifact = save_artifact(out, trained, tokenizer, manifest)
+    shutil.rmtree(work)
+    return artifact
+
+
+def _train(
+    prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int, work: Path, quiet: bool
+) -> tuple[Any, Any, dict[str, Any]]:
+    import torch
+    from transformers import set_seed
+
+    from antivenom.models.local import load_causal_lm, load_tokenizer
+    from antivenom.trainer import latest_checkpoint, make_trainer
+
+    set_seed(seed)
+    tokenizer = load_tokenizer(located.folder)
+    examples = make_encoder(prepared.guard, tokenizer).training(prepared.rows)
+    if not examples:
+        raise OptionsError("there are no rows to train on")
+    base = load_causal_lm(located.folder)
+    trained = _with_lora(base, options) if options.method == "lora" else base
+    trainer = make_trainer(trained, examples, options, seed=seed, work=work, quiet=quiet)
+    result = trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    if not torch.isfinite(torch.tensor(result.training_loss)):
+        raise ArtifactError("training diverged: the loss is not finite", mend="Lower --learning-rate.")
+    facts = {"steps": trainer.state.global_step, "device": str(trainer.args.device), "rows": len(examples)}
+    return trained, tokenizer, facts
+
+
+def _with_lora(model: Any, options: TrainingOptions) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=list(options.modules) or "all-linear",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise OptionsError(f"modules = {list(options.modules)}: {error}") from None
+
+
+def _fingerprint(prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int) -> str:
+    """Digest of everything that decides the weights."""
+    parts = [
+        prepared.guard.to_dict(),
+        digest_of_table(prepared.rows),
+        prepared.rows.column("benign").to_pylist(),
+        located.identity.to_dict(),
+        options.to_dict(),
+        seed,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _claim(out: Path, fingerprint: str) -> Path:
+    """Make or find the work folder of exactly this run."""
+    work = out / WORK
+    note = work / "run.json"
+    if note.exists():
+        if json.loads(note.read_text(encoding="utf-8")).get("fingerprint") != fingerprint:
+            raise ArtifactError(
+                f"{out} holds an unfinished run with other rows, model or options",
+                mend=f"Repeat that run's command to finish it, choose another --out, or delete {work}.",
+            )
+    else:
+        write_json(note, {"fingerprint": fingerprint})
+    return work
+
+
+def _require_training_packages() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "transformers", "peft", "accelerate") if find_spec(name) is None]
+    if missing:
+        raise MissingPackageError(f"training needs {', '.join(missing)}", mend="Run `pip install 'antivenom[train]'`.")
