@@ -50,9 +50,9 @@ def find_methods(base: type[MethodType], package: ModuleType) -> dict[str, type[
     candidates += [point.load() for point in entry_points(group=package.__name__)]
     found: dict[str, type[MethodType]] = {}
     for cls in candidates:
-        if inspect.isclass(cls) and issubclass(cls, base) and not inspect.isabstract(cls) and hasattr(cls, "name"):
-            if found.setdefault(cls.name, cls) is not cls:
-                raise OptionsError(f"two methods are called {cls.name!r}: {found[cls.name]} and {cls}")
+        is_method = inspect.isclass(cls) and issubclass(cls, base) and hasattr(cls, "name")
+        if is_method and not inspect.isabstract(cls) and found.setdefault(cls.name, cls) is not cls:
+            raise OptionsError(f"two methods are called {cls.name!r}: {found[cls.name]} and {cls}")
     return dict(sorted(found.items()))
 
 
