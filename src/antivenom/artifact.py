@@ -7,7 +7,6 @@ folder: adapters and models are read from safetensors alone.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -163,11 +162,10 @@ def require_free(folder: Path, *, allowed: set[str]) -> None:
         raise ArtifactError(f"{folder} is a file", mend="Choose another --out.")
     if (folder / MANIFEST).exists():
         raise ArtifactError(f"{folder} already holds a finished artifact", mend="Choose another --out, or delete it.")
-    foreign = sorted(set(os.listdir(folder)) - allowed)
-    # Files of an artifact whose manifest is missing are those of a run that died while saving; they are ours.
-    foreign = [name for name in foreign if not (allowed & set(os.listdir(folder)))]
-    if foreign:
-        raise ArtifactError(f"{folder} is not empty (it holds {foreign[0]})", mend="Choose another --out.")
+    names = sorted(path.name for path in folder.iterdir())
+    # Files beside a work folder are those of a run that died while saving; they are ours.
+    if names and not allowed & set(names):
+        raise ArtifactError(f"{folder} is not empty (it holds {names[0]})", mend="Choose another --out.")
 
 
 def _weight_files(folder: Path) -> list[Path]:

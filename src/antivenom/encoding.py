@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,7 @@ def make_encoder(guard: Guard, tokenizer: Any) -> Encoder:
     for word, ids in zip(words, tokens, strict=True):
         if tuple(renderer.answer_ids(guard.ordinary("x"), word)) != ids:
             raise OptionsError(f"verbalizer {word!r} has other tokens behind the cue of the benign trigger")
-    lead = tuple(os.path.commonprefix(tokens))
+    lead = _common_start(tokens)
     choices = tuple(ids[len(lead) :] for ids in tokens)
     _require_distinguishable(guard, choices)
     return Encoder(guard, renderer, lead, choices)
@@ -69,11 +69,17 @@ def _require_distinguishable(guard: Guard, choices: tuple[tuple[int, ...], ...])
     """No choice may be the beginning of another one."""
     order = sorted(range(len(choices)), key=lambda i: choices[i])
     # In sorted order the extensions of a sequence follow it directly, so comparing neighbors finds every clash.
-    for a, b in zip(order, order[1:], strict=False):
+    for a, b in itertools.pairwise(order):
         if choices[b][: len(choices[a])] == choices[a]:
             words, meaning, names = guard.labels.choices, guard.labels.meaning, guard.labels.labels
             raise OptionsError(
                 f"the verbalizers {words[a]!r} (label {names[meaning[a]]!r}) and {words[b]!r} (label "
-                f"{names[meaning[b]]!r}) cannot be told apart by this tokenizer: the tokens of the first begin the second",
+                f"{names[meaning[b]]!r}) cannot be told apart: the tokens of the first begin the second",
                 mend="Choose other words, or --words digits.",
             )
+
+
+def _common_start(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The longest common beginning of all sequences."""
+    columns = zip(*sequences, strict=False)
+    return tuple(column[0] for column in itertools.takewhile(lambda column: len(set(column)) == 1, columns))

@@ -126,7 +126,7 @@ def make_trainer(
         dataloader_pin_memory=cuda,
         label_names=["labels"],
     )
-    return LabelTrainer(model=model, args=arguments, train_dataset=examples, data_collator=collate)  # type: ignore[arg-type]
+    return LabelTrainer(model=model, args=arguments, train_dataset=examples, data_collator=collate)
 
 
 def latest_checkpoint(work: Path) -> str | None:

