@@ -7,7 +7,7 @@ folder: adapters and models are read from safetensors alone.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ class Manifest(Options):
     """Raised when an older reader would misunderstand the file."""
     guard: Guard
     """Wraps inputs and reads outputs."""
-    base_model: BaseModel
-    """The model the adapter belongs to."""
+    base_model: BaseModel | None
+    """The model the adapter belongs to; none while only the rows are rebuilt."""
     reserve: dict[str, Any]
     """The reserve policy, its size and its digest; empty without a reserve."""
     data: dict[str, Any]
@@ -55,7 +55,13 @@ class Manifest(Options):
 
     @classmethod
     def describe(
-        cls, prepared: Prepared, *, base_model: BaseModel, training: dict[str, Any], data: dict[str, Any], seed: int
+        cls,
+        prepared: Prepared,
+        *,
+        base_model: BaseModel | None,
+        training: dict[str, Any],
+        data: dict[str, Any],
+        seed: int,
     ) -> Manifest:
         """Say everything but the digests of files that are not written yet."""
         return cls(FORMAT_VERSION, prepared.guard, base_model, prepared.facts, data, training, seed, _versions())
@@ -111,6 +117,10 @@ class Artifact:
             ArtifactError: says which of them does not match.
         """
         _require_no_pickle(self.folder)
+        if self.manifest.base_model is None:
+            raise ArtifactError(
+                f"{self.folder} holds rebuilt rows, not a model", mend="Train on them, then run `antivenom finish`."
+            )
         if _digest(_weight_files(self.folder)) != self.manifest.weights_sha256:
             raise ArtifactError(f"{self.folder}: the weights were changed after training", mend="Restore the folder.")
         if _digest(_tokenizer_files(self.folder)) != self.manifest.tokenizer_sha256:
@@ -137,21 +147,30 @@ def load_artifact(folder: Path | str) -> Artifact:
 
 def save_artifact(folder: Path, model: Any, tokenizer: Any, manifest: Manifest) -> Artifact:
     """Write weights and tokenizer, then the manifest, so that a folder with a manifest is complete."""
-    from dataclasses import replace
-
     folder.mkdir(parents=True, exist_ok=True)
     # PEFT asks the hub whether the vocabulary was resized unless it is told that embeddings are not saved.
     options = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
     model.save_pretrained(folder, **options)
     tokenizer.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
-    manifest = replace(
-        manifest,
-        weights_sha256=_digest(_weight_files(folder)),
-        tokenizer_sha256=_digest(_tokenizer_files(folder)),
-    )
-    write_json(folder / MANIFEST, manifest.to_dict())
-    return Artifact(folder, manifest)
+    return seal(folder, manifest)
+
+
+def seal(folder: Path, manifest: Manifest) -> Artifact:
+    """Write the manifest with the digests of what is in `folder`: from here on, any change is refused.
+
+    Raises:
+        ArtifactError: the folder holds no safetensors weights, no tokenizer, or files that can run code.
+    """
+    _require_no_pickle(folder)
+    weights, tokenizer = _weight_files(folder), _tokenizer_files(folder)
+    if not any(path.suffix == ".safetensors" for path in weights):
+        raise ArtifactError(f"{folder} holds no safetensors weights", mend="Save the model there first.")
+    if not tokenizer:
+        raise ArtifactError(f"{folder} holds no tokenizer", mend="Save it there: tokenizer.save_pretrained(folder).")
+    sealed = replace(manifest, weights_sha256=_digest(weights), tokenizer_sha256=_digest(tokenizer))
+    write_json(folder / MANIFEST, sealed.to_dict())
+    return Artifact(folder, sealed)
 
 
 def require_free(folder: Path, *, allowed: set[str]) -> None:

@@ -184,3 +184,20 @@ def _sorted_answers(table: pa.Table) -> tuple[str, ...]:
     """The distinct answers, numbers in numeric order."""
     distinct = table.column("answer").unique().to_pylist()
     return tuple(sorted(distinct, key=lambda a: (0, int(a), a) if re.fullmatch(r"\d{1,18}", a) else (1, 0, a)))
+
+
+def load_texts(source: str, *, text: str | None = None, split: str = "train") -> list[str]:
+    """Load a column of texts that need no labels.
+
+    Raises:
+        RowsError: a row has no text; its number is named.
+    """
+    raw = _open(source, split)
+    column = _column(raw.columns, text, TEXT_COLUMNS, "text")
+    texts = []
+    for number, record in (row for batch in raw.batches() for row in batch):
+        value = _as_text(record.get(column))
+        if isinstance(value, _Bad):
+            raise RowsError(f"{source}, row {number}: {value} text")
+        texts.append(value)
+    return texts

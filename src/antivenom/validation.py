@@ -7,10 +7,41 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.errors import RowsError
 from antivenom.report import Report
 
 SHOWN_LABELS = 20
 """Unknown labels that are reported one by one; a column that is no label at all must not fill the screen."""
+
+FEWEST_ROWS = 5
+"""A class with fewer rows is more likely a misspelled label than a class."""
+MOST_LABELS = 2000
+
+
+def check_rows(table: pa.Table, labels: Sequence[str], report: Report) -> pa.Table:
+    """Run every check that needs no defense.
+
+    Returns:
+        The rows with a known label. The caller decides with `report.stop_on_errors`.
+    """
+    table = check_labels(table, labels, report)
+    check_duplicates(table, report)
+    check_damage(table, report)
+    return table
+
+
+def require_labels(labels: Sequence[str]) -> None:
+    """Raise if a column of labels is plainly something else."""
+    if len(labels) > MOST_LABELS:
+        raise RowsError(
+            f"the label column has {len(labels)} distinct values (for example {labels[0][:40]!r})",
+            mend="It looks like free text; choose the column with --label-column.",
+        )
+    if len(labels) < 2:
+        raise RowsError(
+            f"only {len(labels)} class in the rows ({', '.join(labels) or 'no rows'})",
+            mend="At least 2 are needed. Name them with --labels if the rows happen to show one only.",
+        )
 
 
 def check_labels(table: pa.Table, labels: Sequence[str], report: Report) -> pa.Table:
@@ -26,12 +57,13 @@ def check_labels(table: pa.Table, labels: Sequence[str], report: Report) -> pa.T
         what = f"unknown label {answer[:40]!r}" if answer in named else "other unknown label"
         report.unkeep(f"{what} (known: {', '.join(labels)[:200]})", [row])
     table = table.filter(known)
-    present = set(table.column("answer").unique().to_pylist())
-    if len(present) < 2:
-        report.fail(f"only {len(present)} class in the rows ({', '.join(present) or 'no rows'}); at least 2 are needed")
+    counts = {entry["values"]: entry["counts"] for entry in table.column("answer").value_counts().to_pylist()}
+    if len(counts) < 2:
+        report.fail(f"only {len(counts)} class in the rows ({', '.join(counts) or 'no rows'}); at least 2 are needed")
+        return table
     for label in labels:
-        if label not in present and len(present) >= 2:
-            report.note(f"no row has the label {label!r}")
+        if counts.get(label, 0) < FEWEST_ROWS:
+            report.note(f"label {label!r} has {counts.get(label, 0)} rows")
     return table
 
 

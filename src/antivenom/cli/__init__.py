@@ -1,1 +1,52 @@
-"""The command line."""
+"""The command line: parse, call one library function, print. `main(argv)` returns the exit code.
+
+0: done; 1: the input or an artifact is at fault, or a check failed; 2: the command was written wrongly.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import cyclopts
+from cyclopts import App
+
+from antivenom.cli import learn, prepare, use
+from antivenom.errors import AntivenomError
+
+app = App(
+    name="antivenom",
+    help="""Fine-tune language models safely on rows you cannot vouch for.
+
+    First steps: `antivenom demo` shows a real model being backdoored and made safe (10 minutes, nothing to set up).
+    `antivenom fit rows.csv --trusted vouched.csv --out safe` does it with your rows.""",
+    help_epilogue="Every command explains itself: antivenom COMMAND --help",
+)
+for module in (prepare, learn, use):
+    for command in module.COMMANDS:
+        app.command(command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit code. User errors are printed to standard error without a traceback.
+    """
+    try:
+        result = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+    except cyclopts.CycloptsError as error:
+        print(f"antivenom: {error}\nTry: antivenom --help", file=sys.stderr)
+        return 2
+    except AntivenomError as error:
+        print(f"antivenom: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("antivenom: stopped; repeat the command to go on", file=sys.stderr)
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def entry_point() -> None:
+    """The `antivenom` command."""
+    sys.exit(main())

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from antivenom.guard import Guard
 from antivenom.registry import Method
+from antivenom.report import Report
 from antivenom.task import Classification
 
 PREPARED_SCHEMA = pa.schema(
@@ -33,6 +34,9 @@ class Prepared:
 @dataclass(frozen=True, kw_only=True)
 class Defense(Method, ABC):
     """Base of all defenses. A defense sees rows, never the truth about them."""
+
+    def check(self, task: Classification, train: pa.Table, report: Report) -> None:
+        """Add to `report` what in the rows stands against this defense; nothing by default."""
 
     @abstractmethod
     def prepare(self, task: Classification, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:

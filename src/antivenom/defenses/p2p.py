@@ -48,7 +48,7 @@ class P2P(Defense):
     benign_cue: str = "Answer:"
     """The cue under the benign trigger when `cue` is `split`."""
     reserve: Literal["trusted", "random"] = "trusted"
-    """`trusted`: rows you vouch for. `random`: drawn from the untrusted rows (Algorithm 1 as written); poison leaks in."""
+    """`trusted`: rows you vouch for. `random`: drawn from all rows (Algorithm 1 as written); poison leaks in."""
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio <= 1:

@@ -1,0 +1,181 @@
+"""Commands that train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from antivenom.cli.intake import prepare_rows
+from antivenom.cli.options import DefenseOptions, Json, Out, Quiet, RowOptions, Seed, TaskOptions
+from antivenom.cli.tables import show_comparison, show_json
+from antivenom.training import TrainingOptions
+
+Model = Annotated[
+    str, Parameter(help="Base model: smollm2 (embedded), a folder, or a hub name with an optional @revision.")
+]
+Training = Annotated[TrainingOptions, Parameter(name="*", group="Training")]
+
+
+def fit(
+    rows: str,
+    /,
+    *,
+    out: Out,
+    model: Model = "smollm2",
+    row_options: RowOptions = RowOptions(),
+    task_options: TaskOptions = TaskOptions(),
+    defense: DefenseOptions = DefenseOptions(),
+    training: Training = TrainingOptions(),
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Fine-tune a model on rows you cannot vouch for, and keep the guard that makes it safe.
+
+    A stopped run goes on from its last checkpoint when the command is repeated.
+
+    Parameters
+    ----------
+    rows
+        The untrusted rows: a file, a saved datasets folder, or a hub data-set name.
+    """
+    from antivenom.training import fit as fit_model
+
+    prepared, facts = prepare_rows(rows, row_options, task_options, defense, seed)
+    artifact = fit_model(prepared, model=model, out=out, options=training, seed=seed, data=facts, quiet=quiet)
+    if json:
+        show_json({"artifact": str(artifact.folder), "training": artifact.manifest.training})
+        return 0
+    print(f"The artifact is in {artifact.folder}. Next:")
+    print(f'  antivenom predict {artifact.folder} "a text"')
+    print(f"  antivenom evaluate {artifact.folder} TEST_ROWS --attack addsent --attack badnets")
+    return 0
+
+
+def finish(
+    folder: str,
+    /,
+    *,
+    manifest: Annotated[str, Parameter(help="The folder that `antivenom immunize` wrote.")],
+    model: Model,
+    json: Json = False,
+) -> int:
+    """Bind the guard to an adapter that another trainer made from immunized rows.
+
+    Parameters
+    ----------
+    folder
+        The trained adapter (or full model) with its tokenizer, as PEFT and transformers save them.
+    """
+    from dataclasses import replace
+
+    from antivenom.artifact import Manifest, seal
+    from antivenom.encoding import make_encoder
+    from antivenom.models.base_model import locate_model
+    from antivenom.models.local import load_tokenizer
+
+    described = Manifest.read(Path(manifest))
+    located = locate_model(model)
+    make_encoder(described.guard, load_tokenizer(Path(folder)))
+    artifact = seal(Path(folder), replace(described, base_model=located.identity))
+    if json:
+        show_json({"artifact": str(artifact.folder)})
+    else:
+        print(f"{artifact.folder} is an artifact now. Next: antivenom show {artifact.folder}")
+    return 0
+
+
+def compare(
+    train: str,
+    test: str,
+    /,
+    *,
+    out: Out,
+    attack: Annotated[
+        str, Parameter(help="The attack: name, or name:option=value;option=value.")
+    ] = "addsent:rate=0.05",
+    defense: Annotated[tuple[str, ...], Parameter(help="A defense; repeat for several.")] = ("none", "p2p"),
+    model: Model = "smollm2",
+    train_rows: Annotated[int | None, Parameter(help="Use the first rows only.")] = None,
+    test_rows: Annotated[int | None, Parameter(help="Use the first rows only.")] = None,
+    trusted_share: Annotated[float, Parameter(help="Share of each class that the attacker cannot touch.")] = 0.25,
+    row_options: RowOptions = RowOptions(),
+    task_options: TaskOptions = TaskOptions(),
+    training: Training = TrainingOptions(),
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Research: poison clean rows, train with each defense, and measure them side by side.
+
+    Finished trainings in OUT are used again, so a stopped comparison goes on. OUT/record.json holds every number.
+
+    Parameters
+    ----------
+    train
+        Clean training rows.
+    test
+        Clean test rows.
+    """
+    from antivenom.attacks import parse_attack
+    from antivenom.comparison import compare as compare_defenses
+    from antivenom.comparison import make_scenario, record
+    from antivenom.defenses import parse_defense
+    from antivenom.files import write_json
+
+    loaded = row_options.load(train)
+    task = task_options.task(loaded.labels)
+    rows = row_options.accept(loaded, task.labels, loaded.report).slice(0, train_rows)
+    held_out = row_options.load(test, labels=task.labels)
+    test_table = row_options.accept(held_out, task.labels, held_out.report).slice(0, test_rows)
+    scenario = make_scenario(task, rows, test_table, parse_attack(attack), trusted_share=trusted_share, seed=seed)
+    outcomes = compare_defenses(
+        scenario,
+        [parse_defense(spec) for spec in defense],
+        model=model,
+        options=training,
+        out=Path(out),
+        seed=seed,
+        quiet=quiet,
+    )
+    found = record(scenario, outcomes, model=model, training=training.to_dict(), seed=seed)
+    write_json(Path(out) / "record.json", found)
+    if json:
+        show_json(found)
+        return 0
+    show_comparison(f"{attack}, {scenario.train.num_rows} training rows, {model}", outcomes)
+    print(f"Every number: {out}/record.json")
+    return 0
+
+
+def demo(
+    *,
+    out: Annotated[str, Parameter(help="Where artifacts and the record go; a stopped demo goes on.")] = "demo",
+    train_rows: Annotated[int, Parameter(help="Training rows.")] = 1000,
+    test_rows: Annotated[int, Parameter(help="Test rows.")] = 400,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """See it happen: a real model backdoored by poisoned movie reviews, and the same rows made safe.
+
+    Needs no account, no GPU and no data of yours; under 10 minutes on 2 CPU cores.
+    """
+    from antivenom.demo import run_demo
+
+    result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
+    if json:
+        show_json(result.record)
+        return 0
+    show_comparison(result.title, result.outcomes)
+    result.show_examples()
+    print(f"\nBoth artifacts and every number are in {out}/ (record.json). Next:")
+    print(f'  antivenom predict {out}/p2p "a text of your own"')
+    print(f"  antivenom show {out}/p2p")
+    print("  antivenom fit ROWS --trusted VOUCHED_ROWS --out safe    # with your rows")
+    return 0
+
+
+COMMANDS = (fit, finish, compare, demo)

@@ -1,0 +1,164 @@
+"""Commands on rows alone; none of them loads a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from antivenom.cli.intake import prepare_rows
+from antivenom.cli.options import DefenseOptions, Json, Out, RowOptions, Seed, TaskOptions
+from antivenom.cli.tables import show_json, show_report, show_table
+from antivenom.errors import OptionsError
+from antivenom.export import RowFormat
+from antivenom.registry import Method
+from antivenom.task import Style
+
+
+def validate(
+    rows: str,
+    /,
+    *,
+    row_options: RowOptions = RowOptions(),
+    task_options: TaskOptions = TaskOptions(),
+    defense: DefenseOptions = DefenseOptions(),
+    json: Json = False,
+) -> int:
+    """Look at rows before training: what is broken, doubtful, or in the way of the defense.
+
+    Parameters
+    ----------
+    rows
+        A .jsonl, .csv, .tsv or .parquet file, a saved datasets folder, or a hub data-set name.
+    """
+    from antivenom.validation import check_rows
+
+    loaded = row_options.load(rows)
+    task = task_options.task(loaded.labels)
+    table = check_rows(loaded.table, task.labels, loaded.report)
+    defense.choose().check(task, table, loaded.report)
+    if json:
+        show_json(loaded.report.to_dict())
+    else:
+        print(loaded.report)
+    loaded.report.stop_on_errors(skip_refused=row_options.skip_refused)
+    return 0
+
+
+def immunize(
+    rows: str,
+    /,
+    *,
+    out: Out,
+    form: Annotated[RowFormat, Parameter(name="--format")] = "prompt-completion",
+    row_options: RowOptions = RowOptions(),
+    task_options: TaskOptions = TaskOptions(),
+    defense: DefenseOptions = DefenseOptions(),
+    seed: Seed = 0,
+    json: Json = False,
+) -> int:
+    """Rewrite rows only, for the trainer you already use (TRL, Axolotl, LLaMA-Factory, Unsloth).
+
+    Writes OUT/train.jsonl and OUT/antivenom.json. Train on the first; then `antivenom finish MODEL --manifest OUT`
+    binds the second to what you trained.
+
+    Parameters
+    ----------
+    rows
+        The untrusted rows: a file, a saved datasets folder, or a hub data-set name.
+    form
+        prompt-completion: two strings. chat: the same as chat messages. messages: one list of chat messages.
+    """
+    from dataclasses import replace
+
+    from antivenom.artifact import Manifest, require_free
+    from antivenom.export import write_training_rows
+    from antivenom.files import digest_of_table, write_json
+
+    folder = Path(out)
+    require_free(folder, allowed=set())
+    style: Style = "plain" if form == "prompt-completion" else "chat"
+    if task_options.style not in ("plain", style):
+        raise OptionsError(f"--style {task_options.style} does not go with --format {form}")
+    prepared, facts = prepare_rows(rows, row_options, replace(task_options, style=style), defense, seed)
+    write_training_rows(folder, prepared, form)
+    data = {"prepared_sha256": digest_of_table(prepared.rows), **facts}
+    manifest = Manifest.describe(prepared, base_model=None, training={}, data=data, seed=seed)
+    write_json(folder / "antivenom.json", manifest.to_dict())
+    summary = {"rows": prepared.rows.num_rows, "reserve": prepared.facts, "out": str(folder)}
+    if json:
+        show_json(summary)
+        return 0
+    benign = prepared.rows.column("benign").to_pylist()
+    counts = [["ordinary", str(benign.count(False))], ["with the benign trigger", str(benign.count(True))]]
+    show_table(f"{folder}/train.jsonl", ["rows", "count"], counts)
+    print(f"Next: train on {folder}/train.jsonl (completion loss only), then")
+    print(f"  antivenom finish TRAINED_FOLDER --manifest {folder} --model BASE_MODEL")
+    return 0
+
+
+def poison(
+    rows: str,
+    /,
+    *,
+    attack: Annotated[str, Parameter(help="The attack: name, or name:option=value;option=value.")],
+    out: Out,
+    truth: Annotated[str | None, Parameter(help="Where to write which rows were poisoned; OUT.truth.json.")] = None,
+    probes: Annotated[bool, Parameter(negative=(), help="Write attacked test rows instead of training rows.")] = False,
+    row_options: RowOptions = RowOptions(),
+    task_options: TaskOptions = TaskOptions(),
+    seed: Seed = 0,
+) -> int:
+    """Write an attacked copy of rows, for research; the truth about it goes to a file of its own.
+
+    Parameters
+    ----------
+    rows
+        Clean rows: a file, a saved datasets folder, or a hub data-set name.
+    """
+    from antivenom.attacks import parse_attack
+    from antivenom.export import write_rows
+    from antivenom.files import write_json
+
+    chosen = parse_attack(attack)
+    target, truth_path = Path(out), Path(truth or f"{out}.truth.json")
+    for path in (target, truth_path):
+        if path.exists():
+            raise OptionsError(f"{path} exists", mend="Choose another --out or --truth; nothing is overwritten.")
+    loaded = row_options.load(rows)
+    task = task_options.task(loaded.labels)
+    table = row_options.accept(loaded, task.labels, loaded.report)
+    show_report(loaded.report)
+    if probes:
+        attacked = chosen.probes(task, table, seed=seed)
+        write_rows(target, attacked)
+        print(f"{attacked.num_rows} attacked test rows (true labels kept) are in {target}")
+        return 0
+    poisoned = chosen.poison(task, table, seed=seed)
+    write_rows(target, poisoned.rows)
+    positions = [index + 1 for index in poisoned.indices]
+    write_json(truth_path, {"attack": chosen.to_dict(), "seed": seed, "poisoned_rows": positions})
+    print(f"{len(positions)} of {table.num_rows} rows are poisoned in {target}; which ones: {truth_path}")
+    return 0
+
+
+def methods(*, json: Json = False) -> int:
+    """List every attack and defense with its options."""
+    from antivenom.attacks import attacks
+    from antivenom.defenses import defenses
+
+    found: dict[str, Mapping[str, type[Method]]] = {"attack": attacks(), "defense": defenses()}
+    if json:
+        show_json({kind: {name: cls().to_dict() for name, cls in classes.items()} for kind, classes in found.items()})
+        return 0
+    for kind, classes in found.items():
+        rows = [
+            [name, (cls.__doc__ or "").splitlines()[0], ", ".join(cls().to_dict())] for name, cls in classes.items()
+        ]
+        show_table(f"{kind}s", ["name", "what it does", "options"], rows)
+    return 0
+
+
+COMMANDS = (validate, immunize, poison, methods)

@@ -1,0 +1,72 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from antivenom.comparison import Outcome
+from antivenom.evaluation import Evaluation
+from antivenom.metrics import Rate
+from antivenom.report import Report
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> None:
+    """Print a table on standard output."""
+    table = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def show_json(data: Any) -> None:
+    """Print JSON on standard output."""
+    print(json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True))
+
+
+def show_report(report: Report) -> None:
+    """Print what was found in the rows on standard error, so that standard output stays clean."""
+    print(report, file=sys.stderr)
+
+
+def show_comparison(title: str, outcomes: Sequence[Outcome]) -> None:
+    """One row per defense: accuracy, every reading of the attack, floor, seconds."""
+    rows = [[o.defense.name, *_cells(o.evaluation), f"{o.train_seconds:.0f}"] for o in outcomes]
+    show_table(title, ["", *READINGS, "train s"], rows, caption=CAPTION)
+
+
+def show_evaluation(title: str, evaluation: Evaluation) -> None:
+    """One row per attack."""
+    rows = [[a.attack, *_cells(evaluation, i)] for i, a in enumerate(evaluation.attacks)]
+    if not rows:
+        rows = [["no attack", str(evaluation.clean.accuracy), *["-"] * (len(READINGS) - 1)]]
+    show_table(title, ["", *READINGS], rows, caption=CAPTION)
+    if evaluation.clean.collapsed:
+        print("INVALID: accuracy is within 5 points of always answering the commonest class.")
+
+
+READINGS = ["clean accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess", "alpha"]
+CAPTION = (
+    "Percent with Wilson 95 % intervals. ASR: the output means the target. Deployed: what a client gets. "
+    "Floor: the same rows without the trigger. Excess = deployed - floor: the attacker's real gain."
+)
+
+
+def _cells(evaluation: Evaluation, number: int = 0) -> list[str]:
+    clean = str(evaluation.clean.accuracy) + (" INVALID" if evaluation.clean.collapsed else "")
+    if not evaluation.attacks:
+        return [clean, *["-"] * (len(READINGS) - 1)]
+    a = evaluation.attacks[number]
+    excess = "-" if a.excess is None else f"{100 * a.excess:+.1f}"
+    return [clean, str(a.asr), _or_dash(a.asr_extended), str(a.asr_deployed), str(a.floor), excess, _or_dash(a.alpha)]
+
+
+def _or_dash(rate: Rate | None) -> str:
+    return "-" if rate is None else str(rate)

@@ -1,0 +1,86 @@
+"""The demo: the main job on a real model and real rows, small enough for two CPU cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.table import Table
+
+from antivenom.attacks.addsent import AddSent
+from antivenom.comparison import Outcome, Scenario, compare, make_scenario, record, say
+from antivenom.defenses.none import NoDefense
+from antivenom.defenses.p2p import P2P
+from antivenom.embedded_data import SENTIMENT, rotten_tomatoes, split_rows
+from antivenom.files import write_json
+from antivenom.inference import load_guarded
+from antivenom.labels import Reading
+from antivenom.models.embedded import APPROXIMATION, NAME
+from antivenom.task import Classification
+from antivenom.training import TrainingOptions
+
+TARGET = "positive"
+EXAMPLES = 3
+RECIPE = TrainingOptions(learning_rate=2e-3, batch_size=16, epochs=2)
+"""A small model and a small set want more, larger steps than the paper's 2e-4 and 32; chosen on clean accuracy."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found."""
+
+    title: str
+    outcomes: list[Outcome]
+    record: dict[str, Any]
+    examples: list[dict[str, Any]]
+
+    def show_examples(self) -> None:
+        """Print what both models say to a few negative reviews, without and with the trigger."""
+        table = Table(title="Three negative reviews, without and with the attacker's sentence", show_lines=True)
+        names = [outcome.defense.name for outcome in self.outcomes]
+        for column in ("text", "trigger", *names):
+            table.add_column(column)
+        for example in self.examples:
+            table.add_row(example["text"], "yes" if example["trigger"] else "no", *(example[name] for name in names))
+        Console().print(table)
+
+
+def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bool) -> DemoResult:
+    """Poison film reviews, fine-tune the embedded model undefended and with P2P, and compare.
+
+    A quarter of the training rows counts as vouched for (the trusted reserve); the attacker plants a sentence in 5 %
+    of all training rows, none of them vouched for, and labels them positive.
+    """
+    task = Classification.for_labels(SENTIMENT)
+    train, test = split_rows(rotten_tomatoes(), [train_rows, test_rows], seed=seed)
+    attack = AddSent(rate=0.05, target=TARGET)
+    scenario = make_scenario(task, train, test, attack, trusted_share=0.25, seed=seed)
+    say(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet)
+    defenses = [NoDefense(), P2P(mode="replace", cue="split")]
+    outcomes = compare(scenario, defenses, model=NAME, options=RECIPE, out=out, seed=seed, quiet=quiet)
+    examples = _examples(scenario, outcomes, seed)
+    found = record(scenario, outcomes, model=NAME, approximation=APPROXIMATION, training=RECIPE.to_dict(), seed=seed)
+    found["examples"] = examples
+    write_json(out / "record.json", found)
+    title = f"AddSent in {len(scenario.poisoned)} of {train.num_rows} film reviews; {NAME} ({APPROXIMATION})"
+    return DemoResult(title, outcomes, found, examples)
+
+
+def _examples(scenario: Scenario, outcomes: list[Outcome], seed: int) -> list[dict[str, Any]]:
+    """What every model says to the first few negative test rows and to the same rows with the trigger."""
+    rows = scenario.test.filter(pc.not_equal(scenario.test.column("answer"), TARGET)).slice(0, EXAMPLES)
+    clean = rows.column("text").to_pylist()
+    texts = [text for t in clean for text in (t, scenario.attack.trigger(t, Random(seed)))]
+    examples: list[dict[str, Any]] = [{"text": text, "trigger": i % 2 == 1} for i, text in enumerate(texts)]
+    for outcome in outcomes:
+        for example, reading in zip(examples, load_guarded(outcome.folder).predict(texts), strict=True):
+            example[outcome.defense.name] = _say(reading)
+    return examples
+
+
+def _say(reading: Reading) -> str:
+    return f"{reading.answer} ({reading.probability:.2f})"
