@@ -1,4 +1,4 @@
-"""Real data out of PyPI packages, for the demo and for first steps. Their files are read; their code is never imported."""
+"""Real data out of PyPI packages, for the demo and first steps: files are read, their code is never imported."""
 
 from __future__ import annotations
 

@@ -1,0 +1,42 @@
+# `make demo` and `make test` set up everything they need on a fresh machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-slow lint types check bench clean help
+
+help:  ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(READY)  ## See a real model being backdoored and made safe (10 minutes on 2 CPU cores).
+	$(BIN)/antivenom demo
+
+test: $(READY)  ## Run the tests (offline, tiny models).
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -q
+
+test-slow: $(READY)  ## Run the tests that need the real model or minutes of work.
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -m slow
+
+lint: $(READY)  ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## Check types, strictly.
+	$(BIN)/mypy
+
+check: lint types test  ## Everything that must be green before a commit.
+
+bench: $(READY)  ## Measure speed against the usual ways, side by side; records go to results/bench/.
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks
+
+clean:  ## Remove the environment and what the demo made.
+	rm -rf $(VENV) demo
+
+# torch comes first and pinned: any other request would bring gigabytes of GPU libraries to a machine without a GPU.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet $$(grep '^torch==' constraints.txt)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[demo]" --group dev
+	touch $@
