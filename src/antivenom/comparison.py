@@ -42,6 +42,35 @@ class Scenario:
 
 
 @dataclass(frozen=True)
+class Fitter:
+    """One model and one recipe, and the folder where the fits are kept."""
+
+    model: str
+    options: TrainingOptions
+    out: Path
+    seed: int = 0
+    quiet: bool = False
+
+    def fit(self, prepared: Prepared, name: str) -> tuple[Path, float]:
+        """Fit, unless `out/name` already holds this very fit.
+
+        Returns:
+            The artifact's folder, and the seconds that the fit took.
+        """
+        folder, note = self.out / name, self.out / f"{name}.fit.json"
+        key = f"{digest_of_table(prepared.rows)} {self.model} {self.options} {self.seed}"
+        if (folder / MANIFEST).exists() and note.exists():
+            before = json.loads(note.read_text(encoding="utf-8"))
+            if before["key"] == key:
+                return folder, float(before["seconds"])
+        start = time.perf_counter()
+        fit(prepared, model=self.model, out=folder, options=self.options, seed=self.seed, quiet=self.quiet)
+        seconds = time.perf_counter() - start
+        write_json(note, {"seconds": seconds, "key": key})
+        return folder, seconds
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One defense under the scenario's attack."""
 
@@ -69,27 +98,25 @@ def make_scenario(
     return Scenario(task, order, trusted, test, attack, tuple(rows[i] for i in result.indices))
 
 
-def compare(
-    scenario: Scenario,
-    defenses: Sequence[Defense],
-    *,
-    model: str,
-    options: TrainingOptions,
-    out: Path,
-    seed: int,
-    quiet: bool = False,
-) -> list[Outcome]:
-    """Fit and evaluate every defense; finished fits in `out` are used again, so a stopped comparison goes on."""
+def compare(scenario: Scenario, defenses: Sequence[Defense], fitter: Fitter) -> list[Outcome]:
+    """Fit and evaluate every defense; finished fits are used again, so a stopped comparison goes on."""
     outcomes = []
     for number, defense in enumerate(defenses):
-        folder = out / (defense.name if number == 0 or defenses[0].name != defense.name else f"{defense.name}-{number}")
-        prepared = defense.prepare(scenario.task, scenario.train, trusted=scenario.trusted, seed=seed)
-        say(f"[{number + 1}/{len(defenses)}] {defense}: fine-tuning on {prepared.rows.num_rows} rows", quiet)
-        seconds = _fit_once(prepared, folder, model, options, seed, quiet)
-        guarded = load_guarded(folder)
-        facts = {"artifact": folder.name, "defense": str(defense)}
-        found, outputs = evaluate(guarded, scenario.test, [scenario.attack], seed=seed, provenance=facts, quiet=quiet)
-        write_outputs(out / f"{folder.name}.outputs.parquet", outputs)
+        twice = [d.name for d in defenses].count(defense.name) > 1
+        name = f"{defense.name}-{number}" if twice else defense.name
+        prepared = defense.prepare(scenario.task, scenario.train, trusted=scenario.trusted, seed=fitter.seed)
+        say(f"[{number + 1}/{len(defenses)}] {name}: fine-tuning on {prepared.rows.num_rows} rows", fitter.quiet)
+        folder, seconds = fitter.fit(prepared, name)
+        facts = {"artifact": name, "defense": defense.name}
+        found, outputs = evaluate(
+            load_guarded(folder),
+            scenario.test,
+            [scenario.attack],
+            seed=fitter.seed,
+            provenance=facts,
+            quiet=fitter.quiet,
+        )
+        write_outputs(fitter.out / f"{name}.outputs.parquet", outputs)
         outcomes.append(Outcome(defense, folder, found, seconds, _leaked(prepared, scenario)))
     return outcomes
 
@@ -126,20 +153,6 @@ def say(text: str, quiet: bool) -> None:
     """Tell people what is going on, on standard error."""
     if not quiet:
         print(text, file=sys.stderr, flush=True)
-
-
-def _fit_once(prepared: Prepared, folder: Path, model: str, options: TrainingOptions, seed: int, quiet: bool) -> float:
-    """Fit unless `folder` holds this very fit; return the seconds that the fit took."""
-    note = folder.parent / f"{folder.name}.fit.json"
-    if (folder / MANIFEST).exists() and note.exists():
-        before = json.loads(note.read_text(encoding="utf-8"))
-        if before["rows_sha256"] == digest_of_table(prepared.rows):
-            return float(before["seconds"])
-    start = time.perf_counter()
-    fit(prepared, model=model, out=folder, options=options, seed=seed, quiet=quiet)
-    seconds = time.perf_counter() - start
-    write_json(note, {"seconds": seconds, "rows_sha256": digest_of_table(prepared.rows)})
-    return seconds
 
 
 def _leaked(prepared: Prepared, scenario: Scenario) -> int:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from antivenom.attacks.addsent import AddSent
-from antivenom.comparison import Outcome, Scenario, compare, make_scenario, record, say
+from antivenom.comparison import Fitter, Outcome, Scenario, compare, make_scenario, record, say
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.embedded_data import SENTIMENT, rotten_tomatoes, split_rows
@@ -61,7 +61,7 @@ def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bo
     scenario = make_scenario(task, train, test, attack, trusted_share=0.25, seed=seed)
     say(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet)
     defenses = [NoDefense(), P2P(mode="replace", cue="split")]
-    outcomes = compare(scenario, defenses, model=NAME, options=RECIPE, out=out, seed=seed, quiet=quiet)
+    outcomes = compare(scenario, defenses, Fitter(NAME, RECIPE, out, seed, quiet))
     examples = _examples(scenario, outcomes, seed)
     found = record(scenario, outcomes, model=NAME, approximation=APPROXIMATION, training=RECIPE.to_dict(), seed=seed)
     found["examples"] = examples

@@ -61,6 +61,9 @@ class CleanReadings(Options):
     """CA of the full-vocabulary output, projected: y and y+n both count."""
     accuracy_extended: Rate | None
     """CA where only y+n counts (the authors' code); none without an extended label space."""
+    macro_f1: float
+    """Mean over the classes of F1 = 2 TP / (2 TP + FP + FN) of the deployed answers; a class that neither occurs nor is
+    answered is left out."""
     majority: float
     """Share of the commonest class: what a model that always says it would reach."""
     escape: float
@@ -99,6 +102,38 @@ class AttackReadings(Options):
     """Deployed accuracy on the attacked rows."""
 
 
+@dataclass(frozen=True)
+class Pairing(Options):
+    """Two models on the same rows: McNemar's exact test."""
+
+    only_first: int
+    """Rows that only the first model gets right."""
+    only_second: int
+    """Rows that only the second gets right."""
+    p_value: float
+    """Two-sided; small values say that the difference is no accident of these rows."""
+
+
+def mcnemar(first: BoolArray, second: BoolArray) -> Pairing:
+    """Compare two columns of outcomes over the same rows.
+
+    Under the null hypothesis the discordant rows fall either way with probability 1/2, so their split is binomial.
+    """
+    from scipy.stats import binomtest
+
+    b, c = int((first & ~second).sum()), int((~first & second).sum())
+    return Pairing(b, c, float(binomtest(b, b + c).pvalue) if b + c else 1.0)
+
+
+def macro_f1(answers: IntArray, truth: IntArray) -> float:
+    """Mean F1 over the classes that occur or are answered."""
+    scores = []
+    for label in np.union1d(answers, truth):
+        right = int(((answers == label) & (truth == label)).sum())
+        scores.append(2 * right / int((answers == label).sum() + (truth == label).sum()))
+    return float(np.mean(scores)) if scores else 0.0
+
+
 def read_clean(readings: Readings, truth: IntArray, *, extends: bool) -> CleanReadings:
     """Readings of clean rows, at least one. `extends` says whether there is a label space beside the ordinary one."""
     accuracy = Rate.of(readings.deployed == truth)
@@ -107,6 +142,7 @@ def read_clean(readings: Readings, truth: IntArray, *, extends: bool) -> CleanRe
         accuracy=accuracy,
         accuracy_projected=Rate.of(readings.projected == truth),
         accuracy_extended=Rate.of((readings.projected == truth) & readings.inside) if extends else None,
+        macro_f1=macro_f1(readings.deployed, truth),
         majority=majority,
         escape=float(readings.escape.mean()),
         unreadable=Rate.of(readings.output < 0),

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions
 from antivenom.cli.tables import show_report
-from antivenom.defenses import Prepared
+from antivenom.defenses import Defense, Prepared
 from antivenom.files import digest_of_files
 from antivenom.report import Report
+from antivenom.task import Classification
 
 
-def prepare_rows(
-    source: str, row_options: RowOptions, task_options: TaskOptions, defense_options: DefenseOptions, seed: int
-) -> tuple[Prepared, dict[str, Any]]:
-    """Load, check and prepare rows, showing the report of what was found in them.
+@dataclass(frozen=True)
+class Intake:
+    """Rows that passed every check, and what is to be done with them."""
 
-    Returns:
-        The prepared rows, and what the manifest says about their source.
-    """
+    task: Classification
+    table: pa.Table
+    trusted: pa.Table | None
+    defense: Defense
+    report: Report
+
+
+def take_rows(
+    source: str, row_options: RowOptions, task_options: TaskOptions, defense_options: DefenseOptions
+) -> Intake:
+    """Load and check rows, showing the report of what was found in them."""
     defense = defense_options.choose()
     loaded = row_options.load(source)
     task = task_options.task(loaded.labels)
@@ -30,8 +41,20 @@ def prepare_rows(
     defense.check(task, loaded.table, loaded.report)
     table = row_options.accept(loaded, task.labels, loaded.report)
     show_report(loaded.report)
-    prepared = defense.prepare(task, table, trusted=trusted, seed=seed)
-    return prepared, {"defense": defense.name, "report": _totals(loaded.report), **_source(source)}
+    return Intake(task, table, trusted, defense, loaded.report)
+
+
+def prepare_rows(
+    source: str, row_options: RowOptions, task_options: TaskOptions, defense_options: DefenseOptions, seed: int
+) -> tuple[Prepared, dict[str, Any]]:
+    """Load, check and prepare rows.
+
+    Returns:
+        The prepared rows, and what the manifest says about their source.
+    """
+    taken = take_rows(source, row_options, task_options, defense_options)
+    prepared = taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, seed=seed)
+    return prepared, {"defense": taken.defense.name, "report": _totals(taken.report), **_source(source)}
 
 
 def _source(source: str) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from antivenom.cli.intake import prepare_rows
+from antivenom.canary import CanaryCheck
+from antivenom.cli.intake import prepare_rows, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Out, Quiet, RowOptions, Seed, TaskOptions
-from antivenom.cli.tables import show_comparison, show_json
+from antivenom.cli.tables import show_canaries, show_comparison, show_json
+from antivenom.defenses.reserve import hold_out
+from antivenom.files import atomic_write
 from antivenom.training import TrainingOptions
 
 Model = Annotated[
@@ -120,8 +123,8 @@ def compare(
         Clean test rows.
     """
     from antivenom.attacks import parse_attack
+    from antivenom.comparison import Fitter, make_scenario, record
     from antivenom.comparison import compare as compare_defenses
-    from antivenom.comparison import make_scenario, record
     from antivenom.defenses import parse_defense
     from antivenom.files import write_json
 
@@ -131,15 +134,8 @@ def compare(
     held_out = row_options.load(test, labels=task.labels)
     test_table = row_options.accept(held_out, task.labels, held_out.report).slice(0, test_rows)
     scenario = make_scenario(task, rows, test_table, parse_attack(attack), trusted_share=trusted_share, seed=seed)
-    outcomes = compare_defenses(
-        scenario,
-        [parse_defense(spec) for spec in defense],
-        model=model,
-        options=training,
-        out=Path(out),
-        seed=seed,
-        quiet=quiet,
-    )
+    fitter = Fitter(model, training, Path(out), seed, quiet)
+    outcomes = compare_defenses(scenario, [parse_defense(spec) for spec in defense], fitter)
     found = record(scenario, outcomes, model=model, training=training.to_dict(), seed=seed)
     write_json(Path(out) / "record.json", found)
     if json:
@@ -148,6 +144,56 @@ def compare(
     show_comparison(f"{attack}, {scenario.train.num_rows} training rows, {model}", outcomes)
     print(f"Every number: {out}/record.json")
     return 0
+
+
+def check(
+    rows: str,
+    /,
+    *,
+    out: Out,
+    test: Annotated[
+        str | None, Parameter(help="Test rows; a fifth of the rows is held out when there are none.")
+    ] = None,
+    report: Annotated[str | None, Parameter(help="Write a Markdown snippet for a model card here.")] = None,
+    canaries: Annotated[CanaryCheck, Parameter(name="*", group="Check")] = CanaryCheck(),
+    model: Model = "smollm2",
+    row_options: RowOptions = RowOptions(),
+    task_options: TaskOptions = TaskOptions(),
+    defense: DefenseOptions = DefenseOptions(),
+    training: Training = TrainingOptions(),
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Would your pipeline let a backdoor through? Plant known ones in copies of your rows, fit, and measure.
+
+    Exits with 1 when a canary gets past the limits. It fits one model per canary and one undefended control; finished
+    fits in OUT are used again.
+
+    Parameters
+    ----------
+    rows
+        Your rows: a file, a saved datasets folder, or a hub data-set name.
+    """
+    from antivenom.comparison import Fitter
+
+    intake = take_rows(rows, row_options, task_options, defense)
+    train, held_out = intake.table, None
+    if test is not None:
+        loaded = row_options.load(test, labels=intake.task.labels)
+        held_out = row_options.accept(loaded, intake.task.labels, loaded.report)
+    else:
+        train, held_out = hold_out(train, intake.task.labels, 0.2, seed=seed)
+    fitter = Fitter(model, training, Path(out), seed, quiet)
+    found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, fitter=fitter)
+    if report:
+        with atomic_write(Path(report)) as file:
+            file.write(found.markdown())
+    if json:
+        show_json({**found.to_dict(), "passed": found.passed})
+    else:
+        show_canaries(found)
+    return 0 if found.passed else 1
 
 
 def demo(
@@ -178,4 +224,4 @@ def demo(
     return 0
 
 
-COMMANDS = (fit, finish, compare, demo)
+COMMANDS = (fit, finish, check, compare, demo)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from antivenom.canary import CanaryReport
 from antivenom.comparison import Outcome
 from antivenom.evaluation import Evaluation
 from antivenom.metrics import Rate
@@ -50,6 +51,17 @@ def show_evaluation(title: str, evaluation: Evaluation) -> None:
     show_table(title, ["", *READINGS], rows, caption=CAPTION)
     if evaluation.clean.collapsed:
         print("INVALID: accuracy is within 5 points of always answering the commonest class.")
+
+
+def show_canaries(report: CanaryReport) -> None:
+    """One row per canary, the verdict, and what it cannot show."""
+    rows = []
+    for finding in report.findings:
+        verdict = "passed" if finding.passed else "FAILED"
+        rows.append([finding.family, *_cells(finding.evaluation), f"{-100 * finding.accuracy_drop:+.1f}", verdict])
+    show_table(f"canary check of {report.defense}", ["", *READINGS, "accuracy change", ""], rows, caption=CAPTION)
+    print(f"Undefended and never poisoned: accuracy {report.control.clean.accuracy}.")
+    print(f"{'PASSED' if report.passed else 'FAILED'}. What this cannot show: {report.cannot_show}")
 
 
 READINGS = ["clean accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess", "alpha"]

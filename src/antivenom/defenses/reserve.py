@@ -39,6 +39,12 @@ def random_reserve(table: pa.Table, labels: Sequence[str], ratio: float, *, seed
     return chosen
 
 
+def hold_out(table: pa.Table, labels: Sequence[str], share: float, *, seed: int) -> tuple[pa.Table, pa.Table]:
+    """Cut (rest, held out), the same share of each class."""
+    chosen = random_reserve(table, labels, share, seed=seed)
+    return table.filter(pa.array(~chosen)), table.filter(pa.array(chosen))
+
+
 def label_codes(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.int64]:
     """The number of each row's label."""
     codes = pc.index_in(table.column("answer"), value_set=pa.array(list(labels), pa.string()))
