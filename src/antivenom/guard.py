@@ -35,13 +35,11 @@ class Guard(Options):
 
     def wrap(self, text: str) -> Prompt:
         """The prompt that is served: with the benign trigger, if there is one."""
-        if not self.benign_trigger:
-            return self.ordinary(text)
         frame = self.task.frame
-        after = f"\n{self.cue or frame.cue}"
+        before, after = _line(frame.instruction), f"\n{self.cue or frame.cue}"
         if self.placement == "system":
-            return Prompt(_line(frame.instruction), text, after, system=self.benign_trigger)
-        return Prompt(f"{_line(frame.instruction)}{self.benign_trigger} ", text, after)
+            return Prompt(before, text, after, system=self.benign_trigger)
+        return Prompt(f"{before}{self.benign_trigger} " if self.benign_trigger else before, text, after)
 
     def ordinary(self, text: str) -> Prompt:
         """The prompt of rows that do not carry the benign trigger; only training uses it."""

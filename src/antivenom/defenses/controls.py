@@ -1,0 +1,48 @@
+"""Controls: what part of P2P does the work? Each leaves out one ingredient; none is meant to be deployed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pyarrow as pa
+
+from antivenom.defenses.base import Prepared
+from antivenom.defenses.p2p import P2P
+from antivenom.guard import Guard
+from antivenom.labels import LabelMap
+from antivenom.task import Classification
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReserveOnly(P2P):
+    """P2P without the ordinary rows: train on the reserve alone (the "subset" curve of the paper's Figure 4)."""
+
+    name: ClassVar[str] = "reserve_only"
+
+    def prepare(self, task: Classification, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+        """Keep only the rows with the benign trigger."""
+        prepared = super().prepare(task, train, trusted=trusted, seed=seed)
+        return replace(prepared, rows=prepared.rows.filter(prepared.rows.column("benign")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityLabels(P2P):
+    """P2P without the extended labels: the benign trigger with h(y) = y. Separates the prompt from the label space."""
+
+    name: ClassVar[str] = "identity_labels"
+
+    def guard(self, task: Classification) -> Guard:
+        """The benign trigger over the ordinary labels."""
+        return replace(super().guard(task), labels=LabelMap.identity(task))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CueOnly(P2P):
+    """P2P without the benign trigger: only the answer cue differs. Shows how much of the key is the cue."""
+
+    name: ClassVar[str] = "cue_only"
+
+    def guard(self, task: Classification) -> Guard:
+        """The benign cue over the extended labels."""
+        return replace(super().guard(task), benign_trigger="", cue=self.benign_cue)
