@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from antivenom.canary import CanaryCheck
 from antivenom.cli.intake import prepare_rows, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Out, Quiet, RowOptions, Seed, TaskOptions
-from antivenom.cli.tables import show_canaries, show_comparison, show_json
+from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_spreads
 from antivenom.defenses.reserve import hold_out
 from antivenom.files import atomic_write
 from antivenom.training import TrainingOptions
@@ -108,6 +108,7 @@ def compare(
     task_options: TaskOptions = TaskOptions(),
     training: Training = TrainingOptions(),
     seed: Seed = 0,
+    seeds: Annotated[int, Parameter(help="Repeat with this many seeds, from --seed upwards.")] = 1,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -127,22 +128,33 @@ def compare(
     from antivenom.comparison import compare as compare_defenses
     from antivenom.defenses import parse_defense
     from antivenom.files import write_json
+    from antivenom.seeds import over_seeds
 
     loaded = row_options.load(train)
     task = task_options.task(loaded.labels)
     rows = row_options.accept(loaded, task.labels, loaded.report).slice(0, train_rows)
     held_out = row_options.load(test, labels=task.labels)
     test_table = row_options.accept(held_out, task.labels, held_out.report).slice(0, test_rows)
-    scenario = make_scenario(task, rows, test_table, parse_attack(attack), trusted_share=trusted_share, seed=seed)
-    fitter = Fitter(model, training, Path(out), seed, quiet)
-    outcomes = compare_defenses(scenario, [parse_defense(spec) for spec in defense], fitter)
-    found = record(scenario, outcomes, model=model, training=training.to_dict(), seed=seed)
-    write_json(Path(out) / "record.json", found)
+    chosen, records, by_defense = [parse_defense(spec) for spec in defense], [], {}
+    for one in range(seed, seed + seeds):
+        scenario = make_scenario(task, rows, test_table, parse_attack(attack), trusted_share=trusted_share, seed=one)
+        folder = Path(out) if seeds == 1 else Path(out) / f"seed-{one}"
+        outcomes = compare_defenses(scenario, chosen, Fitter(model, training, folder, one, quiet))
+        records.append(record(scenario, outcomes, model=model, training=training.to_dict(), seed=one))
+        write_json(folder / "record.json", records[-1])
+        if not json:
+            show_comparison(f"{attack}, {rows.num_rows} training rows, {model}, seed {one}", outcomes)
+        for outcome in outcomes:
+            by_defense.setdefault(outcome.folder.name, []).append(outcome.evaluation)
+    spreads = {name: over_seeds(found) for name, found in by_defense.items()}
     if json:
-        show_json(found)
+        show_json(
+            {"records": records, "seeds": {n: {k: v.to_dict() for k, v in s.items()} for n, s in spreads.items()}}
+        )
         return 0
-    show_comparison(f"{attack}, {scenario.train.num_rows} training rows, {model}", outcomes)
-    print(f"Every number: {out}/record.json")
+    if seeds > 1:
+        show_spreads(f"{attack}: mean and standard deviation over {seeds} seeds", spreads)
+    print(f"Every number: {out}/")
     return 0
 
 

@@ -15,6 +15,7 @@ from antivenom.comparison import Outcome
 from antivenom.evaluation import Evaluation
 from antivenom.metrics import Rate
 from antivenom.report import Report
+from antivenom.seeds import Spread
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> None:
@@ -62,6 +63,13 @@ def show_canaries(report: CanaryReport) -> None:
     show_table(f"canary check of {report.defense}", ["", *READINGS, "accuracy change", ""], rows, caption=CAPTION)
     print(f"Undefended and never poisoned: accuracy {report.control.clean.accuracy}.")
     print(f"{'PASSED' if report.passed else 'FAILED'}. What this cannot show: {report.cannot_show}")
+
+
+def show_spreads(title: str, spreads: dict[str, dict[str, Spread]]) -> None:
+    """One row per defense: mean and spread of the main numbers."""
+    keys = ["accuracy", "macro_f1", *(f"attacks.0.{name}" for name in ("asr", "asr_deployed", "floor", "excess"))]
+    rows = [[name, *(str(found[key]) if key in found else "-" for key in keys)] for name, found in spreads.items()]
+    show_table(title, ["", *(key.rpartition(".")[2].replace("_", " ") for key in keys)], rows)
 
 
 READINGS = ["clean accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess", "alpha"]
