@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cyclopts
 from cyclopts import App
 
-from antivenom.cli import learn, prepare, use
+from antivenom.cli import learn, measure, prepare, use
 from antivenom.errors import AntivenomError
 
 app = App(
@@ -22,7 +22,7 @@ app = App(
     `antivenom fit rows.csv --trusted vouched.csv --out safe` does it with your rows.""",
     help_epilogue="Every command explains itself: antivenom COMMAND --help",
 )
-for module in (prepare, learn, use):
+for module in (prepare, learn, use, measure):
     for command in module.COMMANDS:
         app.command(command)
 

@@ -1,4 +1,4 @@
-"""Commands that train."""
+"""Commands that make an artifact."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from antivenom.canary import CanaryCheck
-from antivenom.cli.intake import prepare_rows, take_rows
-from antivenom.cli.options import DefenseOptions, Json, Out, Quiet, RowOptions, Seed, TaskOptions
-from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_spreads
-from antivenom.defenses.reserve import hold_out
-from antivenom.files import atomic_write
+from antivenom.cli.intake import prepare_rows
+from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
+from antivenom.cli.tables import show_json
 from antivenom.training import TrainingOptions
-
-Model = Annotated[
-    str, Parameter(help="Base model: smollm2 (embedded), a folder, or a hub name with an optional @revision.")
-]
-Training = Annotated[TrainingOptions, Parameter(name="*", group="Training")]
 
 
 def fit(
@@ -90,150 +82,4 @@ def finish(
     return 0
 
 
-def compare(
-    train: str,
-    test: str,
-    /,
-    *,
-    out: Out,
-    attack: Annotated[
-        str, Parameter(help="The attack: name, or name:option=value;option=value.")
-    ] = "addsent:rate=0.05",
-    defense: Annotated[tuple[str, ...], Parameter(help="A defense; repeat for several.")] = ("none", "p2p"),
-    model: Model = "smollm2",
-    train_rows: Annotated[int | None, Parameter(help="Use the first rows only.")] = None,
-    test_rows: Annotated[int | None, Parameter(help="Use the first rows only.")] = None,
-    trusted_share: Annotated[float, Parameter(help="Share of each class that the attacker cannot touch.")] = 0.25,
-    row_options: RowOptions = RowOptions(),
-    task_options: TaskOptions = TaskOptions(),
-    training: Training = TrainingOptions(),
-    seed: Seed = 0,
-    seeds: Annotated[int, Parameter(help="Repeat with this many seeds, from --seed upwards.")] = 1,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> int:
-    """Research: poison clean rows, train with each defense, and measure them side by side.
-
-    Finished trainings in OUT are used again, so a stopped comparison goes on. OUT/record.json holds every number.
-
-    Parameters
-    ----------
-    train
-        Clean training rows.
-    test
-        Clean test rows.
-    """
-    from antivenom.attacks import parse_attack
-    from antivenom.comparison import Fitter, make_scenario, record
-    from antivenom.comparison import compare as compare_defenses
-    from antivenom.defenses import parse_defense
-    from antivenom.files import write_json
-    from antivenom.seeds import over_seeds
-
-    loaded = row_options.load(train)
-    task = task_options.task(loaded.labels)
-    rows = row_options.accept(loaded, task.labels, loaded.report).slice(0, train_rows)
-    held_out = row_options.load(test, labels=task.labels)
-    test_table = row_options.accept(held_out, task.labels, held_out.report).slice(0, test_rows)
-    chosen, records, by_defense = [parse_defense(spec) for spec in defense], [], {}
-    for one in range(seed, seed + seeds):
-        scenario = make_scenario(task, rows, test_table, parse_attack(attack), trusted_share=trusted_share, seed=one)
-        folder = Path(out) if seeds == 1 else Path(out) / f"seed-{one}"
-        outcomes = compare_defenses(scenario, chosen, Fitter(model, training, folder, one, quiet))
-        records.append(record(scenario, outcomes, model=model, training=training.to_dict(), seed=one))
-        write_json(folder / "record.json", records[-1])
-        if not json:
-            show_comparison(f"{attack}, {rows.num_rows} training rows, {model}, seed {one}", outcomes)
-        for outcome in outcomes:
-            by_defense.setdefault(outcome.folder.name, []).append(outcome.evaluation)
-    spreads = {name: over_seeds(found) for name, found in by_defense.items()}
-    if json:
-        show_json(
-            {"records": records, "seeds": {n: {k: v.to_dict() for k, v in s.items()} for n, s in spreads.items()}}
-        )
-        return 0
-    if seeds > 1:
-        show_spreads(f"{attack}: mean and standard deviation over {seeds} seeds", spreads)
-    print(f"Every number: {out}/")
-    return 0
-
-
-def check(
-    rows: str,
-    /,
-    *,
-    out: Out,
-    test: Annotated[
-        str | None, Parameter(help="Test rows; a fifth of the rows is held out when there are none.")
-    ] = None,
-    report: Annotated[str | None, Parameter(help="Write a Markdown snippet for a model card here.")] = None,
-    canaries: Annotated[CanaryCheck, Parameter(name="*", group="Check")] = CanaryCheck(),
-    model: Model = "smollm2",
-    row_options: RowOptions = RowOptions(),
-    task_options: TaskOptions = TaskOptions(),
-    defense: DefenseOptions = DefenseOptions(),
-    training: Training = TrainingOptions(),
-    seed: Seed = 0,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> int:
-    """Would your pipeline let a backdoor through? Plant known ones in copies of your rows, fit, and measure.
-
-    Exits with 1 when a canary gets past the limits. It fits one model per canary and one undefended control; finished
-    fits in OUT are used again.
-
-    Parameters
-    ----------
-    rows
-        Your rows: a file, a saved datasets folder, or a hub data-set name.
-    """
-    from antivenom.comparison import Fitter
-
-    intake = take_rows(rows, row_options, task_options, defense)
-    train, held_out = intake.table, None
-    if test is not None:
-        loaded = row_options.load(test, labels=intake.task.labels)
-        held_out = row_options.accept(loaded, intake.task.labels, loaded.report)
-    else:
-        train, held_out = hold_out(train, intake.task.labels, 0.2, seed=seed)
-    fitter = Fitter(model, training, Path(out), seed, quiet)
-    found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, fitter=fitter)
-    if report:
-        with atomic_write(Path(report)) as file:
-            file.write(found.markdown())
-    if json:
-        show_json({**found.to_dict(), "passed": found.passed})
-    else:
-        show_canaries(found)
-    return 0 if found.passed else 1
-
-
-def demo(
-    *,
-    out: Annotated[str, Parameter(help="Where artifacts and the record go; a stopped demo goes on.")] = "demo",
-    train_rows: Annotated[int, Parameter(help="Training rows.")] = 1000,
-    test_rows: Annotated[int, Parameter(help="Test rows.")] = 400,
-    seed: Seed = 0,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> int:
-    """See it happen: a real model backdoored by poisoned movie reviews, and the same rows made safe.
-
-    Needs no account, no GPU and no data of yours; under 10 minutes on 2 CPU cores.
-    """
-    from antivenom.demo import run_demo
-
-    result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
-    if json:
-        show_json(result.record)
-        return 0
-    show_comparison(result.title, result.outcomes)
-    result.show_examples()
-    print(f"\nBoth artifacts and every number are in {out}/ (record.json). Next:")
-    print(f'  antivenom predict {out}/p2p "a text of your own"')
-    print(f"  antivenom show {out}/p2p")
-    print("  antivenom fit ROWS --trusted VOUCHED_ROWS --out safe    # with your rows")
-    return 0
-
-
-COMMANDS = (fit, finish, check, compare, demo)
+COMMANDS = (fit, finish)

@@ -14,6 +14,7 @@ from antivenom.errors import OptionsError
 from antivenom.report import Report
 from antivenom.rows import Rows, load_rows
 from antivenom.task import Classification, Frame, Style, Words
+from antivenom.training import TrainingOptions
 from antivenom.validation import check_rows, require_labels
 
 
@@ -109,6 +110,11 @@ Quiet = Annotated[bool, Parameter(negative=(), help="Show no progress.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
 Seed = Annotated[int, Parameter(help="Keys every random choice.")]
 Out = Annotated[str, Parameter(help="Where the result goes; nothing that exists is overwritten.")]
+
+Model = Annotated[
+    str, Parameter(help="Base model: smollm2 (embedded), a folder, or a hub name with an optional @revision.")
+]
+Training = Annotated[TrainingOptions, Parameter(name="*", group="Training")]
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from antivenom.comparison import Outcome
 from antivenom.evaluation import Evaluation
 from antivenom.metrics import Rate
 from antivenom.report import Report
-from antivenom.seeds import Spread
+from antivenom.seeds import over_seeds
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> None:
@@ -65,11 +65,19 @@ def show_canaries(report: CanaryReport) -> None:
     print(f"{'PASSED' if report.passed else 'FAILED'}. What this cannot show: {report.cannot_show}")
 
 
-def show_spreads(title: str, spreads: dict[str, dict[str, Spread]]) -> None:
-    """One row per defense: mean and spread of the main numbers."""
+def show_seeds(title: str, found: dict[int, list[Outcome]]) -> None:
+    """A table per seed, and one of means and spreads when there are several."""
+    for seed, outcomes in found.items():
+        show_comparison(f"{title}, seed {seed}", outcomes)
+    if len(found) < 2:
+        return
     keys = ["accuracy", "macro_f1", *(f"attacks.0.{name}" for name in ("asr", "asr_deployed", "floor", "excess"))]
-    rows = [[name, *(str(found[key]) if key in found else "-" for key in keys)] for name, found in spreads.items()]
-    show_table(title, ["", *(key.rpartition(".")[2].replace("_", " ") for key in keys)], rows)
+    rows = []
+    for outcomes_of_one in zip(*found.values(), strict=True):
+        spreads = over_seeds([outcome.evaluation for outcome in outcomes_of_one])
+        rows.append([outcomes_of_one[0].folder.name, *(str(spreads[key]) if key in spreads else "-" for key in keys)])
+    names = [key.rpartition(".")[2].replace("_", " ") for key in keys]
+    show_table(f"{title}: mean and standard deviation over {len(found)} seeds", ["", *names], rows)
 
 
 READINGS = ["clean accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess", "alpha"]
