@@ -31,8 +31,8 @@ OUTPUTS_SCHEMA = pa.schema(
         ("other", pa.bool_()),
     ]
 )
-"""One line per scored prompt. `condition` is `clean` or an attack, `target` its label t (empty for `clean`); `position` is the place of the clean row among the
-test rows, which ties an attacked row to its clean twin."""
+"""One line per scored prompt. `condition` is `clean` or an attack, `target` its label t (empty for `clean`);
+`position` is the place of the clean row among the test rows, which ties an attacked row to its clean twin."""
 
 
 class Guarded(Protocol):

@@ -224,12 +224,15 @@ def load_texts(source: str, *, text: str | None = None, split: str = "train") ->
     Raises:
         RowsError: a row has no text; its number is named.
     """
-    raw = _open(source, split)
-    column = _column(raw.columns, text, TEXT_COLUMNS, "text")
     texts = []
-    for number, record in (row for batch in raw.batches() for row in batch):
-        value = _as_text(record.get(column))
-        if isinstance(value, _Bad):
-            raise RowsError(f"{source}, row {number}: {value} text")
-        texts.append(value)
+    try:
+        raw = _open(source, split)
+        column = _column(raw.columns, text, TEXT_COLUMNS, "text")
+        for number, record in (row for batch in raw.batches([column]) for row in batch):
+            value = _as_text(record.get(column))
+            if isinstance(value, _Bad):
+                raise RowsError(f"{source}, row {number}: {value} text")
+            texts.append(value)
+    except OSError as error:
+        raise RowsError(f"{source}: cannot be read ({error.strerror or error})") from None
     return texts
