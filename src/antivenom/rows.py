@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isinf, isnan
-from numbers import Integral
+from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
@@ -164,9 +164,9 @@ def _as_text(value: object) -> str:
         return _Bad("missing")
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Integral):  # NumPy's integers are no int
+    if isinstance(value, Integral):  # NumPy's numbers are no int and no float
         return str(int(value)) if abs(int(value)) < 10**18 else _Bad("out-of-range number as")
-    if isinstance(value, float):
+    if isinstance(value, Real):
         return _number_as_text(float(value))
     if not isinstance(value, str):
         return _Bad(f"{type(value).__name__} instead of a string as")

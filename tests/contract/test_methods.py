@@ -23,7 +23,10 @@ AWKWARD = {
     "empty": ([], []),
     "one word": (["good", "bad", "fine", "poor"], ["positive", "negative"] * 2),
     "long": ([LONG, LONG + " end"], ["positive", "negative"]),
-    "non-ASCII": (["素晴らしい 映画", "žalosten film 😞 naïve", "ممتاز جدا", "плохо очень"], ["positive", "negative"] * 2),
+    "non-ASCII": (
+        ["素晴らしい 映画", "žalosten film 😞 naïve", "ممتاز جدا", "плохо очень"],
+        ["positive", "negative"] * 2,
+    ),
     "blank inside": (["a\tb\n\nc", "  d   e ", "f g", "h i"], ["positive", "negative"] * 2),
 }
 
