@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +62,7 @@ def test_reconstruction(data, ratio, mode, seed):
 def test_chunks_do_not_matter(data, cuts, mode):
     task, table = data
     edges = [0, *sorted(min(c, table.num_rows) for c in cuts), table.num_rows]
-    pieces = pa.concat_tables([table.slice(a, b - a) for a, b in zip(edges, edges[1:], strict=False)])
+    pieces = pa.concat_tables([table.slice(a, b - a) for a, b in pairwise(edges)])
     defense = P2P(reserve="random", mode=mode)
     whole = defense.prepare(task, table, trusted=None, seed=0)
     cut = defense.prepare(task, pieces, trusted=None, seed=0)
@@ -143,8 +144,13 @@ def test_same_rows_compares_text_and_answer():
 
 @pytest.mark.parametrize(
     "options",
-    [{"ratio": 0}, {"ratio": 1.1}, {"ratio": float("nan")}, {"benign_trigger": " "}]
-    + [{"cue": "split", "benign_cue": ""}],
+    [
+        {"ratio": 0},
+        {"ratio": 1.1},
+        {"ratio": float("nan")},
+        {"benign_trigger": " "},
+        {"cue": "split", "benign_cue": ""},
+    ],
 )
 def test_bad_options(options):
     with pytest.raises(OptionsError):

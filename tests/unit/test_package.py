@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import antivenom
 
 SOURCE = Path(antivenom.__file__).parent
@@ -85,9 +87,5 @@ def test_public_names_are_few_and_exist():
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    try:
-        antivenom.nonsense  # noqa: B018
-    except AttributeError as error:
-        assert "nonsense" in str(error)
-    else:
-        raise AssertionError
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = antivenom.nonsense

@@ -333,7 +333,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(RowsError, match="a.jsonl: cannot be read"):
+    with pytest.raises(RowsError, match=r"a\.jsonl: cannot be read"):
         load_rows(path)
 
 
