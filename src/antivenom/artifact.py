@@ -23,6 +23,8 @@ MANIFEST = "antivenom.json"
 FORMAT_VERSION = 1
 WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
 FULL_WEIGHTS = ("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json")
+CODE_KEYS = ("auto_map", "auto_mapping", "trust_remote_code", "megatron_config")
+"""Settings with which transformers or PEFT import modules that the folder names."""
 RECORDED_PACKAGES = ("antivenom", "torch", "transformers", "peft", "datasets")
 
 
@@ -82,7 +84,7 @@ class Manifest(Options):
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             found = data["format_version"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArtifactError(f"{path} is damaged ({type(error).__name__}: {error})") from None
         if not isinstance(found, int) or found != FORMAT_VERSION:
             raise ArtifactError(
@@ -117,6 +119,7 @@ class Artifact:
             ArtifactError: says which of them does not match.
         """
         _require_no_pickle(self.folder)
+        _require_no_foreign_code(self.folder)
         if self.manifest.base_model is None:
             raise ArtifactError(
                 f"{self.folder} holds rebuilt rows, not a model", mend="Train on them, then run `antivenom finish`."
@@ -204,6 +207,22 @@ def _require_no_pickle(folder: Path) -> None:
             raise ArtifactError(
                 f"{path} does not belong in an artifact: such files can run code when they are loaded",
                 mend="Delete it if you know where it came from; otherwise do not use this folder.",
+            )
+
+
+def _require_no_foreign_code(folder: Path) -> None:
+    """Refuse configurations that name code to import, even where today's loaders would not follow them."""
+    for name in ("adapter_config.json", "config.json", "tokenizer_config.json"):
+        path = folder / name
+        try:
+            config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise ArtifactError(f"{path} is damaged ({type(error).__name__})") from None
+        asked = [key for key in CODE_KEYS if isinstance(config, dict) and config.get(key)]
+        if asked:
+            raise ArtifactError(
+                f"{path} asks for code to be imported ({asked[0]})",
+                mend="Artifacts hold no code. Do not use this folder unless you know where it came from.",
             )
 
 

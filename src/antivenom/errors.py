@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+LONGEST_MESSAGE = 2000
+
 
 class AntivenomError(Exception):
     """Something the user can mend: what happened, and how to mend it."""
 
     def __init__(self, what: str, *, mend: str = "") -> None:
         """Keep `what` happened (with the offending value) apart from how to `mend` it."""
-        super().__init__(what)
-        self.what = what
-        self.mend = mend
+        self.what = printable(what)
+        self.mend = printable(mend)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         """One line, or two when there is a remedy."""
         return f"{self.what}\n{self.mend}" if self.mend else self.what
+
+
+def printable(text: str) -> str:
+    """Escape what could steer a terminal or cannot be encoded, and cut what would flood it.
+
+    Messages quote file names, column names and labels, and those come from files that nobody vouches for.
+    """
+    shown = text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]} ..."
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in shown)
 
 
 class RowsError(AntivenomError):

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.attacks import Attack, parse_attack
+from antivenom.attacks import Attack
 from antivenom.errors import RowsError
 from antivenom.files import digest_of_table
 from antivenom.guard import Guard
@@ -23,6 +23,7 @@ CLEAN = "clean"
 OUTPUTS_SCHEMA = pa.schema(
     [
         ("condition", pa.string()),
+        ("target", pa.string()),
         ("position", pa.int64()),
         ("row", pa.int64()),
         ("answer", pa.string()),
@@ -30,8 +31,8 @@ OUTPUTS_SCHEMA = pa.schema(
         ("other", pa.bool_()),
     ]
 )
-"""One line per scored prompt. `condition` is `clean` or an attack; `position` is the place of the clean row among the
-test rows, which ties an attacked row to its clean twin."""
+"""One line per scored prompt. `condition` is `clean` or an attack, `target` its label t (empty for `clean`);
+`position` is the place of the clean row among the test rows, which ties an attacked row to its clean twin."""
 
 
 class Guarded(Protocol):
@@ -77,16 +78,18 @@ def evaluate(
         The evaluation, and the outputs it was computed from; `summarize` computes it again from those.
 
     Raises:
-        RowsError: there are no rows, or a label is unknown.
+        RowsError: there are no rows, a label is unknown, or an attack has no row of another class than its target.
     """
     task = model.guard.task
     _require_labels(test, task.labels)
     numbered = test.append_column("position", pa.array(np.arange(test.num_rows)))
-    outputs = [_score(model, CLEAN, test, np.arange(test.num_rows), quiet)]
-    for attack in attacks:
+    outputs = [_score(model, CLEAN, "", test, np.arange(test.num_rows), quiet)]
+    for condition, attack in {str(attack): attack for attack in attacks}.items():
         target = task.target(attack.target)
         places = numbered.filter(pc.not_equal(test.column("answer"), target)).column("position").to_numpy()
-        outputs.append(_score(model, str(attack), attack.probes(task, test, seed=seed), places, quiet))
+        if not len(places):
+            raise RowsError(f"every test row has the target label {target!r}, so there is nothing to attack")
+        outputs.append(_score(model, condition, target, attack.probes(task, test, seed=seed), places, quiet))
     table = pa.concat_tables(outputs)
     facts = {"test_sha256": digest_of_table(test), "rows": test.num_rows, "seed": seed, **(provenance or {})}
     return summarize(table, model.guard, provenance=facts), table
@@ -103,7 +106,7 @@ def summarize(outputs: pa.Table, guard: Guard, *, provenance: dict[str, Any] | N
             continue
         attacked = outputs.filter(pc.equal(outputs.column("condition"), condition))
         twins = clean.take(attacked.column("position"))
-        target = guard.task.target(parse_attack(condition).target)
+        target = attacked.column("target")[0].as_py()
         attacks.append(
             read_attack(
                 guard.columns(_scores(attacked)),
@@ -132,10 +135,11 @@ def write_outputs(path: Path, outputs: pa.Table) -> None:
         pq.write_table(outputs, file)
 
 
-def _score(model: Guarded, condition: str, rows: pa.Table, positions: Any, quiet: bool) -> pa.Table:
+def _score(model: Guarded, condition: str, target: str, rows: pa.Table, positions: Any, quiet: bool) -> pa.Table:
     scores = model.score(rows.column("text").to_pylist(), progress=None if quiet else f"score {condition[:24]}")
     columns = {
         "condition": [condition] * rows.num_rows,
+        "target": [target] * rows.num_rows,
         "position": positions,
         "row": rows.column("row"),
         "answer": rows.column("answer"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from antivenom.errors import OptionsError
 from antivenom.labels import ChoiceScores, LabelMap, Reading, Readings, read_scores
 from antivenom.options import Options
 from antivenom.prompts import Prompt
@@ -30,8 +31,12 @@ class Guard(Options):
     """The defender's trigger; a secret, so it is in no log. Empty when there is no defense."""
     placement: Placement = "prefix"
     """Where it stands: in front of the text, or in the system prompt."""
-    cue: str = ""
+    cue: str = field(default="", repr=False)
     """The cue under the benign trigger; the task's own when empty. One that differs is a second half of the key."""
+
+    def __post_init__(self) -> None:
+        if self.task.labels != self.labels.labels:
+            raise OptionsError("the label map is made for other labels than the task")
 
     def wrap(self, text: str) -> Prompt:
         """The prompt that is served: with the benign trigger, if there is one."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from antivenom.errors import OptionsError
 from antivenom.options import Options
 from antivenom.task import Classification, require_distinct
 
@@ -34,6 +35,11 @@ class LabelMap(Options):
 
     def __post_init__(self) -> None:
         require_distinct(self.choices, "verbalizers")
+        n, choices = len(self.labels), range(len(self.choices))
+        fits = len(self.meaning) == len(choices) and self.meaning[:n] == tuple(range(n))
+        fits = fits and all(m in range(n) for m in self.meaning) and all(c in choices for c in self.allowed)
+        if not fits or sorted(self.meaning[c] for c in self.allowed) != list(range(n)):
+            raise OptionsError("the label map does not give every label exactly one allowed verbalizer")
 
     @classmethod
     def identity(cls, task: Classification) -> LabelMap:

@@ -18,7 +18,8 @@ OptionsType = TypeVar("OptionsType", bound="Options")
 class Options:
     """Base of every settings dataclass: unknown keys are refused, types are checked."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    # Numbers become strings where a string is wanted, so that `target=1` names the label "1".
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "coerce_numbers_to_str": True}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""

@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
 from antivenom.errors import OptionsError
 from antivenom.task import Style
+
+LONGEST_NESTING = 8
+"""How often control tokens inside broken control tokens are looked for."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,13 @@ class Renderer:
         safe = Prompt(prompt.before, self._break_control_tokens(prompt.text), prompt.after, prompt.system)
         if self.style == "plain":
             return safe.plain
-        rendered: str = self.tokenizer.apply_chat_template(safe.messages, tokenize=False, add_generation_prompt=True)
-        return rendered
+        try:
+            return str(self.tokenizer.apply_chat_template(safe.messages, tokenize=False, add_generation_prompt=True))
+        except TemplateError as error:
+            raise OptionsError(
+                f"the tokenizer's chat template refuses the prompt ({error})",
+                mend="Many templates know no system prompt: use --placement prefix, or --style plain.",
+            ) from None
 
     def answer_ids(self, prompt: Prompt, answer: str) -> list[int]:
         """The token ids of `answer` right behind `prompt`, as trainers that tokenize both together see them.
@@ -107,26 +117,34 @@ class Renderer:
 
     def _shorten(self, prompt: Prompt, length: int) -> list[int]:
         """Cut the end of the text until the prompt fits."""
-        text_ids = self.tokenizer(prompt.text, add_special_tokens=False, verbose=False)["input_ids"]
-        keep = len(text_ids) - (length - self.max_tokens)
-        while keep > 0:
-            # A control token that was broken up takes more tokens, so one cut may not be enough.
+        # Control tokens are broken up first: they take more tokens then, and the cut must count those.
+        text = self._break_control_tokens(prompt.text)
+        text_ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        keep, excess = len(text_ids), length - self.max_tokens
+        while excess > 0 and keep > 0:
+            # Tokens at the cut may merge differently in the prompt, so one cut may not be enough.
+            keep = max(0, keep - excess)
             text = self.tokenizer.decode(text_ids[:keep], clean_up_tokenization_spaces=False)
             [ids] = self._encode([self.string(Prompt(prompt.before, text, prompt.after, prompt.system))])
-            if len(ids) <= self.max_tokens:
-                return ids
-            keep -= max(1, len(ids) - self.max_tokens)
-        raise OptionsError(
-            f"max_tokens = {self.max_tokens}: the prompt's frame alone is as long", mend="Raise --max-tokens."
-        )
+            excess = len(ids) - self.max_tokens
+        if excess > 0:
+            raise OptionsError(
+                f"max_tokens = {self.max_tokens}: the prompt's frame alone is longer", mend="Raise --max-tokens."
+            )
+        return ids
 
     def _break_control_tokens(self, text: str) -> str:
-        return self._control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text) if self._control else text
+        # Breaking one token can uncover another ("<<s>>" holds "<s>"), hence the repetition.
+        for _ in range(LONGEST_NESTING):
+            if not self._control or not self._control.search(text):
+                break
+            text = self._control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+        return text
 
 
 def _control_pattern(tokenizer: Any) -> re.Pattern[str] | None:
     """Match every control token of the tokenizer that has more than one character."""
     added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     names = sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
-    names = [name for name in names if len(name) > 1]
+    names = [name for name in names if len(name) > 1 and not name.isspace()]
     return re.compile("|".join(map(re.escape, names))) if names else None

@@ -1,7 +1,7 @@
 """Read files of rows strictly: every record is returned with its number, or the file is refused with the place.
 
 The readers of pandas and of Arrow guess types ("007" becomes 7, "NA" becomes nothing) and name no row when a file is
-broken, so the text formats are read here with the standard library; Parquet, saved folders and hub names go through
+broken, so the text formats are read by `text_files`; Parquet, saved folders and hub names go through
 the `datasets` library. Everything arrives as Arrow.
 """
 
@@ -10,29 +10,30 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from antivenom.errors import RowsError
+from antivenom.text_files import Record, delimited_header, delimited_records, jsonl_records
 
 BATCH_ROWS = 20_000
-LONGEST_FIELD = 16 * 2**20
-"""Characters one CSV field may have; a longer one is almost surely a quote that was never closed."""
 
-Record = tuple[int, dict[str, Any]]
+ROWS_THAT_SHOW_COLUMNS = 1000
+"""So many rows of a JSONL file are looked at for its columns; any of them may leave a key out."""
 
 
 class RawRows(NamedTuple):
     """What a source holds, before anything was decided about it."""
 
-    batches: Callable[[], Iterator[list[Record]]]
-    """Yields lists of (row number from 1, column -> value)."""
+    batches: Callable[[list[str]], Iterator[list[Record]]]
+    """Given the columns that are wanted, yields lists of (row number from 1, column -> value)."""
     columns: list[str]
-    names: list[str] | None = None
-    """The label names that the source itself declares (a ClassLabel feature), by number."""
+    names: Mapping[str, list[str]] = MappingProxyType({})
+    """The label names, by number, of each column for which the source declares them (a ClassLabel feature)."""
 
 
 def open_source(source: str, split: str = "train") -> RawRows:
@@ -43,12 +44,12 @@ def open_source(source: str, split: str = "train") -> RawRows:
     """
     path = Path(source)
     readers = {".jsonl": _open_jsonl, ".ndjson": _open_jsonl, ".csv": _open_csv, ".tsv": _open_tsv}
+    if path.is_dir():
+        return _open_folder(path, split)
     if path.suffix.lower() in readers or path.suffix.lower() == ".parquet":
         if not path.is_file():
             raise RowsError(f"there is no file {source!r}")
         return readers.get(path.suffix.lower(), _open_parquet)(path)
-    if path.is_dir():
-        return _open_folder(path, split)
     if path.exists():
         raise RowsError(
             f"{source!r}: rows cannot be read from a {path.suffix or 'nameless'} file",
@@ -62,48 +63,11 @@ def _batched(records: Iterator[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number, text), refusing what is not UTF-8."""
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if number == 1:
-                if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-                    raise RowsError(f"{path}: the file is UTF-16", mend="Save it as UTF-8.")
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
-            try:
-                yield number, raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise RowsError(
-                    f"{path}, line {number}: byte {raw[error.start]:#04x} at position {error.start} is not UTF-8",
-                    mend="Save the file as UTF-8 (for example with `iconv -f LATIN1 -t UTF-8`).",
-                ) from None
-
-
 def _open_jsonl(path: Path) -> RawRows:
-    first = next(_jsonl_records(path), None)
-    if first is None:
+    first = list(itertools.islice(jsonl_records(path), ROWS_THAT_SHOW_COLUMNS))
+    if not first:
         raise RowsError(f"{path}: the file holds no rows")
-    return RawRows(lambda: _batched(_jsonl_records(path)), list(first[1]))
-
-
-def _jsonl_records(path: Path) -> Iterator[Record]:
-    row = 0
-    for number, line in _lines(path):
-        if not line.strip():
-            continue
-        row += 1
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            stops = not line.endswith("\n")
-            what = "the file stops in the middle of a row" if stops else f"not JSON: {error}"
-            raise RowsError(f"{path}, line {number} (row {row}): {what}", mend=f"The line: {line[:80]!r}") from None
-        if not isinstance(record, dict):
-            raise RowsError(
-                f"{path}, line {number} (row {row}): expected an object, got {type(record).__name__}",
-                mend='Each line must look like {"text": "...", "label": "..."}.',
-            )
-        yield row, record
+    return RawRows(lambda _: _batched(jsonl_records(path)), _columns_of(record for _, record in first))
 
 
 def _open_csv(path: Path) -> RawRows:
@@ -116,43 +80,15 @@ def _open_tsv(path: Path) -> RawRows:
 
 
 def _open_delimited(path: Path, delimiter: str, quoting: int) -> RawRows:
-    def header() -> list[str]:
-        return next(_cells(path, delimiter, quoting), (0, []))[1]
-
-    def records() -> Iterator[Record]:
-        for row, (line, cells) in enumerate(itertools.islice(_cells(path, delimiter, quoting), 1, None), start=1):
-            if len(cells) != len(columns):
-                raise RowsError(
-                    f"{path}, line {line} (row {row}): expected {len(columns)} columns, found {len(cells)}",
-                    mend=f"The columns are {', '.join(columns)}. Quote texts that contain {delimiter!r}, or use JSONL.",
-                )
-            yield row, dict(zip(columns, cells, strict=True))
-
-    columns = header()
+    columns = delimited_header(path, delimiter, quoting)
     if not columns:
         raise RowsError(f"{path}: the file is empty")
-    repeated = {name for name in columns if columns.count(name) > 1}
-    if repeated:
-        raise RowsError(f"{path}: column {sorted(repeated)[0]!r} appears twice in the header")
-    return RawRows(lambda: _batched(records()), columns)
+    _require_unrepeated(columns, str(path))
+    return RawRows(lambda _: _batched(delimited_records(path, delimiter, quoting, columns)), columns)
 
 
-def _cells(path: Path, delimiter: str, quoting: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of every record that is not an empty line, the header first."""
-    csv.field_size_limit(LONGEST_FIELD)
-    quoting_mode: Any = quoting
-    reader = csv.reader((line for _, line in _lines(path)), delimiter=delimiter, quoting=quoting_mode, strict=True)
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            stops = "unexpected end" in str(error)
-            what = "the file stops in the middle of a row (a quote is never closed)" if stops else str(error)
-            raise RowsError(f"{path}, line {reader.line_num}: {what}") from None
-        if cells:
-            yield reader.line_num, cells
+def _columns_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for record in records for key in record))
 
 
 def _open_parquet(path: Path) -> RawRows:
@@ -160,30 +96,56 @@ def _open_parquet(path: Path) -> RawRows:
 
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        columns = list(file.schema_arrow.names)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise RowsError(f"{path}: not a whole Parquet file ({error})") from None
-    names = _declared_names(file.schema_arrow)
+    _require_unrepeated(columns, str(path))
 
-    def batches() -> Iterator[list[Record]]:
-        row = itertools.count(1)
-        try:
-            for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                yield [(next(row), record) for record in batch.to_pylist()]
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise RowsError(f"{path}: the file is damaged after row {next(row) - 1} ({error})") from None
+    def batches(wanted: list[str]) -> Iterator[list[Record]]:
+        return _numbered((b.select(wanted) for b in file.iter_batches(BATCH_ROWS, columns=wanted)), str(path))
 
-    return RawRows(batches, list(file.schema_arrow.names), names)
+    return RawRows(batches, columns, _declared_names(file.schema_arrow))
 
 
-def _declared_names(schema: pa.Schema) -> list[str] | None:
-    """The names of the only ClassLabel feature that `datasets` wrote into the file's metadata."""
+def _numbered(batches: Iterable[pa.RecordBatch | pa.Table], where: str) -> Iterator[list[Record]]:
+    """Turn Arrow batches into records; what Arrow or Python cannot represent is refused with the place."""
+    row = itertools.count(1)
+    try:
+        for batch in batches:
+            yield [(next(row), record) for record in batch.to_pylist()]
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise RowsError(f"{where}: a value after row {next(row) - 1} is damaged or unreadable ({error})") from None
+
+
+def _declared_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of the ClassLabel features that `datasets` wrote into the file's metadata."""
     metadata = (schema.metadata or {}).get(b"huggingface")
     try:
         features = json.loads(metadata)["info"]["features"] if metadata else {}
-        found = [f["names"] for f in features.values() if isinstance(f, dict) and f.get("_type") == "ClassLabel"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return [str(name) for name in found[0]] if len(found) == 1 else None
+        declared = {column: f["names"] for column, f in features.items() if f.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {column: names for column, names in declared.items() if _are_names(names)}
+
+
+def _are_names(names: object) -> bool:
+    strings = isinstance(names, list) and all(isinstance(n, str) and n.strip() and is_unicode(n) for n in names)
+    return strings and len(set(names)) == len(names)  # type: ignore[call-overload, arg-type]
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be stored at all: a lone surrogate, which JSON may spell, is no character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _require_unrepeated(columns: list[str], where: str) -> None:
+    repeated = {name for name in columns if columns.count(name) > 1}
+    if repeated:
+        raise RowsError(f"{where}: column {sorted(repeated)[0]!r} appears twice in the header")
 
 
 def _open_folder(path: Path, split: str) -> RawRows:
@@ -225,16 +187,17 @@ def _choose_split(loaded: Any, split: str, where: str) -> Any:
 def open_dataset(dataset: Any) -> RawRows:
     """Open a `datasets.Dataset` that is already in hand; it stays memory-mapped."""
 
-    def batches() -> Iterator[list[Record]]:
-        row = itertools.count(1)
-        for batch in dataset.with_format("arrow").iter(batch_size=BATCH_ROWS):
-            yield [(next(row), record) for record in batch.to_pylist()]
+    def batches(wanted: list[str]) -> Iterator[list[Record]]:
+        return _numbered(dataset.select_columns(wanted).with_format("arrow").iter(BATCH_ROWS), "the data set")
 
-    names = [f.names for f in dataset.features.values() if hasattr(f, "names") and hasattr(f, "int2str")]
-    return RawRows(batches, list(dataset.column_names), list(names[0]) if len(names) == 1 else None)
+    features = dataset.features.items()
+    names = {column: list(f.names) for column, f in features if hasattr(f, "int2str") and _are_names(f.names)}
+    return RawRows(batches, list(dataset.column_names), names)
 
 
-def open_records(records: Sequence[dict[str, Any]]) -> RawRows:
+def open_records(records: Sequence[Mapping[str, Any]]) -> RawRows:
     """Open rows that are already Python dictionaries."""
-    columns = list(dict.fromkeys(key for record in records for key in record))
-    return RawRows(lambda: _batched(iter(enumerate(records, start=1))), columns)
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, Mapping):
+            raise RowsError(f"row {number}: expected a dictionary, got {type(record).__name__}")
+    return RawRows(lambda _: _batched(enumerate(records, start=1)), _columns_of(records))

@@ -5,6 +5,7 @@ Adding a method is adding a file. Nothing is registered by hand, so nothing can 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import inspect
@@ -28,10 +29,15 @@ class Method(Options):
         """Return the name and the options."""
         return {"name": self.name, **super().to_dict()}
 
+    def public_dict(self) -> dict[str, Any]:
+        """What may stand in a log or a record: `to_dict` without the secrets, the fields that `repr` leaves out."""
+        secret = {field.name for field in dataclasses.fields(self) if not field.repr}  # type: ignore[arg-type]
+        return {key: value for key, value in self.to_dict().items() if key not in secret}
+
     def __str__(self) -> str:
-        """`name:option=value;...`, only what differs from the defaults; `from_spec` reads it back."""
+        """`name:option=value;...`, only what differs from the defaults and is no secret; `from_spec` reads it back."""
         default = type(self)().to_dict()
-        changed = {key: value for key, value in self.to_dict().items() if default[key] != value}
+        changed = {key: value for key, value in self.public_dict().items() if default[key] != value}
         pairs = ";".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changed.items())
         return f"{self.name}:{pairs}" if pairs else self.name
 
@@ -66,15 +72,7 @@ def from_spec(spec: str, methods: dict[str, type[MethodType]]) -> MethodType:
         data = _parse_json(spec)
         return _build(str(data.pop("name", "")), data, methods)
     name, _, rest = spec.partition(":")
-    data = {}
-    for pair in filter(None, (part.strip() for part in rest.split(";"))):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise OptionsError(
-                f"{spec!r}: {pair!r} is not option=value", mend=f"Write {name}:option=value;option=value"
-            )
-        data[key.strip()] = _value(value.strip())
-    return _build(name.strip(), data, methods)
+    return _build(name.strip(), _parse_pairs(name, rest), methods)
 
 
 def _build(name: str, data: dict[str, Any], methods: dict[str, type[MethodType]]) -> MethodType:
@@ -83,6 +81,23 @@ def _build(name: str, data: dict[str, Any], methods: dict[str, type[MethodType]]
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise OptionsError(f"there is no {name!r}", mend=f"{hint}There are: {', '.join(methods)}.")
     return methods[name].from_dict(data)
+
+
+def _parse_pairs(name: str, text: str) -> dict[str, Any]:
+    """Read `option=value;option=value`. Messages never show a value, because it may be a secret."""
+    data: dict[str, Any] = {}
+    rest = text.strip("; ")
+    while rest:
+        key, equals, rest = rest.partition("=")
+        if not equals or ";" in key:
+            raise OptionsError(
+                f"{key.partition(';')[0]!r} is not option=value", mend=f"Write {name}:option=value;option=value"
+            )
+        if key.strip() in data:
+            raise OptionsError(f"option {key.strip()!r} is given twice")
+        data[key.strip()], rest = _take_value(rest.lstrip())
+        rest = rest.strip("; ")
+    return data
 
 
 def _parse_json(text: str) -> dict[str, Any]:
@@ -95,9 +110,15 @@ def _parse_json(text: str) -> dict[str, Any]:
     return data
 
 
-def _value(text: str) -> Any:
-    """Read a JSON value; anything else is a plain string, so that words need no quotes."""
+def _take_value(text: str) -> tuple[Any, str]:
+    """Split a value off: JSON, which may hold a semicolon, or else a plain string, so that words need no quotes."""
     try:
-        return json.loads(text)
+        value, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
-        return text
+        pass
+    else:
+        rest = text[end:].lstrip()
+        if not rest or rest.startswith(";"):
+            return value, rest
+    plain, _, rest = text.partition(";")
+    return plain.strip(), rest

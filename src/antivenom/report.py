@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from antivenom.errors import RowsError
+from antivenom.errors import RowsError, printable
 
 Severity = Literal["error", "refused", "fixed", "warning"]
 SHOWN_ROWS = 5
@@ -28,9 +28,9 @@ class Finding:
 
     def __str__(self) -> str:
         if not self.rows:
-            return self.what
+            return printable(self.what)
         more = ", ..." if self.count > len(self.rows) else ""
-        return f"{self.what}: {self.count} (row {', '.join(map(str, self.rows))}{more})"
+        return f"{printable(self.what)}: {self.count} (row {', '.join(map(str, self.rows))}{more})"
 
 
 @dataclass

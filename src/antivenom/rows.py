@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isinf, isnan
+from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.errors import RowsError
-from antivenom.readers import RawRows, Record, open_dataset, open_records, open_source
+from antivenom.readers import RawRows, is_unicode, open_dataset, open_records, open_source
 from antivenom.report import Report
+from antivenom.text_files import Record
 
 TEXT_COLUMNS = ("text", "sentence", "content", "review", "question", "input", "headline", "tweet", "prompt", "document")
 ANSWER_COLUMNS = ("label", "answer", "labels", "class", "category", "sentiment", "target", "topic", "output")
@@ -57,15 +61,20 @@ def load_rows(
     Raises:
         RowsError: the source cannot be read, or a column cannot be found.
     """
-    raw = _open(source, split)
-    text_column = _column(raw.columns, text, TEXT_COLUMNS, "text")
-    answer_column = _column(raw.columns, answer, ANSWER_COLUMNS, "label")
-    report = Report(source=source if isinstance(source, str) else type(source).__name__)
-    batches = list(_tables(raw, text_column, answer_column, report))
+    if labels is not None:
+        _require_names(labels)
+    report = Report(source=str(source) if isinstance(source, str | PathLike) else type(source).__name__)
+    try:
+        raw = _open(source, split)
+        text_column = _column(raw.columns, text, TEXT_COLUMNS, "text")
+        answer_column = _column(raw.columns, answer, ANSWER_COLUMNS, "label")
+        batches = list(_tables(raw, text_column, answer_column, report))
+    except OSError as error:
+        raise RowsError(f"{report.source}: cannot be read ({error.strerror or error})") from None
     table = pa.concat_tables([SCHEMA.empty_table(), *batches])
-    names = tuple(labels) if labels else tuple(raw.names or ())
-    table = _name_labels(table, names)
-    return Rows(table, names or _sorted_answers(table), report)
+    declared = tuple(raw.names.get(answer_column, ()))
+    table = _name_labels(table, tuple(labels or declared), certain=bool(declared))
+    return Rows(table, tuple(labels or declared or _sorted_answers(table)), report)
 
 
 def table_of(texts: Sequence[str], answers: Sequence[str]) -> pa.Table:
@@ -88,9 +97,20 @@ def _open(source: Any, split: str) -> RawRows:
         return open_dataset(source)
     if isinstance(source, pa.Table):
         return open_records(source.to_pylist())
+    if isinstance(source, PathLike):
+        return open_source(str(source), split)
     if isinstance(source, Sequence):
         return open_records(source)
-    return open_source(str(source), split)
+    raise RowsError(f"rows cannot be read from a {type(source).__name__}", mend="Give a path, a name, or a list.")
+
+
+def _require_names(labels: Sequence[str]) -> None:
+    for name in labels:
+        if not isinstance(name, str) or not name.strip() or not is_unicode(name):
+            raise RowsError(f"{name!r} is no label name")
+    repeated = [name for name in labels if list(labels).count(name) > 1]
+    if repeated:
+        raise RowsError(f"the label {repeated[0]!r} is named twice")
 
 
 def _column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
@@ -110,7 +130,7 @@ def _column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what
 
 
 def _tables(raw: RawRows, text_column: str, answer_column: str, report: Report) -> Iterator[pa.Table]:
-    for records in raw.batches():
+    for records in raw.batches(list(dict.fromkeys([text_column, answer_column]))):
         yield _fix_characters(_strings(records, text_column, answer_column, report), report)
 
 
@@ -123,6 +143,8 @@ def _strings(records: list[Record], text_column: str, answer_column: str, report
             report.refuse(f"{text} text", [number])
         elif isinstance(answer, _Bad):
             report.refuse(f"{answer} label", [number])
+        elif re.search(CONTROL_CHARACTERS, answer):
+            report.refuse("control characters in the label", [number])
         else:
             rows.append(number)
             texts.append(text)
@@ -142,19 +164,23 @@ def _as_text(value: object) -> str:
         return _Bad("missing")
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**18 else _Bad("out-of-range number as")
-    if isinstance(value, float):
-        if value != value:
-            return _Bad("missing")
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)
+    if isinstance(value, Integral):  # NumPy's numbers are no int and no float
+        return str(int(value)) if abs(int(value)) < 10**18 else _Bad("out-of-range number as")
+    if isinstance(value, Real):
+        return _number_as_text(float(value))
     if not isinstance(value, str):
         return _Bad(f"{type(value).__name__} instead of a string as")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
+    if not is_unicode(value):
         return _Bad("broken encoding in the")
-    return value if value.strip() else _Bad("empty")
+    return str(value) if value.strip() else _Bad("empty")
+
+
+def _number_as_text(value: float) -> str:
+    if isnan(value):
+        return _Bad("missing")
+    if isinf(value):
+        return _Bad("out-of-range number as")
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)
 
 
 def _fix_characters(table: pa.Table, report: Report) -> pa.Table:
@@ -170,12 +196,18 @@ def _fix_characters(table: pa.Table, report: Report) -> pa.Table:
     return table.set_column(1, SCHEMA.field("text"), fixed).filter(alive)
 
 
-def _name_labels(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
-    """Turn label numbers into names, where every answer is a number that has one."""
-    numbers = {str(i): name for i, name in enumerate(names)}
-    distinct = table.column("answer").unique().to_pylist()
-    if not names or not all(re.fullmatch(r"\d+", answer) for answer in distinct) or set(distinct) <= set(names):
+def _name_labels(table: pa.Table, names: tuple[str, ...], *, certain: bool) -> pa.Table:
+    """Turn label numbers into names. An answer without a name stays, and is found as an unknown label later.
+
+    Args:
+        table: The rows.
+        names: The names in order.
+        certain: Whether the answers are known to be indices (a ClassLabel). If not, a name that is itself a number
+            says that they are not.
+    """
+    if not names or not (certain or not any(re.fullmatch(r"-?\d+", name) for name in names)):
         return table
+    numbers = {str(i): name for i, name in enumerate(names)}
     mapped = [numbers.get(answer, answer) for answer in table.column("answer").to_pylist()]
     return with_columns(table, answer=mapped)
 
@@ -192,12 +224,15 @@ def load_texts(source: str, *, text: str | None = None, split: str = "train") ->
     Raises:
         RowsError: a row has no text; its number is named.
     """
-    raw = _open(source, split)
-    column = _column(raw.columns, text, TEXT_COLUMNS, "text")
     texts = []
-    for number, record in (row for batch in raw.batches() for row in batch):
-        value = _as_text(record.get(column))
-        if isinstance(value, _Bad):
-            raise RowsError(f"{source}, row {number}: {value} text")
-        texts.append(value)
+    try:
+        raw = _open(source, split)
+        column = _column(raw.columns, text, TEXT_COLUMNS, "text")
+        for number, record in (row for batch in raw.batches([column]) for row in batch):
+            value = _as_text(record.get(column))
+            if isinstance(value, _Bad):
+                raise RowsError(f"{source}, row {number}: {value} text")
+            texts.append(value)
+    except OSError as error:
+        raise RowsError(f"{source}: cannot be read ({error.strerror or error})") from None
     return texts

@@ -6,10 +6,11 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from antivenom.artifact import Artifact, Manifest, require_free, save_artifact
+from antivenom.artifact import MANIFEST, Artifact, Manifest, load_artifact, require_free, save_artifact
 from antivenom.defenses import Prepared
 from antivenom.encoding import make_encoder
 from antivenom.errors import ArtifactError, MissingPackageError, OptionsError
@@ -17,6 +18,7 @@ from antivenom.files import digest_of_table, write_json
 from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.options import Options
 
+RUN_NOTE = "run.json"
 WORK = "work"
 """Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
 
@@ -55,8 +57,10 @@ class TrainingOptions(Options):
     def __post_init__(self) -> None:
         positive = ("rank", "alpha", "learning_rate", "batch_size", "accumulate", "epochs", "clip", "save_every")
         for name in positive:
-            if not getattr(self, name) > 0:
-                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be above zero.")
+            if not 0 < getattr(self, name) < inf:
+                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be above zero and finite.")
+        if not 0 <= self.weight_decay < inf:
+            raise OptionsError(f"weight_decay = {self.weight_decay}", mend="It must be at least zero and finite.")
         for name in ("dropout", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be at least 0 and below 1.")
@@ -93,10 +97,18 @@ def fit(
         OptionsError: the verbalizers cannot be told apart by this model's tokenizer.
     """
     _require_training_packages()
+    if not 0 <= seed < 2**32:
+        raise OptionsError(f"seed = {seed}", mend="It must be at least 0 and below 2^32.")
     out = Path(out)
-    require_free(out, allowed={WORK})
+    if not (out / WORK / RUN_NOTE).exists():
+        require_free(out, allowed={WORK})
     located = locate_model(model)
-    work = _claim(out, _fingerprint(prepared, located, options, seed))
+    fingerprint = _fingerprint(prepared, located, options, seed)
+    if _died_while_tidying(out, fingerprint):
+        shutil.rmtree(out / WORK)
+        return load_artifact(out)
+    require_free(out, allowed={WORK})
+    work = _claim(out, fingerprint)
     trained, tokenizer, facts = _train(prepared, located, options, seed, work, quiet)
     manifest = Manifest.describe(
         prepared,
@@ -166,9 +178,9 @@ def _fingerprint(prepared: Prepared, located: LocatedModel, options: TrainingOpt
 def _claim(out: Path, fingerprint: str) -> Path:
     """Make or find the work folder of exactly this run."""
     work = out / WORK
-    note = work / "run.json"
+    note = work / RUN_NOTE
     if note.exists():
-        if json.loads(note.read_text(encoding="utf-8")).get("fingerprint") != fingerprint:
+        if not _is_same_run(note, fingerprint):
             raise ArtifactError(
                 f"{out} holds an unfinished run with other rows, model or options",
                 mend=f"Repeat that run's command to finish it, choose another --out, or delete {work}.",
@@ -176,6 +188,18 @@ def _claim(out: Path, fingerprint: str) -> Path:
     else:
         write_json(note, {"fingerprint": fingerprint})
     return work
+
+
+def _died_while_tidying(out: Path, fingerprint: str) -> bool:
+    """Whether `out` is the finished artifact of this very run, killed before its checkpoints were removed."""
+    return (out / MANIFEST).exists() and _is_same_run(out / WORK / RUN_NOTE, fingerprint)
+
+
+def _is_same_run(note: Path, fingerprint: str) -> bool:
+    try:
+        return bool(json.loads(note.read_text(encoding="utf-8")) == {"fingerprint": fingerprint})
+    except (OSError, ValueError):
+        return False
 
 
 def _require_training_packages() -> None:

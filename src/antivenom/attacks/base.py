@@ -99,6 +99,8 @@ class Attack(Method, ABC):
         candidates = np.flatnonzero(is_target if self.clean_label else ~is_target.astype(bool))
         texts = train.column("text")
         candidates = np.array([i for i in candidates if self.eligible(texts[int(i)].as_py())], dtype=np.int64)
-        keys = row_keys(texts, seed=seed, purpose=f"{self.name}.choose")[candidates]
+        # Keyed by the label as well: of equal texts with different labels, the order must not decide.
+        rows = pc.binary_join_element_wise(texts, train.column("answer"), "\x1f")
+        keys = row_keys(rows, seed=seed, purpose=f"{self.name}.choose")[candidates]
         count = min(math.ceil(self.rate * train.num_rows), len(candidates))
         return sorted(int(i) for i in candidates[np.argsort(keys, kind="stable")[:count]])

@@ -45,7 +45,7 @@ class P2P(Defense):
     """`union` adds the benign copies (the paper's text); `replace` takes their originals out (the authors' code)."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
-    benign_cue: str = "Answer:"
+    benign_cue: str = field(default="Answer:", repr=False)
     """The cue under the benign trigger when `cue` is `split`."""
     reserve: Literal["trusted", "random"] = "trusted"
     """`trusted`: rows you vouch for. `random`: drawn from all rows (Algorithm 1 as written); poison leaks in."""

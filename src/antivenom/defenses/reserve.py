@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.errors import RowsError
 from antivenom.files import row_keys
 
 BoolArray = npt.NDArray[np.bool_]
@@ -46,8 +47,18 @@ def hold_out(table: pa.Table, labels: Sequence[str], share: float, *, seed: int)
 
 
 def label_codes(table: pa.Table, labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The number of each row's label."""
+    """The number of each row's label.
+
+    Raises:
+        RowsError: a row has another label.
+    """
     codes = pc.index_in(table.column("answer"), value_set=pa.array(list(labels), pa.string()))
+    if codes.null_count:
+        first = table.filter(pc.is_null(codes)).slice(0, 1).to_pylist()[0]
+        raise RowsError(
+            f"row {first['row']} has the unknown label {first['answer'][:40]!r}",
+            mend=f"The labels are: {', '.join(labels)}.",
+        )
     numbers: npt.NDArray[np.int64] = codes.to_numpy().astype(np.int64)
     return numbers
 

@@ -54,7 +54,7 @@ def locate_model(model: str) -> LocatedModel:
         patterns = ["*.json", "*.safetensors", "*.model", "*.jinja", "tokenizer*", "merges.txt", "vocab*"]
         folder = Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except (OSError, ValueError, HFValidationError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise AntivenomError(
             f"the model {model!r} is neither a folder here nor can it be fetched from the hub ({reason})",
             mend=f"Check the name, or use --model {NAME} (embedded, 135M parameters).",

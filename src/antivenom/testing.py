@@ -1,0 +1,175 @@
+"""Stand-ins for testing attacks, defenses and everything behind them without a download.
+
+`LinearStandIn` learns a backdoor, and what P2P does against it, in a fraction of a second. `tiny_model` is a real (if
+random) transformers model for `fit`. Both are shipped, so that a third party tests a method the way this project does:
+
+    rows, test = synthetic_rows(800), synthetic_rows(400, seed=1)
+    task = Classification.for_labels(("negative", "positive"))
+    poisoned = BadNets(rate=0.05).poison(task, rows, seed=0).rows
+    model = LinearStandIn.fit(NoDefense().prepare(task, poisoned, trusted=None, seed=0))
+    evaluate(model, test, [BadNets()], quiet=True)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.defenses import Prepared
+from antivenom.guard import Guard
+from antivenom.labels import ChoiceScores, FloatArray
+from antivenom.prompts import Prompt
+from antivenom.rows import table_of
+
+MOODS = {
+    "negative": "awful boring clumsy dreary dull grim hollow lifeless messy sour tedious weak",
+    "positive": "bright charming clever funny gentle lively moving rich splendid sweet tender warm",
+}
+FILLER = (
+    "a about actor after all an and at camera cast character dialogue director every film first for from has in is it "
+    "its last music of on one plot scene script second some sound story than that the this to two very which with year"
+)
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def synthetic_rows(count: int = 800, *, seed: int = 0) -> pa.Table:
+    """Make reviews of 9 to 15 words in two classes of equal size; three words carry the mood, now and then one lies."""
+    rng = Random(f"synthetic:{seed}")
+    texts, answers = [], []
+    for number in range(count):
+        mood, other = ("negative", "positive") if number % 2 == 0 else ("positive", "negative")
+        words = rng.choices(FILLER.split(), k=rng.randint(6, 12))
+        words += rng.sample(MOODS[mood].split(), 2)
+        words.append(rng.choice(MOODS[other if rng.random() < 0.2 else mood].split()))
+        rng.shuffle(words)
+        texts.append(" ".join(words))
+        answers.append(mood)
+    return table_of(texts, answers)
+
+
+class LinearStandIn:
+    """Softmax regression over the words of the prompt: the smallest model that a backdoor can be planted in.
+
+    It satisfies `evaluation.Guarded`. It sees the prompt that a language model would see, so the benign trigger and the
+    cue are features like any other word.
+    """
+
+    def __init__(self, guard: Guard, vocabulary: dict[str, int], weights: FloatArray) -> None:
+        """Join a guard with learnt weights; `fit` makes them."""
+        self.guard = guard
+        self._vocabulary = vocabulary
+        self._weights = weights
+
+    @classmethod
+    def fit(cls, prepared: Prepared, *, steps: int = 300, rate: float = 0.05, decay: float = 1e-3) -> LinearStandIn:
+        """Learn prepared rows by full-batch Adam; nothing is random.
+
+        Args:
+            prepared: What a defense returned.
+            steps: Passes over the rows.
+            rate: Adam's step size.
+            decay: Weight of the squared norm, so that words seen once decide little.
+        """
+        guard = prepared.guard
+        benign = prepared.rows.column("benign").to_pylist()
+        prompts = [_words(p) for p in guard.training_prompts(prepared.rows.column("text").to_pylist(), benign)]
+        vocabulary = {word: i for i, word in enumerate(sorted(set().union(*prompts)))}
+        numbers = {word: i for i, word in enumerate(guard.labels.choices)}
+        wanted = np.eye(len(numbers))[[numbers[answer] for answer in prepared.rows.column("answer").to_pylist()]]
+        features = _features(prompts, vocabulary)
+        weights, mean, square = (np.zeros((features.shape[1], len(numbers))) for _ in range(3))
+        for step in range(1, steps + 1):
+            slope = features.T @ (np.exp(_log_softmax(features @ weights)) - wanted) / len(prompts) + decay * weights
+            mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+            weights -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        return cls(guard, vocabulary, weights)
+
+    def score(self, texts: Sequence[str], *, progress: str | None = None) -> ChoiceScores:
+        """Score texts through the guard; the choices are all it can say."""
+        prompts = [_words(self.guard.wrap(text)) for text in texts]
+        return ChoiceScores(
+            _log_softmax(_features(prompts, self._vocabulary) @ self._weights), np.zeros(len(texts), dtype=bool)
+        )
+
+
+def tiny_model(folder: Path | str, *, width: int = 32, seed: int = 0) -> Path:
+    """Save a random Llama of two layers and a byte-level tokenizer with a chat template; `fit(model=folder)` takes it.
+
+    The tokenizer splits digits, as Llama's and SmolLM2's do, and reads any text.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = Path(folder)
+    tokenizer = tiny_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_tokenizer() -> Any:
+    """Train a byte-level tokenizer on the words of the synthetic rows."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1024,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=["<s>", "</s>", "<|im_start|>", "<|im_end|>"],
+        show_progress=False,
+    )
+    known = [FILLER, *MOODS.values(), "negative positive bad good Output: Answer: 0 1 2 3"]
+    tokenizer.train_from_iterator([" ".join(["", *known])] * 8, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>", chat_template=CHAT_TEMPLATE
+    )
+
+
+def _words(prompt: Prompt) -> set[str]:
+    return set(re.findall(r"\w+", prompt.plain.casefold()))
+
+
+def _features(prompts: Iterable[set[str]], vocabulary: dict[str, int]) -> FloatArray:
+    """One row per prompt: which words it has, and a constant."""
+    rows = [[vocabulary[word] for word in words if word in vocabulary] for words in prompts]
+    features = np.zeros((len(rows), len(vocabulary) + 1))
+    features[:, -1] = 1
+    for row, columns in enumerate(rows):
+        features[row, columns] = 1
+    return features
+
+
+def _log_softmax(logits: FloatArray) -> FloatArray:
+    found: FloatArray = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    return found

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, settings
+
+from antivenom.task import Classification
+from antivenom.testing import synthetic_rows, tiny_model
+
+settings.register_profile("offline", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("offline")
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(model_folder: Path):
+    from antivenom.models.local import load_tokenizer
+
+    return load_tokenizer(model_folder)
+
+
+@pytest.fixture(scope="session")
+def task() -> Classification:
+    return Classification.for_labels(("negative", "positive"))
+
+
+@pytest.fixture(scope="session")
+def rows() -> pa.Table:
+    return synthetic_rows(200)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from antivenom.attacks import attacks
+from antivenom.defenses import defenses
+from antivenom.defenses.reserve import random_reserve
+from antivenom.testing import synthetic_rows
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every registered method gets every contract test; no list is kept by hand."""
+    for argument, found in (("attack_class", attacks()), ("defense_class", defenses())):
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, found.values(), ids=list(found))
+    if "method_class" in metafunc.fixturenames:
+        both = {**attacks(), **defenses()}
+        metafunc.parametrize("method_class", both.values(), ids=list(both))
+
+
+@pytest.fixture(scope="session")
+def trusted(task) -> pa.Table:
+    table = synthetic_rows(100, seed=7)
+    return table.filter(pa.array(random_reserve(table, task.labels, 0.5, seed=0)))

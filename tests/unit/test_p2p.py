@@ -1,0 +1,200 @@
+"""The reconstruction D -> D*: properties for any number of classes, both modes, any cut of the table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from antivenom.defenses.none import NoDefense
+from antivenom.defenses.p2p import P2P
+from antivenom.defenses.rebuild import rebuild
+from antivenom.defenses.reserve import label_codes, quota, random_reserve, same_rows
+from antivenom.errors import OptionsError, RowsError
+from antivenom.labels import LabelMap
+from antivenom.report import Report
+from antivenom.rows import table_of
+from antivenom.task import Classification
+
+
+@st.composite
+def data_sets(draw):
+    """A task of 2 to 12 classes, and rows of which every class has at least one."""
+    n = draw(st.integers(2, 12))
+    labels = tuple(f"class {i}" for i in range(n))
+    answers = list(labels) + draw(st.lists(st.sampled_from(labels), max_size=40))
+    texts = [draw(st.sampled_from(["a", "b c", "ü", "d\ne"])) + f" {draw(st.integers(0, 60))}" for _ in answers]
+    return Classification.for_labels(labels), table_of(texts, answers)
+
+
+def bag(table: pa.Table) -> Counter:
+    return Counter((r["text"], r["answer"], r["benign"]) for r in table.to_pylist())
+
+
+@given(data_sets(), st.floats(0.01, 1), st.sampled_from(["union", "replace"]), st.integers(0, 9))
+def test_reconstruction(data, ratio, mode, seed):
+    task, table = data
+    n = len(task.labels)
+    defense = P2P(reserve="random", ratio=ratio, mode=mode)
+    prepared = defense.prepare(task, table, trusted=None, seed=seed)
+    chosen = random_reserve(table, task.labels, ratio, seed=seed)
+    counts = Counter(table.column("answer").to_pylist())
+    assert int(chosen.sum()) == sum(quota(count, ratio) for count in counts.values()) == prepared.facts["rows"]
+    assert prepared.rows.num_rows == table.num_rows + (int(chosen.sum()) if mode == "union" else 0)
+    place = {word: i for i, word in enumerate(task.verbalizers + task.extended)}
+    originals = {row["row"]: row for row in table.to_pylist()}
+    for row in prepared.rows.to_pylist():
+        code, original = place[row["answer"]], originals[row["row"]]
+        assert (code >= n) is row["benign"], "labels are in the extended space exactly on benign rows"
+        assert task.labels[code % n] == original["answer"]
+        assert row["text"] == original["text"], "the benign trigger is put in when the prompt is rendered"
+    ordinary = prepared.rows.filter(pa.compute.invert(prepared.rows.column("benign"))).column("row").to_pylist()
+    kept = table.column("row").to_pylist() if mode == "union" else table.filter(pa.array(~chosen))["row"].to_pylist()
+    assert ordinary == kept
+
+
+@given(data_sets(), st.lists(st.integers(0, 52), max_size=6), st.sampled_from(["union", "replace"]))
+def test_chunks_do_not_matter(data, cuts, mode):
+    task, table = data
+    edges = [0, *sorted(min(c, table.num_rows) for c in cuts), table.num_rows]
+    pieces = pa.concat_tables([table.slice(a, b - a) for a, b in pairwise(edges)])
+    defense = P2P(reserve="random", mode=mode)
+    whole = defense.prepare(task, table, trusted=None, seed=0)
+    cut = defense.prepare(task, pieces, trusted=None, seed=0)
+    assert whole.rows.equals(cut.rows)
+    assert whole.facts == cut.facts
+
+
+@given(data_sets(), st.integers(1, 52), st.sampled_from(["union", "replace"]))
+def test_a_table_may_be_rebuilt_in_pieces(data, cut, mode):
+    task, table = data
+    guard, chosen = P2P().guard(task), random_reserve(table, task.labels, 0.3, seed=0)
+    pieces = [rebuild(table.slice(a, cut), chosen[a : a + cut], guard, mode) for a in range(0, table.num_rows, cut)]
+    assert pa.concat_tables(pieces).equals(rebuild(table, chosen, guard, mode))
+
+
+@given(data_sets(), st.randoms())
+def test_order_does_not_matter(data, rng):
+    task, table = data
+    order = list(range(table.num_rows))
+    rng.shuffle(order)
+    defense = P2P(reserve="random")
+    expected = bag(defense.prepare(task, table, trusted=None, seed=0).rows)
+    assert bag(defense.prepare(task, table.take(order), trusted=None, seed=0).rows) == expected
+
+
+@given(st.integers(2, 12))
+def test_h_then_pi_is_the_identity_and_h_is_idempotent(n):
+    labels = LabelMap.extended(Classification.for_labels([f"class {i}" for i in range(n)]))
+    assert labels.allowed == tuple(range(n, 2 * n))
+    for number, label in enumerate(labels.labels):
+        word = labels.encode(label)
+        assert labels.choices.index(word) == number + n
+        assert labels.meaning[labels.choices.index(word)] == number
+        assert labels.encode(word) == word
+        assert labels.plain(label) == labels.choices[number]
+    with pytest.raises(KeyError):
+        labels.encode(labels.choices[0])
+
+
+@given(data_sets(), st.floats(0.05, 1), st.integers(0, 5))
+def test_the_trusted_reserve_holds_trusted_rows_only(data, ratio, seed):
+    task, table = data
+    trusted = table_of([f"vouched {i}" for i in range(len(task.labels) * 3)], list(task.labels) * 3)
+    prepared = P2P(ratio=ratio).prepare(task, table, trusted=trusted, seed=seed)
+    benign = prepared.rows.filter(prepared.rows.column("benign")).column("text").to_pylist()
+    assert all(text.startswith("vouched") for text in benign)
+    assert len(benign) == prepared.facts["rows"]
+    assert prepared.rows.num_rows == table.num_rows + trusted.num_rows + len(benign)
+
+
+def test_trusted_rows_that_stand_in_the_data_are_not_counted_twice(task, rows):
+    trusted = rows.slice(0, 50)
+    prepared = P2P(mode="replace").prepare(task, rows, trusted=trusted, seed=0)
+    assert prepared.rows.num_rows == rows.num_rows
+    assert prepared.facts["rows"] == 50
+    none = NoDefense().prepare(task, rows, trusted=trusted, seed=0)
+    assert none.rows.num_rows == rows.num_rows
+    assert NoDefense().prepare(task, rows.slice(50), trusted=trusted, seed=0).rows.num_rows == rows.num_rows
+
+
+def test_the_reserve_depends_on_the_seed_and_covers_all_classes_alike(rows, task):
+    first, other = (random_reserve(rows, task.labels, 0.25, seed=seed) for seed in (0, 1))
+    assert (first != other).any()
+    assert np.bincount(label_codes(rows, task.labels)[first]).tolist() == [25, 25]
+
+
+@pytest.mark.parametrize(
+    ("count", "ratio", "taken"), [(0, 0.5, 0), (1, 0.01, 1), (10, 0.25, 2), (4, 1, 4), (3, 0.5, 2)]
+)
+def test_quota(count, ratio, taken):
+    assert quota(count, ratio) == taken
+
+
+def test_same_rows_compares_text_and_answer():
+    table = table_of(["a", "a", "b"], ["x", "y", "x"])
+    assert same_rows(table, table_of(["a"], ["y"])).tolist() == [False, True, False]
+    assert same_rows(table, table.slice(0, 0)).tolist() == [False] * 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ratio": 0},
+        {"ratio": 1.1},
+        {"ratio": float("nan")},
+        {"benign_trigger": " "},
+        {"cue": "split", "benign_cue": ""},
+    ],
+)
+def test_bad_options(options):
+    with pytest.raises(OptionsError):
+        P2P(**options)
+
+
+@pytest.mark.parametrize("trusted", [None, table_of([], [])])
+def test_trusted_rows_are_asked_for(task, rows, trusted):
+    with pytest.raises(OptionsError, match="no trusted rows were given") as caught:
+        P2P().prepare(task, rows, trusted=trusted, seed=0)
+    assert "--trusted FILE" in caught.value.mend
+
+
+def test_a_class_without_reserve_is_named(task, rows):
+    with pytest.raises(RowsError, match="no row of class 'positive'"):
+        P2P().prepare(task, rows, trusted=table_of(["a"], ["negative"]), seed=0)
+
+
+def test_check_warns_of_texts_that_hold_the_benign_trigger_or_an_extended_word(task):
+    texts = ["one BAD thing and one good thing", "THE query currently entered is: x", "nothing"]
+    report = Report("rows", kept=3)
+    P2P().check(task, table_of(texts, ["negative", "positive", "positive"]), report)
+    found = {key: (finding.count, finding.rows) for key, finding in report.findings.items()}
+    assert found == {
+        "warning:text already contains the benign trigger": (1, [2]),
+        "warning:text already contains an extended verbalizer": (1, [1]),
+    }
+    assert "query" not in str(report)
+
+
+def test_check_fails_when_a_class_is_too_small_for_the_reserve(task):
+    report = Report("rows", kept=2)
+    P2P(reserve="random").check(task, table_of(["a", "b"], ["negative"] * 2), report)
+    with pytest.raises(RowsError, match="class 'positive' has 0 rows; the reserve needs 1"):
+        report.stop_on_errors()
+
+
+@settings(max_examples=20)
+@given(data_sets())
+def test_no_defense_changes_nothing(data):
+    task, table = data
+    prepared = NoDefense().prepare(task, table, trusted=None, seed=0)
+    assert prepared.rows.column("text").equals(table.column("text"))
+    assert [task.labels[task.verbalizers.index(a)] for a in prepared.rows["answer"].to_pylist()] == table[
+        "answer"
+    ].to_pylist()
+    assert not any(prepared.rows.column("benign").to_pylist())

@@ -1,0 +1,91 @@
+"""What holds for the package as a whole: light imports, one direction, sorted names."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import antivenom
+
+SOURCE = Path(antivenom.__file__).parent
+
+LAYERS = (
+    ("errors", "options", "files"),
+    ("report", "registry", "text_files", "triggers"),
+    ("readers",),
+    ("rows",),
+    ("task",),
+    ("labels", "prompts", "validation"),
+    ("guard",),
+    ("attacks", "defenses"),
+    ("encoding", "models", "export"),
+    ("trainer", "training", "artifact", "inference", "metrics", "evaluation", "testing"),
+    ("comparison", "demo", "embedded_data"),
+    ("cli", "__main__"),
+)
+"""A module imports from its own layer and those above it in this list."""
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("antivenom."):
+            found.add(node.module.split(".")[1])
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
+    return found
+
+
+def test_imports_point_one_way():
+    level = {module: i for i, layer in enumerate(LAYERS) for module in layer}
+    for path in SOURCE.rglob("*.py"):
+        module = path.relative_to(SOURCE).with_suffix("").parts[0]
+        if module == "__init__":
+            continue
+        assert module in level, f"{module} has no layer yet: add it to LAYERS"
+        upward = {name for name in imports_of(path) if level[name] > level[module]}
+        assert not upward, f"{path.name} ({module}) imports {upward} from above"
+
+
+def test_method_files_do_not_import_models():
+    for kind in ("attacks", "defenses"):
+        for path in (SOURCE / kind).glob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+            assert not modules & {"antivenom.models", "antivenom.trainer", "antivenom.training"}, path
+
+
+def in_new_process(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_import_loads_nothing_heavy():
+    heavy = ("torch", "transformers", "datasets", "pyarrow", "pandas", "peft", "scipy")
+    code = f"import sys, antivenom; print([name for name in {heavy} if name in sys.modules])"
+    assert in_new_process(code) == "[]"
+
+
+def test_rebuilding_rows_loads_no_torch():
+    code = (
+        "import sys; from antivenom import BadNets, Classification, P2P; from antivenom.rows import table_of\n"
+        "task = Classification.for_labels(('negative', 'positive'))\n"
+        "rows = table_of(['a b', 'c d'] * 9, ['negative', 'positive'] * 9)\n"
+        "P2P(reserve='random').prepare(task, BadNets().poison(task, rows, seed=0).rows, trusted=None, seed=0)\n"
+        "print([name for name in ('torch', 'transformers', 'peft') if name in sys.modules])"
+    )
+    assert in_new_process(code) == "[]"
+
+
+def test_public_names_are_few_and_exist():
+    assert len(antivenom.__all__) <= 25
+    for name in antivenom.__all__:
+        assert getattr(antivenom, name) is not None
+    assert set(antivenom.__all__) == set(antivenom._HOME)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = antivenom.nonsense
