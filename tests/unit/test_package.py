@@ -24,7 +24,8 @@ LAYERS = (
     ("attacks", "defenses"),
     ("encoding", "models", "export"),
     ("trainer", "training", "artifact", "inference", "metrics", "evaluation", "testing"),
-    ("comparison", "demo", "embedded_data"),
+    ("comparison", "embedded_data", "seeds"),
+    ("canary", "demo"),
     ("cli", "__main__"),
 )
 """A module imports from its own layer and those above it in this list."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -34,6 +34,9 @@ class Prepared:
 @dataclass(frozen=True, kw_only=True)
 class Defense(Method, ABC):
     """Base of all defenses. A defense sees rows, never the truth about them."""
+
+    filters: ClassVar[bool] = False
+    """Whether it leaves rows out on purpose; every other defense trains on each row it is given."""
 
     def check(self, task: Classification, train: pa.Table, report: Report) -> None:
         """Add to `report` what in the rows stands against this defense; nothing by default."""

@@ -19,6 +19,7 @@ class ReserveOnly(P2P):
     """P2P without the ordinary rows: train on the reserve alone (the "subset" curve of the paper's Figure 4)."""
 
     name: ClassVar[str] = "reserve_only"
+    filters: ClassVar[bool] = True
 
     def prepare(self, task: Classification, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
         """Keep only the rows with the benign trigger."""

@@ -1,0 +1,211 @@
+"""The command line in process: exit codes, standard output for machines, files that are there afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import antivenom as av
+from antivenom.cli import main
+from antivenom.evaluation import summarize
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def artifact(user_folder, capsys) -> Path:
+    code, _, err = run(
+        capsys, "fit", "reviews.csv", "--trusted", "vouched.csv", "--out", "safe", "--epochs", "1", "--quiet", "--json"
+    )
+    assert code == 0, err
+    return user_folder / "safe"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["frobnicate"], "frobnicate"),
+        (["fit", "reviews.csv"], "--out"),
+        (["fit", "reviews.csv", "--out", "x", "--rank", "many"], "rank"),
+        (["fit", "reviews.csv", "--out", "x", "--mode", "sideways"], "sideways"),
+    ],
+)
+def test_a_command_written_wrongly_exits_with_2(user_folder, capsys, arguments, said):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fit", "nothere.csv", "--out", "x"], "nothere.csv"),
+        (["fit", "reviews.csv", "--out", "x"], "--trusted"),
+        (["fit", "reviews.csv", "--out", "x", "--rank", "-1"], "rank"),
+        (["fit", "reviews.csv", "--out", "x", "--defense", "non"], "none"),
+        (["fit", "reviews.csv", "--out", "x", "--defense", "none", "--ratio", "0.3"], "p2p"),
+        (["fit", "reviews.csv", "--out", "x", "--reserve", "random", "--model", "no/such"], "no/such"),
+        (["predict", "nothere", "a text"], "nothere"),
+        (["poison", "reviews.csv", "--attack", "badnet", "--out", "p.csv"], "badnets"),
+        (["poison", "reviews.csv", "--attack", "badnets", "--out", "p.xls"], ".xls"),
+        (["poison", "reviews.csv", "--attack", "badnets:target=neutral", "--out", "p.csv"], "neutral"),
+    ],
+)
+def test_a_user_error_exits_with_1_and_says_how_to_mend_it(user_folder, capsys, arguments, said):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert said in err
+
+
+def test_every_command_explains_itself(capsys):
+    from antivenom.cli import learn, measure, prepare, use
+
+    for command in (c for module in (prepare, learn, use, measure) for c in module.COMMANDS):
+        code, out, _ = run(capsys, command.__name__, "--help")
+        assert code == 0
+        assert "Usage: antivenom" in out
+
+
+def test_validate_reports_every_row(user_folder, capsys):
+    Path("bad.jsonl").write_text(
+        '{"text": "fine", "label": "a"}\n{"text": "", "label": "b"}\n{"text": "x", "label": "b"}\n'
+    )
+    code, out, err = run(capsys, "validate", "bad.jsonl", "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert (found["read"], found["kept"], found["refused"]) == (3, 2, 1)
+    assert "row 2" in err
+    assert run(capsys, "validate", "bad.jsonl", "--skip-refused")[0] == 0
+
+
+def test_fit_then_show_predict_evaluate_agree(artifact, user_folder, capsys):
+    code, out, _ = run(capsys, "show", artifact, "--json")
+    assert code == 0
+    assert av.P2P().benign_trigger not in out
+    assert av.P2P().benign_trigger in run(capsys, "show", artifact, "--json", "--reveal")[1]
+
+    code, out, _ = run(capsys, "predict", artifact, "a warm film", "a dull film", "--json")
+    by_command = [json.loads(line) for line in out.splitlines()]
+    by_library = av.load_guarded(artifact).predict(["a warm film", "a dull film"])
+    assert [r["answer"] for r in by_command] == [r.answer for r in by_library]
+    assert all(0 <= r["escape"] <= 1 for r in by_command)
+
+
+def test_evaluation_is_the_same_by_command_by_library_and_from_stored_outputs(artifact, user_folder, capsys):
+    code, out, _ = run(
+        capsys,
+        "evaluate",
+        artifact,
+        "test.csv",
+        "--attack",
+        "addsent",
+        "--attack",
+        "badnets",
+        "--outputs",
+        "o.parquet",
+        "--json",
+        "--quiet",
+    )
+    assert code == 0
+    by_command = json.loads(out)
+    model = av.load_guarded(artifact)
+    test = av.load_rows("test.csv", labels=model.guard.task.labels)
+    by_library, _ = av.evaluate(model, test.table, [av.AddSent(), av.BadNets()], quiet=True)
+    again = summarize(pq.read_table("o.parquet"), model.guard)
+    for key in ("clean", "attacks"):
+        assert by_command[key] == json.loads(json.dumps(by_library.to_dict()))[key]
+        assert by_command[key] == json.loads(json.dumps(again.to_dict()))[key]
+
+
+def test_predict_reads_standard_input_and_files(artifact, user_folder, capsys, monkeypatch):
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("one text\n\nanother text\n"))
+    assert len(run(capsys, "predict", artifact, "--json")[1].splitlines()) == 2
+    assert len(run(capsys, "predict", artifact, "--file", "test.csv", "--json")[1].splitlines()) == 40
+
+
+def test_poison_keeps_the_truth_apart(user_folder, capsys):
+    assert run(capsys, "poison", "reviews.csv", "--attack", "badnets:rate=0.1", "--out", "p.jsonl")[0] == 0
+    rows = [json.loads(line) for line in Path("p.jsonl").read_text().splitlines()]
+    truth = json.loads(Path("p.jsonl.truth.json").read_text())
+    assert {tuple(row) for row in rows} == {("text", "label")}
+    assert [i + 1 for i, row in enumerate(rows) if "mn" in row["text"].split()] == truth["poisoned_rows"]
+    assert run(capsys, "poison", "reviews.csv", "--attack", "badnets", "--out", "p.jsonl")[0] == 1
+
+
+@pytest.mark.parametrize("form", ["prompt-completion", "chat", "messages"])
+def test_immunized_rows_open_with_datasets(user_folder, capsys, form, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", user_folder / "cache")
+    code, out, _ = run(
+        capsys, "immunize", "reviews.csv", "--trusted", "vouched.csv", "--out", "imm", "--format", form, "--json"
+    )
+    assert code == 0
+    opened = datasets.load_dataset("imm", cache_dir=str(user_folder / "cache"))["train"]
+    said = json.loads(out)
+    assert opened.num_rows == said["rows"] == 100 + said["reserve"]["rows"]
+    assert set(opened.column_names) == ({"messages"} if form == "messages" else {"prompt", "completion"})
+
+
+def test_finish_binds_the_guard_to_another_trainers_adapter(artifact, user_folder, capsys):
+    assert run(capsys, "immunize", "reviews.csv", "--trusted", "vouched.csv", "--out", "imm")[0] == 0
+    (artifact / "antivenom.json").unlink()
+    code, _, err = run(capsys, "finish", artifact, "--manifest", "imm", "--model", "smollm2")
+    assert code == 0, err
+    assert run(capsys, "predict", artifact, "a text")[0] == 0
+
+
+def test_check_exits_with_1_when_a_canary_gets_through(user_folder, capsys, monkeypatch):
+    import antivenom.canary as canary
+    from antivenom.testing import LinearStandIn
+
+    kept = {}
+
+    class QuickFitter(canary.Fitter):
+        def fit(self, prepared, name):
+            kept[name] = LinearStandIn.fit(prepared)
+            return Path(name), 0.0
+
+    monkeypatch.setattr("antivenom.comparison.Fitter", QuickFitter)
+    monkeypatch.setattr(canary, "load_guarded", lambda folder: kept[folder.name])
+    arguments = ["check", "reviews.csv", "--test", "test.csv", "--out", "c", "--rate", "0.2", "--report", "card.md"]
+    code, out, err = run(capsys, *arguments, "--defense", "none")
+    assert code == 1, err
+    assert "FAILED" in out
+    assert "What this cannot show" in Path("card.md").read_text()
+    lenient = ["--max-excess", "1", "--max-accuracy-drop", "1", "--json"]
+    code, out, _ = run(capsys, *arguments, "--defense", "none", *lenient)
+    assert code == 0
+    assert json.loads(out)["passed"] is True
+
+
+def test_compare_resumes_and_repeats_over_seeds(user_folder, capsys):
+    arguments = [
+        "compare",
+        "reviews.csv",
+        "test.csv",
+        "--out",
+        "c",
+        "--epochs",
+        "1",
+        "--seeds",
+        "2",
+        "--quiet",
+        "--json",
+    ]
+    code, first, err = run(capsys, *arguments)
+    assert code == 0, err
+    code, again, _ = run(capsys, *arguments)
+    assert json.loads(first)[0]["outcomes"] == json.loads(again)[0]["outcomes"]
+    assert {path.name for path in Path("c").iterdir()} == {"seed-0", "seed-1"}
