@@ -20,6 +20,8 @@ from antivenom.models.base_model import BaseModel, LocatedModel, locate_model
 from antivenom.options import Options
 
 MANIFEST = "antivenom.json"
+WORK = "work"
+"""Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
 FORMAT_VERSION = 1
 WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
 FULL_WEIGHTS = ("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json")
@@ -203,7 +205,16 @@ def _tokenizer_files(folder: Path) -> list[Path]:
 
 def _require_no_pickle(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
-        if path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}:
+        # The checkpoints of our own fit are still there while it seals the folder; loading never looks at them.
+        if path.relative_to(folder).parts[0] != WORK and path.suffix in {
+            ".bin",
+            ".pt",
+            ".pth",
+            ".pkl",
+            ".pickle",
+            ".ckpt",
+            ".py",
+        }:
             raise ArtifactError(
                 f"{path} does not belong in an artifact: such files can run code when they are loaded",
                 mend="Delete it if you know where it came from; otherwise do not use this folder.",
