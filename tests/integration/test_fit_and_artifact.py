@@ -263,11 +263,12 @@ def test_modules_that_do_not_exist_are_a_user_error(task, rows, model_folder, tm
         fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=recipe, quiet=True)
 
 
-def test_full_fine_tuning_learns(task, model_folder, tmp_path):
+def test_full_fine_tuning_learns(task, model_folder, tmp_path, capsys):
     rows = synthetic_rows(64)
-    prepared = P2P().prepare(task, rows, trusted=rows, seed=0)
-    recipe = TrainingOptions(method="full", learning_rate=5e-3, batch_size=16, epochs=12, save_every=1000)
+    prepared = P2P(mode="replace", ratio=1.0).prepare(task, rows, trusted=rows, seed=0)
+    recipe = TrainingOptions(method="full", learning_rate=2e-2, batch_size=16, epochs=30, save_every=1000)
     fit(prepared, model=str(model_folder), out=tmp_path / "full", options=recipe, quiet=True)
+    assert capsys.readouterr().out == "", "standard output belongs to the command"
     model = load_guarded(tmp_path / "full")
     found = [reading.answer for reading in model.predict(rows["text"].to_pylist())]
     assert np.mean(np.array(found) == np.array(rows["answer"].to_pylist())) > 0.8
