@@ -22,8 +22,8 @@ from antivenom.attacks.badnets import BadNets
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import ArtifactError, OptionsError
 from antivenom.evaluation import evaluate, summarize
-from antivenom.inference import load_guarded
-from antivenom.models.local import load_causal_lm
+from antivenom.inference import GuardedModel, load_guarded
+from antivenom.models.local import LocalModel, load_causal_lm
 from antivenom.testing import synthetic_rows, tiny_model
 from antivenom.training import TrainingOptions, fit
 
@@ -263,12 +263,15 @@ def test_modules_that_do_not_exist_are_a_user_error(task, rows, model_folder, tm
         fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=recipe, quiet=True)
 
 
-def test_full_fine_tuning_learns(task, model_folder, tmp_path, capsys):
+def test_full_fine_tuning_learns_the_answers_and_prints_nothing(task, model_folder, tmp_path, capsys):
     rows = synthetic_rows(64)
     prepared = P2P(mode="replace", ratio=1.0).prepare(task, rows, trusted=rows, seed=0)
-    recipe = TrainingOptions(method="full", learning_rate=2e-2, batch_size=16, epochs=30, save_every=1000)
+    recipe = TrainingOptions(method="full", learning_rate=2e-2, batch_size=16, epochs=10, save_every=1000)
     fit(prepared, model=str(model_folder), out=tmp_path / "full", options=recipe, quiet=True)
     assert capsys.readouterr().out == "", "standard output belongs to the command"
-    model = load_guarded(tmp_path / "full")
-    found = [reading.answer for reading in model.predict(rows["text"].to_pylist())]
-    assert np.mean(np.array(found) == np.array(rows["answer"].to_pylist())) > 0.8
+    model, texts = load_guarded(tmp_path / "full"), rows["text"].to_pylist()
+    before = GuardedModel(model.encoder, LocalModel(load_causal_lm(model_folder))).score(texts)
+    after = model.score(texts)
+    assert np.exp(before.log_probabilities).sum(axis=1).max() < 0.1, "a random model says anything"
+    extended = np.exp(after.log_probabilities[:, 2:]).sum(axis=1)
+    assert extended.min() > 0.9, "under the benign trigger the trained one says extended verbalizers"

@@ -24,7 +24,7 @@ LAYERS = (
     ("attacks", "defenses"),
     ("encoding", "models", "export"),
     ("trainer", "training", "artifact", "inference", "metrics", "evaluation", "testing"),
-    ("comparison", "demo", "embedded_data"),
+    ("comparison", "demo", "embedded_data", "seeds", "canary"),
     ("cli", "__main__"),
 )
 """A module imports from its own layer and those above it in this list."""
