@@ -20,6 +20,8 @@ from antivenom.models.base_model import BaseModel, LocatedModel, locate_model
 from antivenom.options import Options
 
 MANIFEST = "antivenom.json"
+WORK = "work"
+"""Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
 FORMAT_VERSION = 1
 WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
 FULL_WEIGHTS = ("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json")

@@ -65,6 +65,10 @@ class LabelTrainer(Trainer):
         per_step = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         return LengthGroupedSampler(lengths, per_step, self.args.data_seed or 0)
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Keep the history; print nothing, because standard output belongs to the command."""
+        self.state.log_history.append({**logs, "step": self.state.global_step})
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:

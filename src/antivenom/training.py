@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from antivenom.artifact import MANIFEST, Artifact, Manifest, load_artifact, require_free, save_artifact
+from antivenom.artifact import MANIFEST, WORK, Artifact, Manifest, load_artifact, require_free, save_artifact
 from antivenom.defenses import Prepared
 from antivenom.encoding import make_encoder
 from antivenom.errors import ArtifactError, MissingPackageError, OptionsError
@@ -19,8 +19,6 @@ from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.options import Options
 
 RUN_NOTE = "run.json"
-WORK = "work"
-"""Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ def model(model_folder):
 @pytest.fixture(scope="module")
 def prompts():
     rng = Random(0)
-    return [[rng.randrange(4, 250) for _ in range(rng.choice([1, 2, 5, 30, 31, 90]))] for _ in range(23)]
+    return [[rng.randrange(4, 250) for _ in range(rng.choice([1, 2, 5, 30, 31, 90]))] for _ in range(9)]
 
 
 def plain_loop(model, prompts, choices):
@@ -42,12 +42,12 @@ def plain_loop(model, prompts, choices):
 
 
 @pytest.mark.parametrize("kind", CHOICES)
-@pytest.mark.parametrize("budget", [1, 64, 4096])
-def test_scores_equal_a_plain_loop(model, prompts, kind, budget):
-    scores = LocalModel(model, token_budget=budget).score(prompts, CHOICES[kind])
+def test_scores_equal_a_plain_loop(model, prompts, kind):
     expected, other = plain_loop(model, prompts, CHOICES[kind])
-    np.testing.assert_allclose(scores.log_probabilities, expected, atol=1e-5)
-    assert scores.other.tolist() == other
+    for budget in (1, 64, 4096):
+        scores = LocalModel(model, token_budget=budget).score(prompts, CHOICES[kind])
+        np.testing.assert_allclose(scores.log_probabilities, expected, atol=1e-5)
+        assert scores.other.tolist() == other
 
 
 def test_batch_mates_and_order_do_not_matter(model, prompts):
@@ -56,7 +56,7 @@ def test_batch_mates_and_order_do_not_matter(model, prompts):
     np.testing.assert_allclose(
         scorer.score(prompts[::-1], CHOICES["several"]).log_probabilities[::-1], whole, atol=1e-5
     )
-    for i in (0, 7, 22):
+    for i in (0, 4, 8):
         alone = scorer.score(prompts[i : i + 1], CHOICES["several"]).log_probabilities
         np.testing.assert_allclose(alone[0], whole[i], atol=1e-5)
 

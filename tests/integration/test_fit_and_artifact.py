@@ -1,0 +1,277 @@
+"""From rows to an artifact and back, on the tiny model: kill, resume, verify, predict, evaluate."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from antivenom.artifact import MANIFEST, WORK, load_artifact
+from antivenom.attacks.badnets import BadNets
+from antivenom.defenses.p2p import P2P
+from antivenom.errors import ArtifactError, OptionsError
+from antivenom.evaluation import evaluate, summarize
+from antivenom.inference import GuardedModel, load_guarded
+from antivenom.models.local import LocalModel, load_causal_lm
+from antivenom.testing import synthetic_rows, tiny_model
+from antivenom.training import TrainingOptions, fit
+
+SECRET = "Kindly weigh these words:"
+RECIPE = TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, save_every=4, dropout=0.1)
+
+
+def prepare(task, rows):
+    return P2P(benign_trigger=SECRET).prepare(task, rows, trusted=rows.slice(0, 60), seed=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(task, rows, model_folder, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("fit") / "run"
+    fit(prepare(task, rows), model=str(model_folder), out=out, options=RECIPE, quiet=True)
+    return out
+
+
+@pytest.fixture
+def folder(fitted, tmp_path) -> Path:
+    return Path(shutil.copytree(fitted, tmp_path / "copy"))
+
+
+def test_an_artifact_is_complete_and_tidy(fitted, rows):
+    names = {path.name for path in fitted.iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", MANIFEST} <= names
+    assert WORK not in names
+    manifest = load_artifact(fitted).manifest
+    assert manifest.training["steps"] == -(-(rows.num_rows + manifest.reserve["rows"]) // 16)
+    assert manifest.versions["torch"]
+    assert SECRET not in repr(manifest)
+
+
+def test_peft_loads_the_folder_as_it_is(fitted, model_folder):
+    from peft import PeftModel
+
+    assert PeftModel.from_pretrained(load_causal_lm(model_folder), str(fitted)).peft_config["default"].r == 4
+
+
+def test_predictions_do_not_depend_on_company(fitted):
+    model = load_guarded(fitted)
+    texts = synthetic_rows(12, seed=5)["text"].to_pylist()
+    together = model.predict(texts)
+    for text, reading in zip(texts, together, strict=True):
+        [alone] = model.predict([text])
+        assert alone.answer == reading.answer
+        assert alone.probability == pytest.approx(reading.probability, abs=1e-4)
+    assert model.predict([]) == []
+
+
+def test_evaluation_is_what_the_stored_outputs_say(fitted):
+    model = load_guarded(fitted)
+    test = synthetic_rows(40, seed=6)
+    found, outputs = evaluate(model, test, [BadNets(), BadNets(word="cf; 1"), BadNets()], quiet=True)
+    assert summarize(outputs, model.guard, provenance=found.provenance) == found
+    assert [attack.asr.total for attack in found.attacks] == [20, 20]
+    assert type(found).from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
+
+
+# ------------------------------------------------------------------------------------------------------------ refusals
+
+
+def refuse(folder: Path, said: str) -> None:
+    with pytest.raises(ArtifactError, match=said):
+        load_guarded(folder)
+
+
+def edit(path: Path, change) -> None:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+
+
+def test_an_untouched_copy_is_accepted(folder):
+    assert load_artifact(folder).verify().folder.is_dir()
+
+
+def test_a_changed_adapter_is_refused(folder):
+    path = folder / "adapter_model.safetensors"
+    weights = load_file(path)
+    weights[min(weights)] += 1e-3
+    save_file(weights, path)
+    refuse(folder, "the weights were changed")
+
+
+def test_a_changed_adapter_configuration_is_refused(folder):
+    edit(folder / "adapter_config.json", lambda config: config.update(lora_alpha=4000))
+    refuse(folder, "the weights were changed")
+
+
+def test_another_tokenizer_is_refused(folder):
+    edit(folder / "tokenizer_config.json", lambda config: config.update(bos_token="</s>"))
+    refuse(folder, "another tokenizer")
+
+
+def test_an_added_chat_template_is_another_tokenizer(folder):
+    (folder / "chat_template.jinja").write_text("{{ 'evil' }}", encoding="utf-8")
+    refuse(folder, "another tokenizer")
+
+
+def test_another_base_model_is_refused(folder, tmp_path):
+    other = tiny_model(tmp_path / "other", seed=1)
+    edit(folder / MANIFEST, lambda manifest: manifest["base_model"].update(id=str(other)))
+    refuse(folder, "is another one than the adapter was trained on")
+
+
+def test_a_missing_base_model_is_a_user_error(folder):
+    edit(folder / MANIFEST, lambda manifest: manifest["base_model"].update(id="nobody/nothing"))
+    with pytest.raises(Exception, match="neither a folder here nor can it be fetched"):
+        load_guarded(folder)
+
+
+def test_unknown_keys_are_refused(folder):
+    edit(folder / MANIFEST, lambda manifest: manifest["guard"].update(run_code="x"))
+    refuse(folder, "unknown option 'guard.run_code'")
+
+
+def test_a_newer_format_is_refused(folder):
+    edit(folder / MANIFEST, lambda manifest: manifest.update(format_version=2))
+    refuse(folder, "format version 2; this program reads 1\nUpgrade")
+
+
+def test_an_unfinished_folder_is_refused(folder):
+    (folder / MANIFEST).unlink()
+    refuse(folder, "not a finished artifact")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"format_version": "1"}', '{"format_version": 1}', "\ud800"])
+def test_a_damaged_manifest_is_refused(folder, content):
+    (folder / MANIFEST).write_bytes(content.encode("utf-8", "surrogatepass"))
+    refuse(folder, MANIFEST)
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("/tmp/antivenom-was-here",)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.bin", "pytorch_model.bin", "code/modeling.py", "state.pkl"])
+def test_pickles_and_code_are_refused_and_never_run(folder, name):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(pickle.dumps(Bomb()))
+    refuse(folder, "does not belong in an artifact")
+    assert not Path("/tmp/antivenom-was-here").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("adapter_config.json", {"auto_mapping": {"parent_library": "os", "base_model_class": "system"}}),
+        ("adapter_config.json", {"megatron_config": {"a": 1}, "megatron_core": "antigravity"}),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": "evil--tokenizer.Evil"}}),
+        ("config.json", {"auto_map": {"AutoModelForCausalLM": "evil.Evil"}}),
+    ],
+)
+def test_configurations_that_ask_for_code_are_refused(folder, name, setting):
+    """Even when whoever changed them also wrote fitting digests into the manifest."""
+    if not (folder / name).exists():
+        (folder / name).write_text("{}", encoding="utf-8")
+    edit(folder / name, lambda config: config.update(setting))
+    refuse(folder, "asks for code to be imported")
+
+
+# -------------------------------------------------------------------------------------------------- fit, interrupted
+
+
+def adapter(folder: Path) -> bytes:
+    return (folder / "adapter_model.safetensors").read_bytes()
+
+
+FIT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_fit_and_artifact import RECIPE, prepare
+from antivenom.task import Classification
+from antivenom.testing import synthetic_rows
+from antivenom.training import fit
+task = Classification.for_labels(("negative", "positive"))
+fit(prepare(task, synthetic_rows(200)), model={model!r}, out={out!r}, options=RECIPE, quiet=True)
+"""
+
+
+def test_a_killed_fit_goes_on_and_ends_with_the_same_adapter(fitted, task, rows, model_folder, tmp_path):
+    out = tmp_path / "killed"
+    code = FIT.format(tests=str(Path(__file__).parent), model=str(model_folder), out=str(out))
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        deadline = time.monotonic() + 120
+        while not (out / WORK / "checkpoint-4" / "trainer_state.json").exists():
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / MANIFEST).exists()
+    with pytest.raises(ArtifactError, match="not a finished artifact"):
+        load_guarded(out)
+    with pytest.raises(ArtifactError, match="an unfinished run with other rows, model or options"):
+        fit(prepare(task, rows), model=str(model_folder), out=out, options=replace(RECIPE, rank=8), quiet=True)
+    fit(prepare(task, rows), model=str(model_folder), out=out, options=RECIPE, quiet=True)
+    assert adapter(out) == adapter(fitted)
+
+
+def test_a_fit_killed_while_it_tidied_is_finished_by_repeating_it(fitted, folder, task, rows, model_folder, tmp_path):
+    from antivenom.models.base_model import locate_model
+    from antivenom.training import RUN_NOTE, _claim, _fingerprint
+
+    prepared = prepare(task, rows)
+    work = _claim(folder, _fingerprint(prepared, locate_model(str(model_folder)), RECIPE, 0))
+    (work / "optimizer.pt").touch()
+    assert (work / RUN_NOTE).exists()
+    artifact = fit(prepared, model=str(model_folder), out=folder, options=RECIPE, quiet=True)
+    assert not work.exists()
+    artifact.verify()
+
+
+def test_nothing_is_overwritten(fitted, task, rows, model_folder, tmp_path):
+    prepared = prepare(task, rows)
+    with pytest.raises(ArtifactError, match="already holds a finished artifact"):
+        fit(prepared, model=str(model_folder), out=fitted, options=RECIPE, quiet=True)
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"is not empty \(it holds thesis\.txt\)"):
+        fit(prepared, model=str(model_folder), out=tmp_path, options=RECIPE, quiet=True)
+    with pytest.raises(ArtifactError, match="is a file"):
+        fit(prepared, model=str(model_folder), out=tmp_path / "thesis.txt", options=RECIPE, quiet=True)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_have_a_range(task, rows, model_folder, tmp_path, seed):
+    with pytest.raises(OptionsError, match="seed"):
+        fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=RECIPE, seed=seed, quiet=True)
+
+
+def test_modules_that_do_not_exist_are_a_user_error(task, rows, model_folder, tmp_path):
+    recipe = replace(RECIPE, modules=("no_such_layer",))
+    with pytest.raises(OptionsError, match="no_such_layer"):
+        fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=recipe, quiet=True)
+
+
+def test_full_fine_tuning_learns_the_answers_and_prints_nothing(task, model_folder, tmp_path, capsys):
+    rows = synthetic_rows(64)
+    prepared = P2P(mode="replace", ratio=1.0).prepare(task, rows, trusted=rows, seed=0)
+    recipe = TrainingOptions(method="full", learning_rate=2e-2, batch_size=16, epochs=10, save_every=1000)
+    fit(prepared, model=str(model_folder), out=tmp_path / "full", options=recipe, quiet=True)
+    assert capsys.readouterr().out == "", "standard output belongs to the command"
+    model, texts = load_guarded(tmp_path / "full"), rows["text"].to_pylist()
+    before = GuardedModel(model.encoder, LocalModel(load_causal_lm(model_folder))).score(texts)
+    after = model.score(texts)
+    assert np.exp(before.log_probabilities).sum(axis=1).max() < 0.1, "a random model says anything"
+    extended = np.exp(after.log_probabilities[:, 2:]).sum(axis=1)
+    assert extended.min() > 0.9, "under the benign trigger the trained one says extended verbalizers"

@@ -1,0 +1,122 @@
+"""The loss, its gradients and the order of the rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+import torch
+
+from antivenom.errors import OptionsError
+from antivenom.models.local import load_causal_lm
+from antivenom.trainer import IGNORED, LengthGroupedSampler, collate, latest_checkpoint, make_trainer
+from antivenom.training import TrainingOptions
+
+
+def examples_of(count: int, *, longest_answer: int = 3, seed: int = 0):
+    rng = Random(seed)
+    draw = lambda low, high: [rng.randrange(4, 250) for _ in range(rng.randint(low, high))]  # noqa: E731
+    return [(draw(3, 40), tuple(draw(1, longest_answer))) for _ in range(count)]
+
+
+def gradients(model):
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+def test_loss_and_gradients_equal_those_of_transformers(model_folder, tmp_path):
+    examples = examples_of(7)
+    model = load_causal_lm(model_folder)
+    trainer = make_trainer(model, examples, TrainingOptions(batch_size=7), seed=0, work=tmp_path, quiet=True)
+    ours = trainer.compute_loss(model, collate(examples))
+    ours.backward()
+    found = gradients(model)
+    model.zero_grad()
+    width = max(len(p) + len(a) for p, a in examples)
+    ids = torch.zeros(len(examples), width, dtype=torch.long)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    for i, (prompt, answer) in enumerate(examples):  # padded behind, the whole sequence labelled, as trainers do
+        ids[i, : len(prompt) + len(answer)] = torch.tensor([*prompt, *answer])
+        mask[i, : len(prompt) + len(answer)] = 1
+        labels[i, len(prompt) : len(prompt) + len(answer)] = torch.tensor(answer)
+    theirs = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+    theirs.backward()
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-4)
+
+
+def train(folder, work, examples, **options):
+    torch.manual_seed(0)
+    model = load_causal_lm(folder)
+    recipe = TrainingOptions(learning_rate=1e-2, epochs=1, **options)
+    make_trainer(model, examples, recipe, seed=0, work=work, quiet=True).train()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_accumulation_gives_the_same_step_as_one_large_batch(model_folder, tmp_path):
+    """Rows have answers of different lengths, so a mean of means would differ."""
+    examples = examples_of(16)
+    whole = train(model_folder, tmp_path / "a", examples, batch_size=16)
+    split = train(model_folder, tmp_path / "b", examples, batch_size=16, accumulate=4)
+    start = torch.cat([p.detach().flatten() for p in load_causal_lm(model_folder).parameters()])
+    assert (whole - start).abs().max() > 1e-3
+    torch.testing.assert_close(whole, split, atol=2e-4, rtol=0)
+
+
+def test_collate_labels_are_the_answers_in_the_last_columns():
+    batch = collate([([5, 6, 7], (8,)), ([5], (6, 7))])
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [0, 5, 6, 7]]
+    assert batch["labels"].tolist() == [[IGNORED, IGNORED, 8], [IGNORED, 6, 7]]
+    assert (batch["labels"][:, 1:] != IGNORED).sum() == 3, "the Trainer counts these"
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(1, 8), (7, 8), (8, 8), (1000, 8), (1001, 32), (5, 1)])
+def test_the_sampler_visits_each_row_once_in_batches_of_like_lengths(rows, batch):
+    rng = Random(0)
+    lengths = [rng.randint(5, 300) for _ in range(rows)]
+    sampler = LengthGroupedSampler(lengths, batch, seed=3)
+    orders = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert list(sampler) == orders[-1], "an epoch has one order"
+        assert Counter(orders[-1]) == Counter(range(rows))
+    assert len(sampler) == rows
+    if rows > 100:
+        assert orders[0] != orders[1]
+        batches = [orders[0][i : i + batch] for i in range(0, rows, batch)]
+        padded = sum(len(b) * max(lengths[i] for i in b) for b in batches)
+        assert padded < 1.2 * sum(lengths)
+        firsts = [lengths[b[0]] for b in batches]
+        assert firsts != sorted(firsts)
+        assert firsts != sorted(firsts, reverse=True)
+
+
+def test_half_written_checkpoints_are_passed_over(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    for step, complete in ((10, True), (9, True), (100, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+            (folder / name).touch()
+        (folder / "trainer_state.json").write_text('{"epoch": 1}' if complete else '{"epo', encoding="utf-8")
+    assert latest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rank": 0},
+        {"learning_rate": float("inf")},
+        {"epochs": float("nan")},
+        {"epochs": float("inf")},
+        {"dropout": 1.0},
+        {"warmup": -0.1},
+        {"weight_decay": -1.0},
+        {"batch_size": 10, "accumulate": 4},
+    ],
+)
+def test_recipes_are_checked(options):
+    with pytest.raises(OptionsError):
+        TrainingOptions(**options)
