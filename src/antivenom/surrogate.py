@@ -18,7 +18,7 @@ Choices = Sequence[Sequence[Sequence[str]]]
 """For each row and position, the words that may stand there, the original first."""
 
 
-class Surrogate(nn.Module):  # type: ignore[misc]
+class Surrogate(nn.Module):
     """Word vectors, one convolution, the maximum over positions, one linear layer."""
 
     def __init__(self, words: int, dimension: int, classes: int) -> None:
@@ -35,7 +35,7 @@ class Surrogate(nn.Module):  # type: ignore[misc]
         return logits
 
 
-class Substituter(nn.Module):  # type: ignore[misc]
+class Substituter(nn.Module):
     """Probability of candidate k at position j: softmax over k of (s_k - w_j) . q_j + b_jk."""
 
     def __init__(self, length: int, candidates: int, dimension: int) -> None:
