@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -88,10 +89,22 @@ def learn(
         surrogate = Surrogate(len(words) + 1, options.dimension, classes)
     substituter = Substituter(options.length, options.candidates, options.dimension)
     encoded = [_encode(row, words, options.candidates) for row in choices]
-    _train(surrogate, None, encoded, labels, set(), target, options, generator)
-    surrogate.embed.weight.requires_grad_(requires_grad=False)
-    _train(surrogate, substituter, encoded, labels, set(poisoned), target, options, generator)
+    with _one_thread():
+        _train(surrogate, None, encoded, labels, set(), target, options, generator)
+        surrogate.embed.weight.requires_grad_(requires_grad=False)
+        _train(surrogate, substituter, encoded, labels, set(poisoned), target, options, generator)
     return lambda rows: [_best(row, words, surrogate, substituter, options.candidates) for row in rows]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """These matrices are so small that several threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(
