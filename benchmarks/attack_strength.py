@@ -92,7 +92,7 @@ def run_cell(
     path = out / f"{name}.json"
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
-        if (before["attack"], before["settings"]) == json.loads(json.dumps((attack.to_dict(), asked))):
+        if [before["attack"], before["settings"]] == json.loads(json.dumps([attack.to_dict(), asked])):
             return
     say(f"== {name}: {attack}", quiet=False)
     try:
