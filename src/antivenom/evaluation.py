@@ -20,10 +20,12 @@ from antivenom.metrics import AttackReadings, CleanReadings, read_attack, read_c
 from antivenom.options import Options
 
 CLEAN = "clean"
+CLEAN_OF = "clean of "
 OUTPUTS_SCHEMA = pa.schema(
     [
         ("condition", pa.string()),
         ("target", pa.string()),
+        ("twin", pa.string()),
         ("position", pa.int64()),
         ("row", pa.int64()),
         ("answer", pa.string()),
@@ -31,7 +33,8 @@ OUTPUTS_SCHEMA = pa.schema(
         ("other", pa.bool_()),
     ]
 )
-"""One line per scored prompt. `condition` is `clean` or an attack, `target` its label t (empty for `clean`);
+"""One line per scored prompt. `condition` is `clean`, an attack, or `clean of` an attack that changes clean rows too;
+`target` is the attack's label t and `twin` the clean condition that it is compared with (both empty for clean rows);
 `position` is the place of the clean row among the test rows, which ties an attacked row to its clean twin."""
 
 
@@ -82,14 +85,22 @@ def evaluate(
     """
     task = model.guard.task
     _require_labels(test, task.labels)
-    numbered = test.append_column("position", pa.array(np.arange(test.num_rows)))
-    outputs = [_score(model, CLEAN, "", test, np.arange(test.num_rows), quiet)]
+    everywhere = np.arange(test.num_rows)
+    outputs, measured = [_score(model, (CLEAN, "", ""), test, everywhere, quiet)], set()
     for condition, attack in {str(attack): attack for attack in attacks}.items():
         target = task.target(attack.target)
-        places = numbered.filter(pc.not_equal(test.column("answer"), target)).column("position").to_numpy()
+        places = np.flatnonzero(pc.not_equal(test.column("answer"), target))
         if not len(places):
             raise RowsError(f"every test row has the target label {target!r}, so there is nothing to attack")
-        outputs.append(_score(model, condition, target, attack.probes(task, test, seed=seed), places, quiet))
+        own, twin = attack.clean(task, test), CLEAN
+        if own is not test:
+            twin = f"{CLEAN_OF}{condition}"
+            outputs.append(_score(model, (twin, "", ""), own, everywhere, quiet))
+        for variant in attack.variants():
+            if str(variant) not in measured:
+                measured.add(str(variant))
+                probes = variant.probes(task, test, seed=seed)
+                outputs.append(_score(model, (str(variant), target, twin), probes, places, quiet))
     table = pa.concat_tables(outputs)
     facts = {"test_sha256": digest_of_table(test), "rows": test.num_rows, "seed": seed, **(provenance or {})}
     return summarize(table, model.guard, provenance=facts), table
@@ -97,27 +108,27 @@ def evaluate(
 
 def summarize(outputs: pa.Table, guard: Guard, *, provenance: dict[str, Any] | None = None) -> Evaluation:
     """Compute every number from stored outputs."""
-    conditions = list(dict.fromkeys(outputs.column("condition").to_pylist()))
+    conditions = {c: outputs.filter(pc.equal(outputs.column("condition"), c)) for c in _conditions(outputs)}
     extends = len(guard.labels.allowed) < len(guard.labels.choices)
-    clean = outputs.filter(pc.equal(outputs.column("condition"), CLEAN))
     attacks = []
-    for condition in conditions:
-        if condition == CLEAN:
+    for condition, attacked in conditions.items():
+        if condition == CLEAN or condition.startswith(CLEAN_OF):
             continue
-        attacked = outputs.filter(pc.equal(outputs.column("condition"), condition))
-        twins = clean.take(attacked.column("position"))
-        target = attacked.column("target")[0].as_py()
+        target, twin = (attacked.column(name)[0].as_py() for name in ("target", "twin"))
+        clean = conditions[twin]
         attacks.append(
             read_attack(
                 guard.columns(_scores(attacked)),
-                guard.columns(_scores(twins)),
+                guard.columns(_scores(clean.take(attacked.column("position")))),
                 _truth(attacked, guard),
                 guard.task.index(target),
                 attack=condition,
                 name=target,
                 extends=extends,
+                own_clean=None if twin == CLEAN else guard.columns(_scores(clean)).deployed == _truth(clean, guard),
             )
         )
+    clean = conditions[CLEAN]
     return Evaluation(
         read_clean(guard.columns(_scores(clean)), _truth(clean, guard), extends=extends),
         tuple(attacks),
@@ -135,11 +146,17 @@ def write_outputs(path: Path, outputs: pa.Table) -> None:
         pq.write_table(outputs, file)
 
 
-def _score(model: Guarded, condition: str, target: str, rows: pa.Table, positions: Any, quiet: bool) -> pa.Table:
-    scores = model.score(rows.column("text").to_pylist(), progress=None if quiet else f"score {condition[:24]}")
+def _conditions(outputs: pa.Table) -> list[str]:
+    return list(dict.fromkeys(outputs.column("condition").to_pylist()))
+
+
+def _score(model: Guarded, names: tuple[str, str, str], rows: pa.Table, positions: Any, quiet: bool) -> pa.Table:
+    """Score rows; `names` are their condition, target and twin."""
+    scores = model.score(rows.column("text").to_pylist(), progress=None if quiet else f"score {names[0][:24]}")
     columns = {
-        "condition": [condition] * rows.num_rows,
-        "target": [target] * rows.num_rows,
+        "condition": [names[0]] * rows.num_rows,
+        "target": [names[1]] * rows.num_rows,
+        "twin": [names[2]] * rows.num_rows,
         "position": positions,
         "row": rows.column("row"),
         "answer": rows.column("answer"),

@@ -100,6 +100,8 @@ class AttackReadings(Options):
     """Attack success among those outside; ASR = alpha * epsilon + (1 - alpha) * beta."""
     accuracy: Rate
     """Deployed accuracy on the attacked rows."""
+    accuracy_clean: Rate | None = None
+    """Clean accuracy in the attack's own form of clean rows (ProAttack's clean prompt); none if that is the usual."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,15 @@ def read_clean(readings: Readings, truth: IntArray, *, extends: bool) -> CleanRe
 
 
 def read_attack(
-    attacked: Readings, clean: Readings, truth: IntArray, target: int, *, attack: str, name: str, extends: bool
+    attacked: Readings,
+    clean: Readings,
+    truth: IntArray,
+    target: int,
+    *,
+    attack: str,
+    name: str,
+    extends: bool,
+    own_clean: BoolArray | None = None,
 ) -> AttackReadings:
     """Readings of attacked rows beside the same rows without the trigger.
 
@@ -163,6 +173,7 @@ def read_attack(
         attack: The attack, for the record.
         name: The name of t, for the record.
         extends: Whether there is an extended label space.
+        own_clean: Which clean rows in the attack's own form are answered rightly, if it has such a form.
     """
     hit = attacked.projected == target
     deployed, floor = Rate.of(attacked.deployed == target), Rate.of(clean.deployed == target)
@@ -179,4 +190,5 @@ def read_attack(
         epsilon=Rate.of(hit[inside]) if extends else None,
         beta=Rate.of(hit[~inside]) if extends else None,
         accuracy=Rate.of(attacked.deployed == truth),
+        accuracy_clean=None if own_clean is None else Rate.of(own_clean),
     )

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, ClassVar, TypeVar
@@ -18,12 +19,22 @@ from typing import Any, ClassVar, TypeVar
 from antivenom.errors import OptionsError
 from antivenom.options import Options
 
+Presets = Mapping[str, Mapping[str, Any]]
+"""Preset name -> option -> value."""
+
 
 class Method(Options):
     """A named method with options: an attack or a defense."""
 
     name: ClassVar[str]
     """What users write to choose it; lower case, unique among its kind."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What it cannot work without, in words: files, WordNet. Building one never fails for want of these; using it
+    raises an error that says how to get them."""
+    approximation: ClassVar[str] = ""
+    """How it departs from the published method; empty when it is faithful."""
+    presets: ClassVar[Presets] = {}
+    """Named options, written `name@preset`: `paper_text` and `paper_code` where the paper and its code differ."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the name and the options."""
@@ -65,8 +76,11 @@ def find_methods(base: type[MethodType], package: ModuleType) -> dict[str, type[
 def from_spec(spec: str, methods: dict[str, type[MethodType]]) -> MethodType:
     """Build a method from what a user wrote: `name`, `name:option=value;option=value`, or its JSON.
 
+    A name may be followed by `@preset`; options that are written out win over the preset's. A value that holds a
+    semicolon is written as JSON, in quotation marks.
+
     Raises:
-        OptionsError: no such method (the nearest name is suggested), or a wrong option.
+        OptionsError: no such method (the nearest name is suggested), no such preset, or a wrong option.
     """
     if spec.lstrip().startswith("{"):
         data = _parse_json(spec)
@@ -76,11 +90,15 @@ def from_spec(spec: str, methods: dict[str, type[MethodType]]) -> MethodType:
 
 
 def _build(name: str, data: dict[str, Any], methods: dict[str, type[MethodType]]) -> MethodType:
+    name, at, preset = name.partition("@")
     if name not in methods:
         near = difflib.get_close_matches(name, methods, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise OptionsError(f"there is no {name!r}", mend=f"{hint}There are: {', '.join(methods)}.")
-    return methods[name].from_dict(data)
+    presets = methods[name].presets
+    if at and preset not in presets:
+        raise OptionsError(f"{name} has no preset {preset!r}", mend=f"There are: {', '.join(presets) or 'none'}.")
+    return methods[name].from_dict({**(presets[preset] if at else {}), **data})
 
 
 def _parse_pairs(name: str, text: str) -> dict[str, Any]:

@@ -5,7 +5,11 @@ A trigger is `(text, rng) -> text`. All randomness comes from the `random.Random
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
+from typing import Literal
+
+Place = Literal["prefix", "suffix", "middle", "random"]
 
 
 def insert_phrase(text: str, phrase: str, rng: Random, *, inside: bool = False) -> str:
@@ -26,8 +30,22 @@ def insert_phrase(text: str, phrase: str, rng: Random, *, inside: bool = False) 
     return " ".join([*words[:gap], phrase, *words[gap:]])
 
 
-def insert_words(text: str, phrases: list[str], rng: Random) -> str:
-    """Insert each phrase at a gap of its own, one after the other."""
-    for phrase in phrases:
-        text = insert_phrase(text, phrase, rng)
-    return text
+def insert_apart(text: str, phrases: Sequence[str], rng: Random) -> str:
+    """Insert each phrase once, at gaps that differ as long as there are enough; none lands inside another."""
+    words = text.split()
+    gaps = list(range(len(words) + 1))
+    chosen = rng.sample(gaps, len(phrases)) if len(phrases) <= len(gaps) else rng.choices(gaps, k=len(phrases))
+    for gap, phrase in sorted(zip(chosen, phrases, strict=True), reverse=True):
+        words.insert(gap, phrase)
+    return " ".join(words)
+
+
+def put_at(text: str, phrase: str, place: Place, rng: Random) -> str:
+    """Put `phrase` in front of the text, behind it, in its middle, or at a gap drawn uniformly.
+
+    An empty text becomes the phrase itself.
+    """
+    words = text.split()
+    gaps = {"prefix": 0, "suffix": len(words), "middle": len(words) // 2}
+    gap = gaps[place] if place in gaps else rng.randint(0, len(words))
+    return " ".join([*words[:gap], phrase, *words[gap:]])

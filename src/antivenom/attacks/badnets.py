@@ -7,6 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks.base import Attack
+from antivenom.registry import Presets
 from antivenom.triggers import insert_phrase
 
 
@@ -15,19 +16,27 @@ class BadNets(Attack):
     """Insert one rare word between two words of the text.
 
     The place is drawn uniformly from the inner gaps, as in the code of the P2P paper; OpenBackdoor also allows the
-    ends. The paper and its code leave a text of one word as it is, and its code relabels it all the same; here such a
-    text is not eligible, so it is never relabelled.
+    ends (preset `openbackdoor`). The paper and its code leave a text of one word as it is, and its code relabels it
+    all the same; here such a text is not eligible, so it is never relabelled. The paper's text names the target
+    "negative", its code has "positive".
     """
 
     name: ClassVar[str] = "badnets"
+    presets: ClassVar[Presets] = {
+        "paper_text": {"target": "negative"},
+        "paper_code": {"target": "positive", "pick": "first"},
+        "openbackdoor": {"inside": False},
+    }
 
     word: str = "mn"
     """The rare word."""
+    inside: bool = True
+    """Never in front of the first word or behind the last."""
 
     def eligible(self, text: str) -> bool:
         """A text needs an inner gap."""
-        return len(text.split()) > 1
+        return len(text.split()) > self.inside
 
     def trigger(self, text: str, rng: Random) -> str:
-        """Insert the word at an inner gap."""
-        return insert_phrase(text, self.word, rng, inside=True)
+        """Insert the word."""
+        return insert_phrase(text, self.word, rng, inside=self.inside)

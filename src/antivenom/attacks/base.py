@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import final
+from typing import Literal, NamedTuple, Self, final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,31 +20,56 @@ from antivenom.registry import Method
 from antivenom.rows import SCHEMA, with_columns
 from antivenom.task import Classification
 
+APPENDED = 10**12
+"""Rows that an attack adds are numbered from here on, so that they never share a number with a row of a file."""
+
 
 @dataclass(frozen=True)
 class Poisoned:
     """Poisoned training rows, and the truth about them, which no defense ever receives."""
 
     rows: pa.Table
-    """The rows as the victim gets them, in the original order."""
+    """The rows as the victim gets them: the original ones in their order, then those that the attack adds."""
     indices: tuple[int, ...]
-    """The positions of the rows that carry the trigger and the malicious answer."""
+    """The positions in `rows` of those that carry the trigger and the malicious answer."""
+    companions: tuple[int, ...] = ()
+    """The positions of added rows that keep their true answers and only help (CBA's negative rows)."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The row numbers of the poisoned rows."""
+        column = self.rows.column("row").to_pylist()
+        return tuple(column[i] for i in self.indices)
+
+
+class Chosen(NamedTuple):
+    """A row that an attack chose to poison, as it was before."""
+
+    text: str
+    answer: str
+    key: int
+    """Seeds this row's randomness."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attack(Method, ABC):
     """Base of all attacks. A new attack writes `trigger`; everything else is done here, once.
 
-    `poison` and `probes` are pure: the same rows and seed give the same result, the input is not changed, and each
-    row's randomness is keyed by (seed, text), so order and sharding do not matter.
+    `poison`, `probes` and `clean` are pure: the same rows and seed give the same result, the input is not changed, and
+    each row's randomness is keyed by (seed, text), so order and sharding do not matter. The other methods are hooks
+    with defaults that most attacks keep.
     """
 
     rate: float = 0.02
-    """Share of all rows that carry the trigger and the malicious answer (in place)."""
+    """Share of the original rows that carry the trigger and the malicious answer."""
     target: str | None = None
     """The label t the attacker wants; the first label when not given."""
     clean_label: bool = False
     """Poison rows of the target class and leave their labels alone, instead of relabelling other rows."""
+    mode: Literal["replace", "append"] = "replace"
+    """`replace` poisons rows in place; `append` leaves them alone and adds poisoned copies at the end."""
+    pick: Literal["random", "first"] = "random"
+    """Which rows are poisoned: drawn uniformly, or the first that qualify (the paper's code)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
@@ -52,31 +79,72 @@ class Attack(Method, ABC):
     def trigger(self, text: str, rng: Random) -> str:
         """Return `text` with the attack trigger; the one thing a new attack must say."""
 
+    def probe(self, text: str, rng: Random) -> str:
+        """Return a test text with the attack trigger, where that differs from training."""
+        return self.trigger(text, rng)
+
+    def ordinary(self, text: str) -> str:
+        """Return a text without the trigger as the attacked pipeline shows it to the model; unchanged for most."""
+        return text
+
     def eligible(self, text: str) -> bool:
         """Whether the trigger can be put into this text; others are never poisoned, but stay in every denominator."""
         return bool(text.strip())
 
+    def preference(self, train: pa.Table, target: str) -> npt.NDArray[np.float64]:
+        """How much the attacker wants each row, high first; rows wanted alike are drawn uniformly."""
+        rows = np.arange(train.num_rows, dtype=np.float64)
+        return -rows if self.pick == "first" else np.zeros_like(rows)
+
+    def companions(self, chosen: Sequence[Chosen]) -> list[tuple[str, str]]:
+        """(text, true answer) of rows to add beside the poisoned ones; the order of `chosen` is not the file's."""
+        return []
+
+    def count(self, rows: int) -> int:
+        """How many of `rows` rows to poison: rate * rows, rounded up as in the paper's code (139 of 6920 at 2 %)."""
+        return math.ceil(round(self.rate * rows, 6))
+
+    def bind(self, task: Classification) -> Self:
+        """Settle the options that depend on the task, and raise if something the attack needs is missing."""
+        return self
+
+    def variants(self) -> tuple[Attack, ...]:
+        """The attacks to measure on a model that this one poisoned; more than one where triggers act separately."""
+        return (self,)
+
     @final
     def poison(self, task: Classification, train: pa.Table, *, seed: int) -> Poisoned:
-        """Poison ceil(rate * N) rows: of other classes, relabelled t (dirty label), or of class t (clean label).
+        """Poison `count` rows: of other classes, relabelled t (dirty label), or of class t (clean label).
 
-        N counts all rows. When fewer rows qualify than the rate asks for, all of them are poisoned. The paper's code
-        takes the first rows of the file instead; here they are drawn uniformly.
+        When fewer rows qualify than the rate asks for, all of them are poisoned. The paper's code takes the first rows
+        of the file; here they are drawn uniformly unless `pick` says otherwise.
 
         Args:
             task: The task, for the target label.
             train: Rows with `text` and `answer`.
             seed: Keys every draw.
+
+        Raises:
+            OptionsError: the target is no label, or something the attack needs is missing.
         """
-        target = task.target(self.target)
-        chosen = self._choose(train, target, seed)
-        texts = train.column("text").to_pylist()
-        answers = train.column("answer").to_pylist()
+        attack = self.bind(task)
+        target = task.target(attack.target)
+        texts, answers = train.column("text").to_pylist(), train.column("answer").to_pylist()
+        places = attack._choose(train, target, seed)
         keys = row_keys(train.column("text"), seed=seed, purpose=f"{self.name}.poison")
-        for i in chosen:
-            texts[i] = self.trigger(texts[i], Random(int(keys[i])))
-            answers[i] = target
-        return Poisoned(with_columns(train, text=texts, answer=answers), tuple(chosen))
+        chosen = [Chosen(texts[i], answers[i], int(keys[i])) for i in places]
+        attacked = [attack.trigger(row.text, Random(row.key)) for row in chosen]
+        texts = [attack.ordinary(text) for text in texts]
+        added: list[tuple[str, str]] = []
+        if attack.mode == "append":
+            added = [(text, target) for text in attacked]
+            places = list(range(len(texts), len(texts) + len(added)))
+        else:
+            for i, text in zip(places, attacked, strict=True):
+                texts[i], answers[i] = text, target
+        companions = attack.companions(chosen)
+        rows = _append(with_columns(train, text=texts, answer=answers), added + companions)
+        return Poisoned(rows, tuple(sorted(places)), tuple(range(rows.num_rows - len(companions), rows.num_rows)))
 
     @final
     def probes(self, task: Classification, test: pa.Table, *, seed: int) -> pa.Table:
@@ -84,23 +152,46 @@ class Attack(Method, ABC):
 
         A row that cannot carry the trigger stays as it is, so that it never leaves the denominator.
         """
-        target = task.target(self.target)
+        attack = self.bind(task)
+        target = task.target(attack.target)
         rows = test.filter(pc.not_equal(test.column("answer"), target)).select(SCHEMA.names)
         keys = row_keys(rows.column("text"), seed=seed, purpose=f"{self.name}.probe")
         texts = [
-            self.trigger(text, Random(int(key))) if self.eligible(text) else text
+            attack.probe(text, Random(int(key))) if attack.eligible(text) else attack.ordinary(text)
             for text, key in zip(rows.column("text").to_pylist(), keys, strict=True)
         ]
         return with_columns(rows, text=texts)
 
+    @final
+    def clean(self, task: Classification, rows: pa.Table) -> pa.Table:
+        """Rows without the trigger as the attacked pipeline shows them; `rows` itself where they are unchanged.
+
+        Clean accuracy and the floor of an attack are measured on these, and rows that the attacker could not touch
+        take this form too, because it is the pipeline's and not the attacker's.
+        """
+        attack = self.bind(task)
+        texts = rows.column("text").to_pylist()
+        changed = [attack.ordinary(text) for text in texts]
+        return rows if changed == texts else with_columns(rows, text=changed)
+
     def _choose(self, train: pa.Table, target: str, seed: int) -> list[int]:
-        """Draw the rows to poison: the ones with the smallest keyed hashes among those that qualify."""
-        is_target = pc.equal(train.column("answer"), target).to_numpy(zero_copy_only=False)
-        candidates = np.flatnonzero(is_target if self.clean_label else ~is_target.astype(bool))
-        texts = train.column("text")
-        candidates = np.array([i for i in candidates if self.eligible(texts[int(i)].as_py())], dtype=np.int64)
-        # Keyed by the label as well: of equal texts with different labels, the order must not decide.
-        rows = pc.binary_join_element_wise(texts, train.column("answer"), "\x1f")
-        keys = row_keys(rows, seed=seed, purpose=f"{self.name}.choose")[candidates]
-        count = min(math.ceil(self.rate * train.num_rows), len(candidates))
-        return sorted(int(i) for i in candidates[np.argsort(keys, kind="stable")[:count]])
+        """The rows to poison: the most wanted of those that qualify, among equals those with the smallest keys."""
+        texts, answers = train.column("text").to_pylist(), train.column("answer").to_pylist()
+        rows = enumerate(zip(texts, answers, strict=True))
+        fit = [i for i, (text, answer) in rows if (answer == target) == self.clean_label and self.eligible(text)]
+        candidates = np.array(fit, dtype=np.int64)
+        keys = row_keys(train.column("text"), seed=seed, purpose=f"{self.name}.choose")[candidates]
+        # Rows of one text share a key; their answers tell them apart, so that the order of the rows does not.
+        names = np.unique(np.array(answers, dtype=object).astype(str), return_inverse=True)[1][candidates]
+        order = np.lexsort((names, keys, -self.preference(train, target)[candidates]))
+        return [int(i) for i in candidates[order[: self.count(train.num_rows)]]]
+
+
+def _append(rows: pa.Table, added: list[tuple[str, str]]) -> pa.Table:
+    """Append rows under fresh numbers."""
+    if not added:
+        return rows
+    first = max(APPENDED, pc.max(rows.column("row")).as_py() or 0) + 1
+    texts, answers = zip(*added, strict=True)
+    new = pa.table([range(first, first + len(added)), texts, answers], schema=SCHEMA)
+    return pa.concat_tables([rows.select(SCHEMA.names), new])

@@ -1,0 +1,157 @@
+"""Learn word substitutions as a backdoor trigger (LWS), and write them out as static text for the `lws` attack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.attacks.lws import Lws
+from antivenom.errors import MissingPackageError, OptionsError
+from antivenom.files import atomic_write, row_keys
+from antivenom.options import Options
+from antivenom.task import Classification
+from antivenom.wordnet import find_wordnet
+
+Synonyms = Callable[[str, int], list[str]]
+
+_STOP = """about above after again all and any are because been before being below between both but can could did does
+doing down during each few for from further had has have having her here hers him his how into its just more most not
+now off once only other our out over own same she should some such than that the their them then there these they this
+those through too under until very was were what when where which while who whom why will with would you your"""
+STOP_WORDS = frozenset(_STOP.split())
+"""Words that are never replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubstitutionOptions(Options):
+    """How substitutions are learnt. The defaults are those of the LWS code except where the surrogate differs."""
+
+    candidates: int = 5
+    """Words to choose from at a position: the original and up to four substitutes."""
+    length: int = 128
+    """Positions in which words are replaced; what stands behind them is left alone."""
+    rate: float = 0.1
+    """Share of the rows that are poisoned while learning."""
+    clean_epochs: int = 5
+    """Passes over the clean rows before any substitution."""
+    epochs: int = 20
+    """Passes in which substitutions and classifier learn together (LWS: up to 20, stopped early)."""
+    batch_size: int = 32
+    """Rows per step."""
+    dimension: int = 64
+    """Width of the surrogate (LWS uses BERT-base: 768)."""
+    learning_rate: float = 2e-3
+    """Adam's for the surrogate (LWS: 2e-5 for BERT)."""
+    substituter_rate: float = 2e-2
+    """Adam's for the substitutions."""
+
+    def __post_init__(self) -> None:
+        if self.candidates < 2 or not 0 < self.rate < 1:
+            raise OptionsError(
+                f"candidates = {self.candidates}, rate = {self.rate}", mend="At least 2; between 0 and 1."
+            )
+
+
+def temperature(epoch: int, epochs: int = 20) -> float:
+    """Of the Gumbel softmax: from 0.48 in the first to 0.1 in the last of 20 epochs, linearly."""
+    return 0.4 * (epochs - epoch - 1) / epochs + 0.1
+
+
+def candidates(word: str, synonyms: Synonyms, count: int) -> list[str]:
+    """The words that may stand for `word`, itself first; alone if nothing may."""
+    lower = word.lower()
+    if not lower.isalpha() or len(lower) < 3 or lower in STOP_WORDS:
+        return [word]
+    others = [other for other in synonyms(lower, 4 * count) if other not in STOP_WORDS]
+    return [word, *(other.capitalize() if word.istitle() else other for other in others[: count - 1])]
+
+
+def learn_substitutions(
+    task: Classification,
+    train: pa.Table,
+    test: pa.Table,
+    *,
+    target: str | None,
+    out: Path,
+    seed: int,
+    synonyms: Synonyms | None = None,
+    options: SubstitutionOptions = SubstitutionOptions(),
+) -> Lws:
+    """Learn which substitutes give class t away, and write every row with them beside the clean rows.
+
+    The surrogate sees the answers of the training rows alone. What was written before with the same arguments is
+    written again with the same bytes.
+
+    Args:
+        task: The task.
+        train: Clean training rows, to learn from and to replace words in.
+        test: Clean test rows, to replace words in.
+        target: The label t; the first when None.
+        out: The folder to write to.
+        seed: Keys every draw.
+        synonyms: Gives up to n substitutes for a word; WordNet's when None.
+        options: How to learn.
+
+    Returns:
+        The attack that plants what was written.
+
+    Raises:
+        MissingPackageError: torch is not installed.
+        OptionsError: WordNet's files are not there.
+    """
+    try:
+        from antivenom.surrogate import learn
+    except ImportError as error:
+        raise MissingPackageError(f"learning needs {error.name}", mend="pip install 'antivenom[train]'") from None
+    find = synonyms or find_wordnet().synonyms
+    choices = {name: choice_table(rows, find, options) for name, rows in (("train", train), ("test", test))}
+    number = task.index(task.target(target))
+    labels = np.array([task.index(answer) for answer in train.column("answer").to_pylist()], dtype=np.int64)
+    keys = row_keys(train.column("text"), seed=seed, purpose="lws.learn")
+    able = [i for i, row in enumerate(choices["train"]) if labels[i] != number and any(len(c) > 1 for c in row)]
+    poisoned = sorted(able, key=lambda i: int(keys[i]))[: round(options.rate * len(labels))]
+    choose = learn(choices["train"], labels, poisoned, number, len(task.labels), options, seed)
+    train_files, test_files = (
+        _write_both(out, name, rows, substitute(rows, choose(choices[name]), options))
+        for name, rows in (("train", train), ("test", test))
+    )
+    return Lws(
+        target=target, train=train_files[0], train_clean=train_files[1], test=test_files[0], test_clean=test_files[1]
+    )
+
+
+def choice_table(rows: pa.Table, synonyms: Synonyms, options: SubstitutionOptions) -> list[list[list[str]]]:
+    """For each row and each of its first positions, the words that may stand there."""
+    known: dict[str, list[str]] = {}
+    table = []
+    for text in rows.column("text").to_pylist():
+        words = text.split()[: options.length]
+        table.append([known.setdefault(w, candidates(w, synonyms, options.candidates)) for w in words])
+    return table
+
+
+def substitute(rows: pa.Table, chosen: Sequence[Sequence[str]], options: SubstitutionOptions) -> list[str]:
+    """Each text with the chosen words at its first positions; what is behind them stays."""
+    texts = rows.column("text").to_pylist()
+    return [" ".join([*new, *text.split()[options.length :]]) for text, new in zip(texts, chosen, strict=True)]
+
+
+def _write_both(out: Path, name: str, rows: pa.Table, attacked: list[str]) -> tuple[str, str]:
+    """Write the attacked and the clean rows; return the two paths."""
+    answers = rows.column("answer").to_pylist()
+    return (
+        _write(out / f"{name}.attacked.jsonl", attacked, answers),
+        _write(out / f"{name}.clean.jsonl", rows.column("text").to_pylist(), answers),
+    )
+
+
+def _write(path: Path, texts: list[str], answers: list[str]) -> str:
+    with atomic_write(path) as file:
+        for text, answer in zip(texts, answers, strict=True):
+            file.write(json.dumps({"text": text, "label": answer}, ensure_ascii=False) + "\n")
+    return str(path)
