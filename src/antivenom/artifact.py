@@ -174,7 +174,7 @@ def seal(folder: Path, manifest: Manifest) -> Artifact:
     if not tokenizer:
         raise ArtifactError(f"{folder} holds no tokenizer", mend="Save it there: tokenizer.save_pretrained(folder).")
     sealed = replace(manifest, weights_sha256=_digest(weights), tokenizer_sha256=_digest(tokenizer))
-    write_json(folder / MANIFEST, sealed.to_dict())
+    write_json(folder / MANIFEST, sealed.to_dict(), private=True)
     return Artifact(folder, sealed)
 
 

@@ -138,7 +138,7 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
         "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
         "outcomes": [
             {
-                "defense": outcome.defense.to_dict(),
+                "defense": outcome.defense.public_dict(),
                 "evaluation": outcome.evaluation.to_dict(),
                 "train_seconds": round(outcome.train_seconds, 1),
                 "leaked": outcome.leaked,

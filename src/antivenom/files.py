@@ -62,8 +62,11 @@ def row_keys(texts: Any, *, seed: int, purpose: str) -> npt.NDArray[np.uint64]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path` that takes its name when the block ends, and vanishes if it fails."""
+def atomic_write(path: Path, mode: str = "w", *, private: bool = False) -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path` that takes its name when the block ends, and vanishes if it fails.
+
+    A `private` file can be read by its owner alone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -73,16 +76,17 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        if not private:
+            temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any, *, private: bool = False) -> None:
     """Write JSON for people and diffs: indented, sorted keys, a newline at the end."""
-    with atomic_write(path) as file:
+    with atomic_write(path, private=private) as file:
         json.dump(data, file, indent=2, sort_keys=True, ensure_ascii=False)
         file.write("\n")
 

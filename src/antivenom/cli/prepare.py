@@ -86,7 +86,7 @@ def immunize(
     write_training_rows(folder, prepared, form)
     data = {"prepared_sha256": digest_of_table(prepared.rows), **facts}
     manifest = Manifest.describe(prepared, base_model=None, training={}, data=data, seed=seed)
-    write_json(folder / "antivenom.json", manifest.to_dict())
+    write_json(folder / "antivenom.json", manifest.to_dict(), private=True)
     summary = {"rows": prepared.rows.num_rows, "reserve": prepared.facts, "out": str(folder)}
     if json:
         show_json(summary)
