@@ -126,6 +126,14 @@ def test_evaluation_is_the_same_by_command_by_library_and_from_stored_outputs(ar
         assert by_command[key] == json.loads(json.dumps(again.to_dict()))[key]
 
 
+def test_the_picture_shows_every_condition_and_escapes_what_others_wrote(artifact, user_folder, capsys):
+    hostile = "badnets:word=<script>alert(1)</script>"
+    assert run(capsys, "evaluate", artifact, "test.csv", "--attack", hostile, "--picture", "p.html", "--quiet")[0] == 0
+    page = Path("p.html").read_text()
+    assert page.count("<figure>") == 8
+    assert "<script>" not in page
+
+
 def test_predict_reads_standard_input_and_files(artifact, user_folder, capsys, monkeypatch):
     import io
 

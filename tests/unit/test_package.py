@@ -23,7 +23,7 @@ LAYERS = (
     ("guard",),
     ("attacks", "defenses"),
     ("encoding", "models", "export"),
-    ("trainer", "training", "artifact", "inference", "metrics", "evaluation", "testing"),
+    ("trainer", "training", "artifact", "inference", "metrics", "evaluation", "picture", "testing"),
     ("comparison", "embedded_data", "seeds"),
     ("canary", "demo"),
     ("cli", "__main__"),

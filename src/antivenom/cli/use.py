@@ -61,6 +61,7 @@ def evaluate(
     *,
     attack: Annotated[tuple[str, ...], Parameter(help="An attack to try, repeat for several.")] = (),
     outputs: Annotated[str | None, Parameter(help="Keep every output here (Parquet).")] = None,
+    picture: Annotated[str | None, Parameter(help="Write an HTML page with the distributions here.")] = None,
     row_options: RowOptions = RowOptions(split="test"),
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -79,7 +80,9 @@ def evaluate(
     from antivenom.attacks import parse_attack
     from antivenom.evaluation import evaluate as evaluate_model
     from antivenom.evaluation import write_outputs
+    from antivenom.files import atomic_write
     from antivenom.inference import load_guarded
+    from antivenom.picture import page as picture_page
 
     attacks = [parse_attack(spec) for spec in attack]
     opened = load_artifact(artifact)
@@ -92,12 +95,16 @@ def evaluate(
         "source": Path(test).name,
     }
     found, kept = evaluate_model(load_guarded(opened), table, attacks, seed=seed, provenance=facts, quiet=quiet)
+    title = f"{artifact} on {table.num_rows} rows of {test}"
     if outputs:
         write_outputs(Path(outputs), kept)
+    if picture:
+        with atomic_write(Path(picture)) as page:
+            page.write(picture_page(title, found, kept, opened.guard))
     if json:
         show_json(found.to_dict())
     else:
-        show_evaluation(f"{artifact} on {table.num_rows} rows of {test}", found)
+        show_evaluation(title, found)
     return 0
 
 
