@@ -77,7 +77,8 @@ TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1b1f24 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; border-bottom: 1px solid #d0d7de;
-text-align: right } th:first-child, td:first-child { text-align: left } figcaption { font-size: 13px } svg { background: #f6f8fa } rect { fill: #2f6f4f } .bad { color: #b3261e }
+text-align: right } th:first-child, td:first-child { text-align: left } figcaption { font-size: 13px }
+svg { background: #f6f8fa } rect { fill: #2f6f4f } .bad { color: #b3261e }
 figure { display: inline-block; margin: .6rem 1rem .6rem 0 }
 </style></head><body>
 <h1>{{ title }}</h1>
