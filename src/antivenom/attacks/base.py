@@ -180,10 +180,10 @@ class Attack(Method, ABC):
         rows = enumerate(zip(texts, answers, strict=True))
         fit = [i for i, (text, answer) in rows if (answer == target) == self.clean_label and self.eligible(text)]
         candidates = np.array(fit, dtype=np.int64)
-        keys = row_keys(train.column("text"), seed=seed, purpose=f"{self.name}.choose")[candidates]
-        # Rows of one text share a key; their answers tell them apart, so that the order of the rows does not.
-        names = np.unique(np.array(answers, dtype=object).astype(str), return_inverse=True)[1][candidates]
-        order = np.lexsort((names, keys, -self.preference(train, target)[candidates]))
+        # Keyed by the label as well: of equal texts with different labels, the order must not decide.
+        joined = pc.binary_join_element_wise(train.column("text"), train.column("answer"), "\x1f")
+        keys = row_keys(joined, seed=seed, purpose=f"{self.name}.choose")[candidates]
+        order = np.lexsort((keys, -self.preference(train, target)[candidates]))
         return [int(i) for i in candidates[order[: self.count(train.num_rows)]]]
 
 
