@@ -20,9 +20,6 @@ from antivenom.registry import Method
 from antivenom.rows import SCHEMA, with_columns
 from antivenom.task import Classification
 
-APPENDED = 10**12
-"""Rows that an attack adds are numbered from here on, so that they never share a number with a row of a file."""
-
 
 @dataclass(frozen=True)
 class Poisoned:
@@ -188,10 +185,10 @@ class Attack(Method, ABC):
 
 
 def _append(rows: pa.Table, added: list[tuple[str, str]]) -> pa.Table:
-    """Append rows under fresh numbers."""
+    """Append rows, numbered on from the last: a number must not tell who added the row."""
     if not added:
         return rows
-    first = max(APPENDED, pc.max(rows.column("row")).as_py() or 0) + 1
+    first = (pc.max(rows.column("row")).as_py() or 0) + 1
     texts, answers = zip(*added, strict=True)
     new = pa.table([range(first, first + len(added)), texts, answers], schema=SCHEMA)
     return pa.concat_tables([rows.select(SCHEMA.names), new])
