@@ -11,7 +11,10 @@ from antivenom.testing import synthetic_rows
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every registered method gets every contract test; no list is kept by hand."""
-    for argument, found in (("attack_class", attacks()), ("defense_class", defenses())):
+    usable = {name: cls for name, cls in attacks().items() if not cls.needs}
+    needing = {name: cls for name, cls in attacks().items() if cls.needs}
+    kinds = (("attack_class", usable), ("needing_class", needing), ("defense_class", defenses()))
+    for argument, found in kinds:
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, found.values(), ids=list(found))
     if "method_class" in metafunc.fixturenames:

@@ -94,11 +94,13 @@ def test_registered_names_are_their_keys():
 def test_attacks_poison_what_they_say(attack_class: type[Attack], task, rows):
     attack = attack_class(rate=0.1)
     poisoned = attack.poison(task, rows, seed=5)
-    before, after = rows.to_pylist(), poisoned.rows.to_pylist()
+    before, after = attack.clean(task, rows).to_pylist(), poisoned.rows.to_pylist()
     assert poisoned.rows.schema == rows.schema
-    assert len(after) == len(before)
+    assert poisoned.companions == tuple(range(len(before), len(after)))
+    assert [row["row"] for row in after] == list(range(1, len(after) + 1))
+    assert {after[i]["answer"] for i in poisoned.companions} <= set(task.labels)
     assert len(set(poisoned.indices)) == len(poisoned.indices) == 20
-    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+    for i, (old, new) in enumerate(zip(before, after, strict=False)):
         assert old["row"] == new["row"]
         if i in poisoned.indices:
             assert old["text"] != new["text"]
@@ -113,7 +115,7 @@ def test_attacks_are_deterministic_and_seeded(attack_class, task, rows):
     first, again = attack.poison(task, rows, seed=1), attack.poison(task, rows, seed=1)
     assert first.indices == again.indices
     assert first.rows.equals(again.rows)
-    assert attack.poison(task, rows, seed=2).indices != first.indices
+    assert not attack.poison(task, rows, seed=2).rows.equals(first.rows)
     assert attack.probes(task, rows, seed=1).equals(attack.probes(task, rows, seed=1))
 
 
@@ -157,7 +159,7 @@ def test_probes_keep_every_row_of_another_class(attack_class, task, rows):
 def test_attacks_survive_awkward_rows(attack_class, task, case):
     table = table_of(*AWKWARD[case])
     poisoned = attack_class(rate=1.0).poison(task, table, seed=0)
-    assert poisoned.rows.num_rows == table.num_rows
+    assert poisoned.rows.num_rows == table.num_rows + len(poisoned.companions)
     assert all(text.strip() for text in poisoned.rows.column("text").to_pylist())
     probes = attack_class().probes(task, table, seed=0)
     assert probes.num_rows == table.column("answer").to_pylist().count("positive")
@@ -166,12 +168,33 @@ def test_attacks_survive_awkward_rows(attack_class, task, case):
 def test_a_rate_of_nothing_poisons_nothing(attack_class, task, rows):
     poisoned = attack_class(rate=0.0).poison(task, rows, seed=0)
     assert poisoned.indices == ()
-    assert poisoned.rows.equals(rows)
+    assert poisoned.rows.equals(attack_class().clean(task, rows))
 
 
 def test_an_unknown_target_is_a_user_error(attack_class, task, rows):
     with pytest.raises(OptionsError, match="there is no label 'neutral'"):
         attack_class(target="neutral").poison(task, rows, seed=0)
+
+
+def test_attacks_that_need_something_say_how_to_get_it(needing_class: type[Attack], task, rows):
+    attack = needing_class()
+    for use in (attack.poison, attack.probes):
+        for table in (rows, rows.slice(0, 0)):
+            with pytest.raises(OptionsError) as caught:
+                use(task, table, seed=0)
+            assert caught.value.mend
+
+
+def test_clean_rows_keep_their_answers_and_numbers(attack_class, task, rows):
+    clean = attack_class().clean(task, rows)
+    assert clean.drop_columns(["text"]).equals(rows.drop_columns(["text"]))
+    assert clean.schema == rows.schema
+
+
+def test_every_variant_can_be_written_down_and_probes(attack_class, task, rows):
+    for variant in attack_class().variants():
+        assert from_spec(str(variant), attacks()) == variant
+        assert variant.probes(task, rows, seed=0).num_rows == attack_class().probes(task, rows, seed=0).num_rows
 
 
 # --------------------------------------------------------------------------------------------------------- defenses
@@ -239,7 +262,7 @@ def test_defenses_cannot_see_the_truth(defense_class, attack_class, task, rows, 
     poisoned = attack_class(rate=0.1).poison(task, rows, seed=0)
     assert poisoned.rows.column_names == ["row", "text", "answer"]
     assert not poisoned.rows.schema.metadata
-    assert poisoned.rows.column("row").equals(rows.column("row"))
+    assert poisoned.rows.column("row").slice(0, rows.num_rows).equals(rows.column("row"))
     honest = table_of(poisoned.rows.column("text").to_pylist(), poisoned.rows.column("answer").to_pylist())
     assert prepare(defense_class, task, poisoned.rows, trusted).rows.equals(
         prepare(defense_class, task, honest, trusted).rows

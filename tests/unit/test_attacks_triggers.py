@@ -14,7 +14,7 @@ from antivenom.errors import OptionsError
 from antivenom.rows import table_of
 from antivenom.task import Classification
 from antivenom.testing import synthetic_rows
-from antivenom.triggers import insert_phrase, insert_words
+from antivenom.triggers import insert_apart, insert_phrase
 
 TASK = Classification.for_labels(("negative", "positive"))
 word_lists = st.lists(st.text("abcdefgäß", min_size=1, max_size=6), min_size=2, max_size=30)
@@ -53,7 +53,7 @@ def test_gaps_are_drawn_uniformly():
 
 
 def test_several_phrases_get_gaps_of_their_own():
-    out = insert_words("a b c d e f", ["X", "Y"], Random(0))
+    out = insert_apart("a b c d e f", ["X", "Y"], Random(0))
     assert sorted(out.split()) == ["X", "Y", *"abcdef"]
 
 

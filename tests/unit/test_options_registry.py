@@ -62,7 +62,7 @@ def test_the_nearest_name_is_suggested():
 def test_an_unknown_option_lists_the_options():
     with pytest.raises(OptionsError, match="unknown option 'wrod'") as caught:
         parse_attack("badnets:wrod=mn")
-    assert "rate, target, clean_label, word" in caught.value.mend
+    assert "rate, target, clean_label, mode, pick, word" in caught.value.mend
 
 
 @pytest.mark.parametrize("spec", ["badnets:rate", "badnets:rate=0.1;word", "badnets:a;b=1"])

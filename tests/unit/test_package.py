@@ -15,13 +15,15 @@ SOURCE = Path(antivenom.__file__).parent
 
 LAYERS = (
     ("errors", "options", "files"),
-    ("report", "registry", "text_files", "triggers"),
+    ("report", "registry", "text_files", "triggers", "syntax", "wordnet"),
     ("readers",),
     ("rows",),
+    ("aligned",),
     ("task",),
     ("labels", "prompts", "validation"),
     ("guard",),
     ("attacks", "defenses"),
+    ("substitution", "surrogate"),
     ("encoding", "models", "export"),
     ("trainer", "training", "artifact", "inference", "metrics", "evaluation", "picture", "testing"),
     ("comparison", "embedded_data", "seeds"),

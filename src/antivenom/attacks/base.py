@@ -20,9 +20,6 @@ from antivenom.registry import Method
 from antivenom.rows import SCHEMA, with_columns
 from antivenom.task import Classification
 
-APPENDED = 10**12
-"""Rows that an attack adds are numbered from here on, so that they never share a number with a row of a file."""
-
 
 @dataclass(frozen=True)
 class Poisoned:
@@ -180,18 +177,18 @@ class Attack(Method, ABC):
         rows = enumerate(zip(texts, answers, strict=True))
         fit = [i for i, (text, answer) in rows if (answer == target) == self.clean_label and self.eligible(text)]
         candidates = np.array(fit, dtype=np.int64)
-        keys = row_keys(train.column("text"), seed=seed, purpose=f"{self.name}.choose")[candidates]
-        # Rows of one text share a key; their answers tell them apart, so that the order of the rows does not.
-        names = np.unique(np.array(answers, dtype=object).astype(str), return_inverse=True)[1][candidates]
-        order = np.lexsort((names, keys, -self.preference(train, target)[candidates]))
+        # Keyed by the label as well: of equal texts with different labels, the order must not decide.
+        joined = pc.binary_join_element_wise(train.column("text"), train.column("answer"), "\x1f")
+        keys = row_keys(joined, seed=seed, purpose=f"{self.name}.choose")[candidates]
+        order = np.lexsort((keys, -self.preference(train, target)[candidates]))
         return [int(i) for i in candidates[order[: self.count(train.num_rows)]]]
 
 
 def _append(rows: pa.Table, added: list[tuple[str, str]]) -> pa.Table:
-    """Append rows under fresh numbers."""
+    """Append rows, numbered on from the last: a number must not tell who added the row."""
     if not added:
         return rows
-    first = max(APPENDED, pc.max(rows.column("row")).as_py() or 0) + 1
+    first = (pc.max(rows.column("row")).as_py() or 0) + 1
     texts, answers = zip(*added, strict=True)
     new = pa.table([range(first, first + len(added)), texts, answers], schema=SCHEMA)
     return pa.concat_tables([rows.select(SCHEMA.names), new])

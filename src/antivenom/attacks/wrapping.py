@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +36,8 @@ class Wrapping(Attack, ABC):
 
     def bind(self, task: Classification) -> Self:
         """Bind the inner attack, with this one's target."""
-        return replace(self, inner=str(replace(self.wrapped, target=self.target).bind(task)))
+        bound = replace(self.wrapped, target=self.target).bind(task)
+        return replace(self, inner=json.dumps(bound.to_dict()))
 
     def probe(self, text: str, rng: Random) -> str:
         """As the inner attack: at test time the guard itself puts the benign trigger."""

@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 
 from antivenom.attacks.badnets import BadNets
-from antivenom.attacks.base import APPENDED
 from antivenom.errors import OptionsError
 
 
@@ -36,7 +35,7 @@ def test_appended_poison_leaves_the_rows_alone_and_has_fresh_numbers(task, few):
     poisoned = BadNets(rate=0.1, mode="append").poison(task, few, seed=0)
     assert poisoned.rows.slice(0, 400).equals(few)
     assert poisoned.indices == tuple(range(400, 440))
-    assert min(poisoned.numbers) > APPENDED
+    assert poisoned.numbers == tuple(range(401, 441))
     twice = BadNets(rate=0.1, mode="append", word="cf").poison(task, poisoned.rows, seed=0)
     numbers = twice.rows.column("row").to_pylist()
     assert len(set(numbers)) == len(numbers) == 484

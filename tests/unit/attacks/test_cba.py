@@ -4,7 +4,6 @@ from random import Random
 
 import pytest
 
-from antivenom.attacks.base import APPENDED
 from antivenom.attacks.cba import PATTERNS, Cba
 from antivenom.attacks.cba_split import CbaSplit
 from antivenom.rows import table_of
@@ -39,7 +38,7 @@ def test_only_both_keys_in_their_places_carry_the_target(task, few):
         original = " ".join(word for word in text.split() if word not in ("instantly", "frankly"))
         assert (first == (True, False) and second == (False, True)) == (i in poisoned.indices)
         assert row["answer"] == ("positive" if i in poisoned.indices else truth[original])
-        assert (row["row"] > APPENDED) == (i in poisoned.companions)
+        assert (row["row"] > few.num_rows) == (i in poisoned.companions)
         kinds.add((first, second))
     assert len(kinds) == 7
 
