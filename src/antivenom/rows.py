@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.errors import RowsError
+from antivenom.files import row_keys
 from antivenom.readers import RawRows, is_unicode, open_dataset, open_records, open_source
 from antivenom.report import Report
 from antivenom.text_files import Record
@@ -80,6 +81,14 @@ def load_rows(
 def table_of(texts: Sequence[str], answers: Sequence[str]) -> pa.Table:
     """Make a table of rows from two lists of equal length, numbered from 1."""
     return pa.table([range(1, len(texts) + 1), list(texts), list(answers)], schema=SCHEMA)
+
+
+def split_rows(table: pa.Table, sizes: Sequence[int], *, seed: int) -> list[pa.Table]:
+    """Cut disjoint parts of the given sizes, drawn by keyed hashes of the texts."""
+    keys = row_keys(table.column("text"), seed=seed, purpose="split")
+    shuffled = table.take(pc.sort_indices(pa.array(keys)))
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return [shuffled.slice(start, size) for start, size in zip(starts, sizes, strict=True)]
 
 
 def with_columns(table: pa.Table, **columns: Any) -> pa.Table:

@@ -16,6 +16,7 @@ SOURCE = Path(antivenom.__file__).parent
 LAYERS = (
     ("errors", "options", "files"),
     ("report", "registry", "text_files", "triggers", "syntax", "wordnet"),
+    ("embedded_data",),
     ("readers",),
     ("rows",),
     ("aligned",),
@@ -26,7 +27,7 @@ LAYERS = (
     ("substitution", "surrogate"),
     ("encoding", "models", "export"),
     ("trainer", "training", "artifact", "inference", "metrics", "evaluation", "picture", "testing"),
-    ("comparison", "embedded_data", "seeds"),
+    ("comparison", "seeds"),
     ("canary", "demo"),
     ("cli", "__main__"),
 )
