@@ -82,12 +82,12 @@ def evaluate(
     task = model.guard.task
     _require_labels(test, task.labels)
     numbered = test.append_column("position", pa.array(np.arange(test.num_rows)))
-    outputs = [_score(model, CLEAN, test, np.arange(test.num_rows), quiet)]
+    conditions = [(CLEAN, test, np.arange(test.num_rows))]
     for attack in attacks:
         target = task.target(attack.target)
         places = numbered.filter(pc.not_equal(test.column("answer"), target)).column("position").to_numpy()
-        outputs.append(_score(model, str(attack), attack.probes(task, test, seed=seed), places, quiet))
-    table = pa.concat_tables(outputs)
+        conditions.append((str(attack), attack.probes(task, test, seed=seed), places))
+    table = _score(model, conditions, quiet)
     facts = {"test_sha256": digest_of_table(test), "rows": test.num_rows, "seed": seed, **(provenance or {})}
     return summarize(table, model.guard, provenance=facts), table
 
@@ -132,13 +132,15 @@ def write_outputs(path: Path, outputs: pa.Table) -> None:
         pq.write_table(outputs, file)
 
 
-def _score(model: Guarded, condition: str, rows: pa.Table, positions: Any, quiet: bool) -> pa.Table:
-    scores = model.score(rows.column("text").to_pylist(), progress=None if quiet else f"score {condition[:24]}")
+def _score(model: Guarded, conditions: Sequence[tuple[str, pa.Table, Any]], quiet: bool) -> pa.Table:
+    """Score all conditions in one call: a text with and without a trigger is read once as far as both are the same."""
+    texts = [text for _, rows, _ in conditions for text in rows.column("text").to_pylist()]
+    scores = model.score(texts, progress=None if quiet else "score")
     columns = {
-        "condition": [condition] * rows.num_rows,
-        "position": positions,
-        "row": rows.column("row"),
-        "answer": rows.column("answer"),
+        "condition": [condition for condition, rows, _ in conditions for _ in range(rows.num_rows)],
+        "position": np.concatenate([positions for _, _, positions in conditions]),
+        "row": pa.concat_arrays([chunk for _, rows, _ in conditions for chunk in rows.column("row").chunks]),
+        "answer": pa.concat_arrays([chunk for _, rows, _ in conditions for chunk in rows.column("answer").chunks]),
         "log_probabilities": scores.log_probabilities.tolist(),
         "other": scores.other,
     }

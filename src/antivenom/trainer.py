@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import Trainer, TrainingArguments
 
-from antivenom.models.local import pad_left, positions
+from antivenom.models.batches import pad_left, positions
 
 if TYPE_CHECKING:
     from antivenom.training import TrainingOptions
