@@ -58,14 +58,14 @@ def load_rows(
         RowsError: the source cannot be read, or a column cannot be found.
     """
     raw = _open(source, split)
-    text_column = _column(raw.columns, text, TEXT_COLUMNS, "text")
-    answer_column = _column(raw.columns, answer, ANSWER_COLUMNS, "label")
+    text_column = find_column(raw.columns, text, TEXT_COLUMNS, "text")
+    answer_column = find_column(raw.columns, answer, ANSWER_COLUMNS, "label")
     report = Report(source=source if isinstance(source, str) else type(source).__name__)
     batches = list(_tables(raw, text_column, answer_column, report))
     table = pa.concat_tables([SCHEMA.empty_table(), *batches])
     names = tuple(labels) if labels else tuple(raw.names or ())
-    table = _name_labels(table, names)
-    return Rows(table, names or _sorted_answers(table), report)
+    table = name_labels(table, names)
+    return Rows(table, names or sorted_answers(table), report)
 
 
 def table_of(texts: Sequence[str], answers: Sequence[str]) -> pa.Table:
@@ -93,7 +93,7 @@ def _open(source: Any, split: str) -> RawRows:
     return open_source(str(source), split)
 
 
-def _column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
+def find_column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
     """Find a column: the one named, or the first of the usual names that is there."""
     if wanted is not None:
         if wanted in columns:
@@ -111,7 +111,12 @@ def _column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what
 
 def _tables(raw: RawRows, text_column: str, answer_column: str, report: Report) -> Iterator[pa.Table]:
     for records in raw.batches():
-        yield _fix_characters(_strings(records, text_column, answer_column, report), report)
+        yield clean_records(records, text_column, answer_column, report)
+
+
+def clean_records(records: list[Record], text_column: str, answer_column: str, report: Report) -> pa.Table:
+    """The usable rows among records, with what was fixed and refused counted in `report`."""
+    return _fix_characters(_strings(records, text_column, answer_column, report), report)
 
 
 def _strings(records: list[Record], text_column: str, answer_column: str, report: Report) -> pa.Table:
@@ -170,7 +175,7 @@ def _fix_characters(table: pa.Table, report: Report) -> pa.Table:
     return table.set_column(1, SCHEMA.field("text"), fixed).filter(alive)
 
 
-def _name_labels(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+def name_labels(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
     """Turn label numbers into names, where every answer is a number that has one."""
     numbers = {str(i): name for i, name in enumerate(names)}
     distinct = table.column("answer").unique().to_pylist()
@@ -180,7 +185,7 @@ def _name_labels(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
     return with_columns(table, answer=mapped)
 
 
-def _sorted_answers(table: pa.Table) -> tuple[str, ...]:
+def sorted_answers(table: pa.Table) -> tuple[str, ...]:
     """The distinct answers, numbers in numeric order."""
     distinct = table.column("answer").unique().to_pylist()
     return tuple(sorted(distinct, key=lambda a: (0, int(a), a) if re.fullmatch(r"\d{1,18}", a) else (1, 0, a)))
@@ -193,7 +198,7 @@ def load_texts(source: str, *, text: str | None = None, split: str = "train") ->
         RowsError: a row has no text; its number is named.
     """
     raw = _open(source, split)
-    column = _column(raw.columns, text, TEXT_COLUMNS, "text")
+    column = find_column(raw.columns, text, TEXT_COLUMNS, "text")
     texts = []
     for number, record in (row for batch in raw.batches() for row in batch):
         value = _as_text(record.get(column))
