@@ -197,12 +197,19 @@ def load_texts(source: str, *, text: str | None = None, split: str = "train") ->
     Raises:
         RowsError: a row has no text; its number is named.
     """
+    return list(iterate_texts(source, text=text, split=split))
+
+
+def iterate_texts(source: str, *, text: str | None = None, split: str = "train") -> Iterator[str]:
+    """Yield a column of texts that need no labels, without holding the file in memory.
+
+    Raises:
+        RowsError: a row has no text; its number is named.
+    """
     raw = _open(source, split)
     column = find_column(raw.columns, text, TEXT_COLUMNS, "text")
-    texts = []
     for number, record in (row for batch in raw.batches() for row in batch):
         value = _as_text(record.get(column))
         if isinstance(value, _Bad):
             raise RowsError(f"{source}, row {number}: {value} text")
-        texts.append(value)
-    return texts
+        yield value

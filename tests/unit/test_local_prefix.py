@@ -108,3 +108,44 @@ def test_prefixes():
     assert shared_prefix([[1, 2], [1, 2]]) == 1
     assert shared_prefix([]) == 0
     assert list(families([[1, 2, 3, 4, 5], [9], [1, 2, 3, 4, 6]])) == [Family(0, ((2, 4),)), Family(1, ())]
+
+
+def test_a_stream_of_predictions_reads_a_few_texts_at_a_time(monkeypatch):
+    from antivenom import inference
+    from antivenom.guard import unguarded
+    from antivenom.labels import ChoiceScores
+    from antivenom.task import Classification
+
+    class Encoder:
+        guard = unguarded(Classification.for_labels(["negative", "positive"]))
+        choices = ((1,), (2,))
+
+        def serving(self, texts):
+            return [[int(text)] for text in texts]
+
+    class Model:
+        def score(self, prompts, choices, *, progress=None):
+            logs = np.log([[0.9, 0.1] if prompt[0] % 2 else [0.2, 0.8] for prompt in prompts])
+            return ChoiceScores(logs, np.zeros(len(prompts), dtype=bool))
+
+    monkeypatch.setattr(inference, "STREAM_TEXTS", 4)
+    taken = []
+    guarded = inference.GuardedModel(Encoder(), Model())
+    found = guarded.predict_stream(taken.append(i) or str(i) for i in range(10**9))
+    first = [next(found) for _ in range(6)]
+    assert [(text, reading.answer) for text, reading in first[:2]] == [("0", "positive"), ("1", "negative")]
+    assert [text for text, _ in first] == list("012345")
+    assert len(taken) == 8
+    assert list(guarded.predict_stream([])) == []
+
+
+def test_texts_of_a_file_are_read_as_they_are_needed(tmp_path):
+    from antivenom.errors import RowsError
+    from antivenom.rows import iterate_texts
+
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "a"}\n{"text": "b"}\n{"text": ""}\n', encoding="utf-8")
+    texts = iterate_texts(str(path))
+    assert [next(texts), next(texts)] == ["a", "b"]
+    with pytest.raises(RowsError, match="row 3: empty text"):
+        next(texts)
