@@ -96,10 +96,11 @@ class _Reader:
         self.totals[bases] += logs.sum(dim=1).double().cpu().numpy()
         if members:
             self._add_first_tokens(found, logs, norms, bases, members)
-        lengths = [len(self.rows[i]) for _, i, _ in members]
-        tails = [j for j, (_, _, same) in enumerate(members) if lengths[j] - same > 1]
-        for part in self._parts([members[j] for j in tails]):
-            rows, numbers, cuts = (list(column) for column in zip(*part, strict=True))
+        tails = [member for member in members if len(self.rows[member[1]]) - member[2] > 1]
+        columns = [len(self.rows[i]) for _, i, _ in tails]
+        left = [length - same for length, (_, _, same) in zip(columns, tails, strict=True)]
+        for part in length_batches(left, self.token_budget, columns=columns):
+            rows, numbers, cuts = (list(column) for column in zip(*(tails[j] for j in part), strict=True))
             inputs = [self.rows[i][cut:-1] for i, cut in zip(numbers, cuts, strict=True)]
             wanted = [self.rows[i][cut + 1 :] for i, cut in zip(numbers, cuts, strict=True)]
             tail = read(self.body, inputs, found.past.take(rows, cuts), head=None, keep=False)
@@ -142,19 +143,6 @@ class _Reader:
         logits = (states * self.head.weight[tokens]).sum(dim=-1)
         bias = getattr(self.head, "bias", None)
         return (logits if bias is None else logits + bias[tokens]).float()
-
-    def _parts(self, members: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
-        """Cut members into batches in which about the same number of tokens is left to read."""
-        part: list[tuple[int, int, int]] = []
-        columns = 0
-        for member in sorted(members, key=lambda m: m[2] - len(self.rows[m[1]])):
-            columns = max(columns, len(self.rows[member[1]]))
-            if part and columns * (len(part) + 1) > self.token_budget:
-                yield part
-                part, columns = [], len(self.rows[member[1]])
-            part.append(member)
-        if part:
-            yield part
 
     def _require_plain_head(self, model: Any) -> None:
         ids = torch.tensor([[1, 2]], device=self.device)

@@ -7,13 +7,24 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from antivenom import trunk as trunk_module
 from antivenom.errors import OptionsError
+from antivenom.models.batches import length_batches
 from antivenom.states import StateStore, row_key
-from antivenom.trainer import LabelTrainer, collate, collate_with, inputs_of, latest_checkpoint, make_trainer
+from antivenom.trainer import (
+    LabelTrainer,
+    LengthGroupedSampler,
+    collate,
+    collate_with,
+    inputs_of,
+    latest_checkpoint,
+    make_trainer,
+)
 from antivenom.training import TrainingOptions, _with_lora
 from antivenom.trunk import Trunk, linear_names
 
@@ -248,3 +259,21 @@ def test_the_key_of_a_row_does_not_depend_on_its_type():
     assert row_key([1, 2]) == row_key((1, 2)) != row_key([1, 2, 0])
     assert row_key([1]) == hashlib.blake2b(b"\x01\0\0\0", digest_size=16).digest()
     assert trunk_module.SHARD_TOKENS > trunk_module.TOKEN_BUDGET
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(1200, 16), (1200, 32), (5000, 32)])
+def test_padding_stays_under_five_percent(rows, batch):
+    generator = torch.Generator().manual_seed(0)
+    lengths = (
+        12 + 12 * torch.randn(rows, generator=generator).abs() + torch.rand(rows, generator=generator) * 20
+    ).long()
+    order = list(LengthGroupedSampler(lengths.tolist(), batch, seed=0))
+    batches = [lengths[order[i : i + batch]] for i in range(0, rows, batch)]
+    assert 1 - lengths.sum() / sum(b.max() * len(b) for b in batches) < 0.05
+
+
+@given(st.lists(st.integers(1, 60), max_size=80), st.sampled_from([1, 100, 500]))
+def test_length_batches_cover_all_rows_within_the_budget(lengths, budget):
+    batches = list(length_batches(lengths, budget))
+    assert sorted(i for b in batches for i in b) == list(range(len(lengths)))
+    assert all(len(b) == 1 or len(b) * lengths[b[0]] <= budget for b in batches)

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+ENOUGH_TOKENS = 256
+"""Tokens with which a batch already keeps the matrix units busy, so that it need not be filled with shorter rows."""
+RAGGED = 0.1
+"""How much longer than its shortest row the longest of such a batch may be."""
+
 
 def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """(ids, mask), padded in front so that every sequence ends in the last column; the padding is masked."""
@@ -23,14 +28,28 @@ def positions(mask: torch.Tensor) -> torch.Tensor:
     return (mask.cumsum(dim=1) - 1).clamp(min=0)
 
 
-def length_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
-    """Yield index lists, longest first, whose padded size stays within the budget (one row is always allowed)."""
+def length_batches(
+    lengths: Sequence[int], token_budget: int, *, columns: Sequence[int] | None = None
+) -> Iterator[list[int]]:
+    """Yield index lists, longest first, that waste little on padding and stay within a budget.
+
+    Args:
+        lengths: Tokens of each row.
+        token_budget: What a batch may take: rows times most columns. One row is always allowed.
+        columns: Columns that each row takes in memory, where that is more than its length.
+    """
+    columns = lengths if columns is None else columns
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     batch: list[int] = []
+    widest = 0
     for index in order:
-        if batch and (len(batch) + 1) * lengths[batch[0]] > token_budget:
+        longest = lengths[batch[0]] if batch else 0
+        full = (len(batch) + 1) * max(widest, columns[index]) > token_budget
+        ragged = len(batch) * longest >= ENOUGH_TOKENS and lengths[index] * (1 + RAGGED) < longest
+        if batch and (full or ragged):
             yield batch
-            batch = []
+            batch, widest = [], 0
         batch.append(index)
+        widest = max(widest, columns[index])
     if batch:
         yield batch

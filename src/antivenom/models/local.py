@@ -57,7 +57,9 @@ class LocalModel:
             before = start.repeat(len(bases)) if start else None
             found = self._read([prompts[i][prefix:] for i in bases], before, keep=keep or bool(members))
             yield bases, found
-            for part in length_batches([len(prompts[i]) - same for _, i, same in members], self.token_budget // 4):
+            columns = [len(prompts[i]) for _, i, _ in members]
+            left = [length - same for length, (_, _, same) in zip(columns, members, strict=True)]
+            for part in length_batches(left, self.token_budget, columns=columns):
                 rows, numbers, same = zip(*(members[i] for i in part), strict=True)
                 tails = [prompts[i][cut:] for i, cut in zip(numbers, same, strict=True)]
                 yield list(numbers), self._read(tails, found.past.take(rows, same), keep=keep)

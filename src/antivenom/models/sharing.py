@@ -73,11 +73,9 @@ def read(model: Any, rows: Sequence[Sequence[int]], past: Past | None, *, head: 
         head: How many of the last columns go through the vocabulary head; None for a body, which has none.
         keep: Whether to return the past of the rows themselves.
     """
-    from transformers import DynamicCache
-
     ids, mask = pad_left(rows, next(model.parameters()).device)
     joined = mask if past is None else torch.cat([past.mask, mask], dim=1)
-    cache = DynamicCache(past.layers if past else None) if past or keep else None
+    cache = _cache_of(past) if past or keep else None
     columns = {} if head is None else {"logits_to_keep": head}
     out = model(
         input_ids=ids,
@@ -88,6 +86,19 @@ def read(model: Any, rows: Sequence[Sequence[int]], past: Past | None, *, head: 
         **columns,
     )
     return Read(out, mask, joined, cache)
+
+
+def _cache_of(past: Past | None) -> Any:
+    """Transformers' cache with the tensors of a past; its own constructor would copy them."""
+    from transformers.cache_utils import DynamicCache, DynamicLayer
+
+    cache = DynamicCache()
+    for keys, values in past.layers if past else ():
+        layer = DynamicLayer()
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        cache.layers.append(layer)
+    return cache
 
 
 @dataclass(frozen=True)
