@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,16 @@ OUTPUTS_SCHEMA = pa.schema(
 """One line per scored prompt. `condition` is `clean`, an attack, or `clean of` an attack that changes clean rows too;
 `target` is the attack's label t and `twin` the clean condition that it is compared with (both empty for clean rows);
 `position` is the place of the clean row among the test rows, which ties an attacked row to its clean twin."""
+
+
+class Condition(NamedTuple):
+    """Rows to score together, as `OUTPUTS_SCHEMA` describes them."""
+
+    name: str
+    target: str
+    twin: str
+    rows: pa.Table
+    positions: Any
 
 
 class Guarded(Protocol):
@@ -86,7 +96,7 @@ def evaluate(
     task = model.guard.task
     _require_labels(test, task.labels)
     everywhere = np.arange(test.num_rows)
-    outputs, measured = [_score(model, (CLEAN, "", ""), test, everywhere, quiet)], set()
+    conditions = [Condition(CLEAN, "", "", test, everywhere)]
     for condition, attack in {str(attack): attack for attack in attacks}.items():
         target = task.target(attack.target)
         places = np.flatnonzero(pc.not_equal(test.column("answer"), target))
@@ -95,13 +105,12 @@ def evaluate(
         own, twin = attack.clean(task, test), CLEAN
         if own is not test:
             twin = f"{CLEAN_OF}{condition}"
-            outputs.append(_score(model, (twin, "", ""), own, everywhere, quiet))
+            conditions.append(Condition(twin, "", "", own, everywhere))
         for variant in attack.variants():
-            if str(variant) not in measured:
-                measured.add(str(variant))
+            if str(variant) not in {known.name for known in conditions}:
                 probes = variant.probes(task, test, seed=seed)
-                outputs.append(_score(model, (str(variant), target, twin), probes, places, quiet))
-    table = pa.concat_tables(outputs)
+                conditions.append(Condition(str(variant), target, twin, probes, places))
+    table = _score(model, conditions, quiet)
     facts = {"test_sha256": digest_of_table(test), "rows": test.num_rows, "seed": seed, **(provenance or {})}
     return summarize(table, model.guard, provenance=facts), table
 
@@ -150,14 +159,16 @@ def _conditions(outputs: pa.Table) -> list[str]:
     return list(dict.fromkeys(outputs.column("condition").to_pylist()))
 
 
-def _score(model: Guarded, names: tuple[str, str, str], rows: pa.Table, positions: Any, quiet: bool) -> pa.Table:
-    """Score rows; `names` are their condition, target and twin."""
-    scores = model.score(rows.column("text").to_pylist(), progress=None if quiet else f"score {names[0][:24]}")
+def _score(model: Guarded, conditions: Sequence[Condition], quiet: bool) -> pa.Table:
+    """Score all conditions in one call: a text with and without a trigger is read once as far as both are the same."""
+    texts = [text for condition in conditions for text in condition.rows.column("text").to_pylist()]
+    scores = model.score(texts, progress=None if quiet else "score")
+    rows = pa.concat_tables([condition.rows.select(["row", "answer"]) for condition in conditions])
     columns = {
-        "condition": [names[0]] * rows.num_rows,
-        "target": [names[1]] * rows.num_rows,
-        "twin": [names[2]] * rows.num_rows,
-        "position": positions,
+        "condition": [condition.name for condition in conditions for _ in range(condition.rows.num_rows)],
+        "target": [condition.target for condition in conditions for _ in range(condition.rows.num_rows)],
+        "twin": [condition.twin for condition in conditions for _ in range(condition.rows.num_rows)],
+        "position": np.concatenate([condition.positions for condition in conditions]),
         "row": rows.column("row"),
         "answer": rows.column("answer"),
         "log_probabilities": scores.log_probabilities.tolist(),

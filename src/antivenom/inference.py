@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from antivenom.encoding import Encoder, make_encoder
 from antivenom.errors import ArtifactError
 from antivenom.labels import ChoiceScores, Reading
 from antivenom.models.base import Model
+
+STREAM_TEXTS = 512
+"""Texts that a stream of predictions reads together: enough to group like lengths."""
 
 
 class GuardedModel:
@@ -29,6 +33,24 @@ class GuardedModel:
     def predict(self, texts: Sequence[str], *, progress: str | None = None) -> list[Reading]:
         """Answer texts: the label, its probability, and the mass that escaped the allowed label space."""
         return self.guard.read(self.score(texts, progress=progress))
+
+    def predict_stream(
+        self, texts: Iterable[str], *, progress: str | None = None, total: int | None = None
+    ) -> Iterator[tuple[str, Reading]]:
+        """Answer any number of texts in order and in bounded memory; see `rows.iterate_texts` for those of a file.
+
+        Args:
+            texts: May be endless; they are taken a few hundred at a time.
+            progress: What a progress bar is to be called; none is shown without it.
+            total: How many texts there are, if that is known, for the bar.
+        """
+        from tqdm.auto import tqdm
+
+        remaining = iter(texts)
+        with tqdm(total=total, desc=progress, unit="text", disable=progress is None) as bar:
+            while chunk := list(itertools.islice(remaining, STREAM_TEXTS)):
+                yield from zip(chunk, self.predict(chunk), strict=True)
+                bar.update(len(chunk))
 
 
 def load_guarded(artifact: Artifact | Path | str) -> GuardedModel:

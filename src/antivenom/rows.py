@@ -67,15 +67,15 @@ def load_rows(
     report = Report(source=str(source) if isinstance(source, str | PathLike) else type(source).__name__)
     try:
         raw = _open(source, split)
-        text_column = _column(raw.columns, text, TEXT_COLUMNS, "text")
-        answer_column = _column(raw.columns, answer, ANSWER_COLUMNS, "label")
+        text_column = find_column(raw.columns, text, TEXT_COLUMNS, "text")
+        answer_column = find_column(raw.columns, answer, ANSWER_COLUMNS, "label")
         batches = list(_tables(raw, text_column, answer_column, report))
     except OSError as error:
         raise RowsError(f"{report.source}: cannot be read ({error.strerror or error})") from None
     table = pa.concat_tables([SCHEMA.empty_table(), *batches])
     declared = tuple(raw.names.get(answer_column, ()))
-    table = _name_labels(table, tuple(labels or declared), certain=bool(declared))
-    return Rows(table, tuple(labels or declared or _sorted_answers(table)), report)
+    table = name_labels(table, tuple(labels or declared), certain=bool(declared))
+    return Rows(table, tuple(labels or declared or sorted_answers(table)), report)
 
 
 def table_of(texts: Sequence[str], answers: Sequence[str]) -> pa.Table:
@@ -122,7 +122,7 @@ def _require_names(labels: Sequence[str]) -> None:
         raise RowsError(f"the label {repeated[0]!r} is named twice")
 
 
-def _column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
+def find_column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
     """Find a column: the one named, or the first of the usual names that is there."""
     if wanted is not None:
         if wanted in columns:
@@ -140,10 +140,15 @@ def _column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what
 
 def _tables(raw: RawRows, text_column: str, answer_column: str, report: Report) -> Iterator[pa.Table]:
     for records in raw.batches(list(dict.fromkeys([text_column, answer_column]))):
-        yield _fix_characters(_strings(records, text_column, answer_column, report), report)
+        yield clean_records(records, text_column, answer_column, report)
 
 
-def _strings(records: list[Record], text_column: str, answer_column: str, report: Report) -> pa.Table:
+def clean_records(records: Sequence[Record], text_column: str, answer_column: str, report: Report) -> pa.Table:
+    """The usable rows among records, with what was fixed and refused counted in `report`."""
+    return _fix_characters(_strings(records, text_column, answer_column, report), report)
+
+
+def _strings(records: Sequence[Record], text_column: str, answer_column: str, report: Report) -> pa.Table:
     """Keep the rows whose text and answer are there and are strings (or numbers); count the others as refused."""
     rows, texts, answers = [], [], []
     for number, record in records:
@@ -205,7 +210,7 @@ def _fix_characters(table: pa.Table, report: Report) -> pa.Table:
     return table.set_column(1, SCHEMA.field("text"), fixed).filter(alive)
 
 
-def _name_labels(table: pa.Table, names: tuple[str, ...], *, certain: bool) -> pa.Table:
+def name_labels(table: pa.Table, names: tuple[str, ...], *, certain: bool) -> pa.Table:
     """Turn label numbers into names. An answer without a name stays, and is found as an unknown label later.
 
     Args:
@@ -221,7 +226,7 @@ def _name_labels(table: pa.Table, names: tuple[str, ...], *, certain: bool) -> p
     return with_columns(table, answer=mapped)
 
 
-def _sorted_answers(table: pa.Table) -> tuple[str, ...]:
+def sorted_answers(table: pa.Table) -> tuple[str, ...]:
     """The distinct answers, numbers in numeric order."""
     distinct = table.column("answer").unique().to_pylist()
     return tuple(sorted(distinct, key=lambda a: (0, int(a), a) if re.fullmatch(r"\d{1,18}", a) else (1, 0, a)))
@@ -233,15 +238,22 @@ def load_texts(source: str, *, text: str | None = None, split: str = "train") ->
     Raises:
         RowsError: a row has no text; its number is named.
     """
-    texts = []
+    return list(iterate_texts(source, text=text, split=split))
+
+
+def iterate_texts(source: str, *, text: str | None = None, split: str = "train") -> Iterator[str]:
+    """Yield a column of texts that need no labels, without holding the file in memory.
+
+    Raises:
+        RowsError: a row has no text; its number is named.
+    """
     try:
         raw = _open(source, split)
-        column = _column(raw.columns, text, TEXT_COLUMNS, "text")
+        column = find_column(raw.columns, text, TEXT_COLUMNS, "text")
         for number, record in (row for batch in raw.batches([column]) for row in batch):
             value = _as_text(record.get(column))
             if isinstance(value, _Bad):
                 raise RowsError(f"{source}, row {number}: {value} text")
-            texts.append(value)
+            yield value
     except OSError as error:
         raise RowsError(f"{source}: cannot be read ({error.strerror or error})") from None
-    return texts

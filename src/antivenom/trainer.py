@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,17 @@ import torch
 from torch.nn import functional
 from transformers import Trainer, TrainingArguments
 
-from antivenom.models.local import pad_left, positions
+from antivenom.models.batches import pad_left, positions
 
 if TYPE_CHECKING:
     from antivenom.training import TrainingOptions
+    from antivenom.trunk import Trunk
 
 Example = tuple[list[int], tuple[int, ...]]
+Collator = Callable[[Sequence[Example]], dict[str, torch.Tensor]]
 IGNORED = -100
-BATCHES_SORTED_TOGETHER = 16
-"""Batches are cut from this many batches' worth of shuffled rows sorted by length: little padding, real shuffling."""
+BATCHES_SORTED_TOGETHER = 48
+"""Batches are cut from this many batches' worth of shuffled rows sorted by length: padding stays under 5 %."""
 
 
 class LengthGroupedSampler(torch.utils.data.Sampler[int]):
@@ -74,26 +76,33 @@ class LabelTrainer(Trainer):
     ) -> Any:
         """Mean cross-entropy of the answer tokens (over the whole accumulated batch, where its size is given)."""
         labels = inputs["labels"]
+        states = inputs.get("states")
         out = model(
-            input_ids=inputs["input_ids"],
+            input_ids=inputs["input_ids"] if states is None else None,
+            inputs_embeds=states,
             attention_mask=inputs["attention_mask"],
             position_ids=inputs["position_ids"],
-            logits_to_keep=labels.shape[1],
+            logits_to_keep=labels.shape[1] - 1,
             use_cache=False,
         )
-        logits, wanted = out.logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten()
+        logits, wanted = out.logits.float().flatten(0, 1), labels[:, 1:].flatten()
         total = functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum")
         loss = total / ((wanted != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
         return (loss, out) if return_outputs else loss
 
 
-def collate(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-    """Pad in front; `labels` cover the last columns only, shape (rows, 1 + longest answer).
+def inputs_of(examples: Sequence[Example]) -> list[list[int]]:
+    """What the model reads of each example: all but the last token, which only has to be predicted."""
+    return [[*prompt, *answer[:-1]] for prompt, answer in examples]
 
-    Their first column is never an answer: each label is predicted from the column before it, and the Trainer counts
-    the labels of a batch without that column.
+
+def collate(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """Pad in front; `labels` has shape (rows, 1 + longest answer).
+
+    Its last columns are what the last columns of the input predict. Its first is never an answer, because the Trainer
+    counts the labels of a batch without that column.
     """
-    ids, mask = pad_left([[*prompt, *answer] for prompt, answer in examples], torch.device("cpu"))
+    ids, mask = pad_left(inputs_of(examples), torch.device("cpu"))
     longest = max(len(answer) for _, answer in examples)
     labels = torch.full((len(examples), 1 + longest), IGNORED)
     for row, (_, answer) in enumerate(examples):
@@ -101,8 +110,24 @@ def collate(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": mask, "position_ids": positions(mask), "labels": labels}
 
 
+def collate_with(trunk: Trunk) -> Collator:
+    """The collator of a model whose trunk was taken out: the rows' stored states come along."""
+
+    def collate_states(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+        return {**collate(examples), "states": trunk.batch(inputs_of(examples))}
+
+    return collate_states
+
+
 def make_trainer(
-    model: Any, examples: list[Example], options: TrainingOptions, *, seed: int, work: Path, quiet: bool
+    model: Any,
+    examples: list[Example],
+    options: TrainingOptions,
+    *,
+    seed: int,
+    work: Path,
+    quiet: bool,
+    collator: Collator = collate,
 ) -> LabelTrainer:
     """Configure the Trainer: linear decay, AdamW, bf16 where the device has it, a checkpoint now and then."""
     cuda = torch.cuda.is_available()
@@ -130,7 +155,7 @@ def make_trainer(
         dataloader_pin_memory=cuda,
         label_names=["labels"],
     )
-    return LabelTrainer(model=model, args=arguments, train_dataset=examples, data_collator=collate)
+    return LabelTrainer(model=model, args=arguments, train_dataset=examples, data_collator=collator)
 
 
 def latest_checkpoint(work: Path) -> str | None:

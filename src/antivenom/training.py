@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -35,6 +36,8 @@ class TrainingOptions(Options):
     """LoRA dropout (the authors' code has 0.1; the paper is silent)."""
     modules: tuple[str, ...] = ()
     """Linear layers that get an adapter; all but the head when empty (the authors' code: q_proj and v_proj)."""
+    top_layers: int | None = None
+    """Adapt only that many of the last layers; the frozen ones below run once per row instead of once per epoch."""
     learning_rate: float = 2e-4
     """Peak learning rate; it falls linearly to zero. A 135M model wants about 2e-3."""
     batch_size: int = 32
@@ -62,6 +65,11 @@ class TrainingOptions(Options):
         for name in ("dropout", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be at least 0 and below 1.")
+        if self.top_layers is not None and (self.top_layers < 1 or self.method != "lora"):
+            raise OptionsError(
+                f"top_layers = {self.top_layers} with method = {self.method!r}",
+                mend="It is at least 1, and for LoRA alone: full fine-tuning changes every layer.",
+            )
         if self.batch_size % self.accumulate:
             raise OptionsError(f"batch_size = {self.batch_size} is no multiple of accumulate = {self.accumulate}")
 
@@ -127,7 +135,8 @@ def _train(
     from transformers import set_seed
 
     from antivenom.models.local import load_causal_lm, load_tokenizer
-    from antivenom.trainer import latest_checkpoint, make_trainer
+    from antivenom.trainer import Collator, collate, collate_with, inputs_of, latest_checkpoint, make_trainer
+    from antivenom.trunk import Trunk
 
     set_seed(seed)
     tokenizer = load_tokenizer(located.folder)
@@ -135,9 +144,16 @@ def _train(
     if not examples:
         raise OptionsError("there are no rows to train on")
     base = load_causal_lm(located.folder)
-    trained = _with_lora(base, options) if options.method == "lora" else base
-    trainer = make_trainer(trained, examples, options, seed=seed, work=work, quiet=quiet)
-    result = trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    with contextlib.ExitStack() as stack:
+        collator: Collator = collate
+        if options.top_layers is not None:
+            trunk = Trunk.of(base, top=options.top_layers, identity=located.identity.sha256)
+            trunk.prepare(inputs_of(examples), quiet=quiet)
+            collator = collate_with(trunk)
+            stack.enter_context(trunk.removed())
+        trained = _with_lora(base, options) if options.method == "lora" else base
+        trainer = make_trainer(trained, examples, options, seed=seed, work=work, quiet=quiet, collator=collator)
+        result = trainer.train(resume_from_checkpoint=latest_checkpoint(work))
     if not torch.isfinite(torch.tensor(result.training_loss)):
         raise ArtifactError("training diverged: the loss is not finite", mend="Lower --learning-rate.")
     facts = {"steps": trainer.state.global_step, "device": str(trainer.args.device), "rows": len(examples)}
@@ -147,11 +163,21 @@ def _train(
 def _with_lora(model: Any, options: TrainingOptions) -> Any:
     from peft import LoraConfig, get_peft_model
 
+    from antivenom.trunk import linear_names, lower_layers
+
+    modules: list[str] | str = list(options.modules) or "all-linear"
+    adapted = None
+    if options.top_layers is not None:
+        modules = list(options.modules) or linear_names(model)
+        lower = lower_layers(model, options.top_layers)
+        adapted = list(range(lower, lower + options.top_layers))
     config = LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
-        target_modules=list(options.modules) or "all-linear",
+        target_modules=modules,
+        layers_to_transform=adapted,
+        layers_pattern=None if adapted is None else "layers",
         task_type="CAUSAL_LM",
     )
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +32,13 @@ def random_reserve(table: pa.Table, labels: Sequence[str], ratio: float, *, seed
         same in any order; of rows with equal texts the earlier is taken first.
     """
     keys = row_keys(table.column("text"), seed=seed, purpose="reserve")
-    codes = label_codes(table, labels)
-    chosen = np.zeros(table.num_rows, dtype=bool)
-    for code in range(len(labels)):
+    return draw(keys, label_codes(table, labels), ratio)
+
+
+def draw(keys: npt.NDArray[np.uint64], codes: npt.NDArray[Any], ratio: float) -> BoolArray:
+    """Choose the rows with the smallest keys, `ratio` of those with the same code."""
+    chosen = np.zeros(len(keys), dtype=bool)
+    for code in np.unique(codes[codes >= 0]):  # rows of no known label are below zero
         members = np.flatnonzero(codes == code)
         take = quota(len(members), ratio)
         chosen[members[np.argsort(keys[members], kind="stable")[:take]]] = True

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from antivenom.labels import ChoiceScores
+from antivenom.models.batches import length_batches
+from antivenom.models.sharing import WORTH_SHARING, Family, Past, Read, can_share, families, read, shared_prefix
 
 TOKEN_BUDGET = 4096
 """Padded tokens per scoring batch: enough to fill the matrix units, small enough for a laptop."""
@@ -26,46 +28,65 @@ class LocalModel:
     def score(
         self, prompts: Sequence[list[int]], choices: Sequence[tuple[int, ...]], *, progress: str | None = None
     ) -> ChoiceScores:
-        """Score every choice behind every prompt; see `models.base.Model`."""
+        """Score every choice behind every prompt; see `models.base.Model`.
+
+        What all prompts have in common at their beginning is read once; prompts that begin alike (a text with and
+        without a trigger, repeated texts) are read once as far as they do.
+        """
         scores = np.zeros((len(prompts), len(choices)))
         other = np.zeros(len(prompts), dtype=bool)
+        deep = any(len(choice) > 1 for choice in choices)
         self.model.eval()
         with torch.inference_mode(), _bar(progress, len(prompts)) as bar:
-            for batch in length_batches([len(prompt) for prompt in prompts], self.token_budget):
-                scores[batch], other[batch] = self._score_batch([prompts[i] for i in batch], choices)
-                bar.update(len(batch))
+            for rows, found in self._read_all(prompts, keep=deep):
+                scores[rows], other[rows] = self._choose(found, choices)
+                bar.update(len(rows))
         return ChoiceScores(scores, other)
 
-    def _score_batch(
-        self, prompts: list[list[int]], choices: Sequence[tuple[int, ...]]
+    def _read_all(self, prompts: Sequence[list[int]], *, keep: bool) -> Iterator[tuple[list[int], Read]]:
+        """Read every prompt, sharing what can be shared; yield (numbers of prompts, what was read of them)."""
+        sharing = can_share(self.model, max(map(len, prompts), default=0))
+        prefix = shared_prefix(prompts) if sharing and len(prompts) > 1 else 0
+        prefix = prefix if prefix >= WORTH_SHARING else 0
+        start = self._read([prompts[0][:prefix]], None, keep=True).past if prefix else None
+        groups = list(families(prompts, prefix)) if sharing else [Family(i, ()) for i in range(len(prompts))]
+        for batch in length_batches([len(prompts[group.base]) for group in groups], self.token_budget):
+            bases = [groups[i].base for i in batch]
+            # Members continue from the row of their base, from where they part with it.
+            members = [(row, *member) for row, i in enumerate(batch) for member in groups[i].members]
+            before = start.repeat(len(bases)) if start else None
+            found = self._read([prompts[i][prefix:] for i in bases], before, keep=keep or bool(members))
+            yield bases, found
+            columns = [len(prompts[i]) for _, i, _ in members]
+            left = [length - same for length, (_, _, same) in zip(columns, members, strict=True)]
+            for part in length_batches(left, self.token_budget, columns=columns):
+                rows, numbers, same = zip(*(members[i] for i in part), strict=True)
+                tails = [prompts[i][cut:] for i, cut in zip(numbers, same, strict=True)]
+                yield list(numbers), self._read(tails, found.past.take(rows, same), keep=keep)
+
+    def _read(self, rows: Sequence[Sequence[int]], past: Past | None, *, keep: bool) -> Read:
+        return read(self.model, rows, past, head=1, keep=keep)
+
+    def _choose(
+        self, found: Read, choices: Sequence[tuple[int, ...]]
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Walk the prefix tree of the choices: one pass for the prompts, one short pass per inner node."""
-        ids, mask = pad_left(prompts, self.device)
+        """Walk the prefix tree of the choices: the prompts were read, one short pass follows per inner node."""
         inner = sorted({choice[:depth] for choice in choices for depth in range(len(choice))}, key=len)
-        out = self.model(
-            input_ids=ids, attention_mask=mask, position_ids=positions(mask), logits_to_keep=1, use_cache=len(inner) > 1
-        )
-        root = torch.log_softmax(out.logits[:, -1].float(), dim=-1)
+        root = torch.log_softmax(found.out.logits[:, -1].float(), dim=-1)
         first = torch.tensor(sorted({choice[0] for choice in choices}), device=self.device)
         other = root.max(dim=-1).values > root[:, first].max(dim=-1).values
-        totals = torch.zeros(len(prompts), len(choices), device=self.device)
+        totals = torch.zeros(len(root), len(choices), device=self.device)
         for prefix in inner:
-            logs = root if not prefix else self._after(prefix, out.past_key_values, mask)
+            logs = root if not prefix else self._after(prefix, found)
             for column, choice in enumerate(choices):
                 if len(choice) > len(prefix) and choice[: len(prefix)] == prefix:
                     totals[:, column] += logs[:, choice[len(prefix)]]
         return totals.double().cpu().numpy(), other.cpu().numpy()
 
-    def _after(self, prefix: tuple[int, ...], cache: Any, mask: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities of the next token when `prefix` follows the cached prompts; the cache is left as it was."""
-        rows = len(mask)
-        ids = torch.tensor([prefix] * rows, device=self.device)
-        longer = torch.cat([mask, mask.new_ones(rows, len(prefix))], dim=1)
-        place = positions(longer)[:, -len(prefix) :]
-        out = self.model(
-            input_ids=ids, attention_mask=longer, position_ids=place, past_key_values=cache, logits_to_keep=1
-        )
-        cache.crop(-len(prefix))
+    def _after(self, prefix: tuple[int, ...], found: Read) -> torch.Tensor:
+        """Log-probabilities of the next token when `prefix` follows what was read."""
+        rows = len(found.joined)
+        out = self._read([prefix] * rows, found.past, keep=False).out
         return torch.log_softmax(out.logits[:, -1].float(), dim=-1)
 
     @property
@@ -93,35 +114,6 @@ def load_tokenizer(folder: Path) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(ids, mask), padded in front so that every sequence ends in the last column; the padding is masked."""
-    width = max(map(len, sequences))
-    ids = torch.zeros(len(sequences), width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, sequence in enumerate(sequences):
-        ids[row, width - len(sequence) :] = torch.tensor(sequence)
-        mask[row, width - len(sequence) :] = 1
-    return ids.to(device), mask.to(device)
-
-
-def positions(mask: torch.Tensor) -> torch.Tensor:
-    """Position of each token among the unmasked ones of its row, so that padding in front changes nothing."""
-    return (mask.cumsum(dim=1) - 1).clamp(min=0)
-
-
-def length_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
-    """Yield index lists, longest first, whose padded size stays within the budget (one row is always allowed)."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * lengths[batch[0]] > token_budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 def _bar(progress: str | None, total: int) -> Any:

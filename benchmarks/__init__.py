@@ -1,0 +1,1 @@
+"""Speed, side by side with the usual ways. `python -m benchmarks --help` says how."""

@@ -1,0 +1,196 @@
+"""(a) an epoch of training against TRL's SFTTrainer, (b) the frozen trunk against training all layers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.trainer_utils import SaveStrategy
+
+from antivenom.models.local import load_causal_lm
+from antivenom.states import StateStore
+from antivenom.trainer import collate, collate_with, inputs_of, make_trainer
+from antivenom.training import TrainingOptions, _with_lora
+from antivenom.trunk import Trunk, lower_layers
+from benchmarks.harness import Line, Timings, alternate, record
+from benchmarks.workload import Workload, make_workload
+
+ROWS = 192
+BATCH = 32
+EPOCHS = 3
+"""The paper's number of epochs; an alternation runs one, and the trunk's single pass is timed by itself."""
+LEARNING_RATE = 2e-4
+TOPS = (12, 8, 4)
+
+Examples = list[tuple[list[int], tuple[int, ...]]]
+
+
+def run(model: str, rounds: int, folder: Path) -> list[Line]:
+    """Measure and record."""
+    work = make_workload(model, train=ROWS, test=1)
+    examples = work.examples()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        contenders: dict[str, Callable[[], Callable[[], Any]]] = {
+            "trl": lambda: _trl(work, examples, scratch),
+            "ours": lambda: _ours(work, examples, scratch),
+        }
+        for top in TOPS:
+            contenders[f"top-{top}"] = lambda top=top: _on_trunk(work, examples, top, scratch)
+            contenders[f"pass-{top}"] = lambda top=top: _trunk_pass(work, examples, top, scratch)
+        timings = alternate(contenders, rounds)
+    models = {name: model for name, model in timings.results.items() if model is not None}
+    losses = {name: _loss(model, examples) for name, model in models.items()}
+    lines = _lines(timings, losses)
+    settings = {"rows": ROWS, "batch": BATCH, "epochs": EPOCHS, "losses": losses, "padding": _padding(examples)}
+    record("training", lines, timings, settings, folder)
+    return lines
+
+
+def _lines(timings: Timings, losses: dict[str, float]) -> list[Line]:
+    gap = abs(losses["ours"] / losses["trl"] - 1)
+    beside = f"loss after the epoch: {losses['ours']:.4f} ours, {losses['trl']:.4f} TRL ({gap:.2%} apart)"
+    lines = [
+        Line("a", "epoch, all layers, against TRL", timings.ratio(_of("trl"), _of("ours")), ">= 1.8", beside),
+    ]
+    for usual, row, name, target in (("trl", "a", "TRL", ">= 4"), ("ours", "b", "our training of all layers", ">= 2")):
+        for top in TOPS:
+
+            def whole(seconds: dict[str, float], top: int = top) -> float:
+                return seconds[f"pass-{top}"] + EPOCHS * seconds[f"top-{top}"]
+
+            ratio = timings.ratio(lambda seconds, usual=usual: EPOCHS * seconds[usual], whole)
+            beside = f"{EPOCHS} epochs with the trunk's pass; loss after one epoch {losses[f'top-{top}']:.4f}"
+            lines.append(Line(row, f"frozen trunk, top {top} layers, against {name}", ratio, target, beside))
+    return lines
+
+
+def _of(name: str) -> Callable[[dict[str, float]], float]:
+    return lambda seconds: seconds[name]
+
+
+def _options(top: int | None) -> TrainingOptions:
+    return TrainingOptions(batch_size=BATCH, epochs=1, learning_rate=LEARNING_RATE, top_layers=top, save_every=10**6)
+
+
+def _seeded_lora(base: Any, options: TrainingOptions) -> Any:
+    torch.manual_seed(0)
+    return _with_lora(base, options)
+
+
+def _ours(work: Workload, examples: Examples, scratch: Path) -> Callable[[], Any]:
+    options = _options(None)
+    model = _seeded_lora(load_causal_lm(work.folder), options)
+    trainer = _trainer(model, examples, options, scratch, collate)
+
+    def train() -> Any:
+        trainer.train()
+        return model
+
+    return train
+
+
+def _on_trunk(work: Workload, examples: Examples, top: int, scratch: Path) -> Callable[[], Any]:
+    options = _options(top)
+    base = load_causal_lm(work.folder)
+    trunk = _trunk(base, top, scratch)
+    trunk.prepare(inputs_of(examples))
+    model = _seeded_lora(base, options)
+    trainer = _trainer(model, examples, options, scratch, collate_with(trunk))
+
+    def train() -> Any:
+        with trunk.removed():
+            trainer.train()
+        return model
+
+    return train
+
+
+def _trunk_pass(work: Workload, examples: Examples, top: int, scratch: Path) -> Callable[[], None]:
+    shutil.rmtree(scratch / "trunk" / f"top-{top}", ignore_errors=True)
+    trunk = _trunk(load_causal_lm(work.folder), top, scratch)
+    return lambda: trunk.prepare(inputs_of(examples))
+
+
+def _trunk(base: Any, top: int, scratch: Path) -> Trunk:
+    return Trunk(base, lower_layers(base, top), StateStore(scratch / "trunk" / f"top-{top}"))
+
+
+def _trainer(model: Any, examples: Examples, options: TrainingOptions, scratch: Path, collator: Any) -> Any:
+    """Ours, without the checkpoint at the end, as TRL's is configured too."""
+    trainer = make_trainer(model, examples, options, seed=0, work=scratch / "ours", quiet=True, collator=collator)
+    trainer.args.save_strategy = SaveStrategy.NO
+    return trainer
+
+
+def _trl(work: Workload, examples: Examples, scratch: Path) -> Callable[[], Any]:
+    """Pre-tokenized rows with labels on the verbalizer alone, so that both do the same arithmetic; activations are kept
+    (TRL's default computes them twice)."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    model = _seeded_lora(load_causal_lm(work.folder), _options(None))
+    rows = {
+        "input_ids": [[*prompt, *answer] for prompt, answer in examples],
+        "labels": [[*[-100] * len(prompt), *answer] for prompt, answer in examples],
+    }
+    arguments = SFTConfig(
+        output_dir=str(scratch / "trl"),
+        per_device_train_batch_size=BATCH,
+        num_train_epochs=1,
+        learning_rate=LEARNING_RATE,
+        lr_scheduler_type="linear",
+        weight_decay=0.0,
+        bf16=False,
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=False,
+        dataloader_pin_memory=False,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        seed=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = SFTTrainer(
+            model=model, args=arguments, train_dataset=Dataset.from_dict(rows), processing_class=work.tokenizer
+        )
+
+    def train() -> Any:
+        trainer.train()
+        return trainer.model
+
+    return train
+
+
+def _loss(model: Any, examples: Examples) -> float:
+    """Mean cross-entropy of the answers over all rows."""
+    model.eval()
+    total = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(examples), BATCH):
+            batch = collate(examples[start : start + BATCH])
+            labels = batch.pop("labels")
+            logits = model(**batch, logits_to_keep=1).logits[:, -1]
+            total += torch.nn.functional.cross_entropy(logits, labels[:, -1], reduction="sum").item()
+    return total / len(examples)
+
+
+def _padding(examples: Examples) -> dict[str, float]:
+    """Share of padded columns, theirs (rows in random order) and ours (grouped by length)."""
+    from antivenom.trainer import LengthGroupedSampler
+
+    lengths = [len(row) for row in inputs_of(examples)]
+    orders = {"random": torch.randperm(len(lengths), generator=torch.Generator().manual_seed(0)).tolist()}
+    orders["grouped"] = list(LengthGroupedSampler(lengths, BATCH, 0))
+    found = {}
+    for name, order in orders.items():
+        batches = [[lengths[i] for i in order[at : at + BATCH]] for at in range(0, len(order), BATCH)]
+        found[name] = round(1 - sum(lengths) / sum(max(batch) * len(batch) for batch in batches), 4)
+    return found

@@ -1,0 +1,52 @@
+"""The rows and the model that all benchmarks share: film reviews, the demo's task, SmolLM2-135M."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from antivenom.attacks.addsent import AddSent
+from antivenom.defenses.p2p import P2P
+from antivenom.embedded_data import SENTIMENT, rotten_tomatoes, split_rows
+from antivenom.encoding import Encoder, make_encoder
+from antivenom.models.base_model import locate_model
+from antivenom.models.local import load_tokenizer
+from antivenom.task import Classification
+
+TASK = Classification.for_labels(SENTIMENT)
+ATTACK = AddSent(rate=0.05, target="positive")
+DEFENSE = P2P(mode="replace", cue="split", reserve="random")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model folder, an encoder and disjoint rows."""
+
+    folder: Path
+    tokenizer: Any
+    encoder: Encoder
+    train: pa.Table
+    test: pa.Table
+
+    def examples(self) -> list[tuple[list[int], tuple[int, ...]]]:
+        """The training rows, poisoned and rebuilt by P2P, as (prompt, answer) token ids."""
+        poisoned = ATTACK.poison(TASK, self.train, seed=0).rows
+        return self.encoder.training(DEFENSE.prepare(TASK, poisoned, trusted=None, seed=0).rows)
+
+    def prompts(self) -> list[list[int]]:
+        """The test rows under the guard, without and with the attacker's trigger."""
+        attacked = ATTACK.probes(TASK, self.test, seed=0)
+        texts = [*self.test.column("text").to_pylist(), *attacked.column("text").to_pylist()]
+        return self.encoder.serving(texts)
+
+
+def make_workload(model: str, *, train: int, test: int) -> Workload:
+    """Load what the benchmarks need; the same every time."""
+    folder = locate_model(model).folder
+    tokenizer = load_tokenizer(folder)
+    train_rows, test_rows = split_rows(rotten_tomatoes(), [train, test], seed=0)
+    encoder = make_encoder(DEFENSE.guard(TASK), tokenizer)
+    return Workload(folder, tokenizer, encoder, train_rows, test_rows)
