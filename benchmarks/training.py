@@ -13,10 +13,10 @@ import torch
 from transformers.trainer_utils import SaveStrategy
 
 from antivenom.models.local import load_causal_lm
-from antivenom.states import StateStore
+from antivenom.models.states import StateStore
+from antivenom.models.trunk import Trunk, lower_layers
 from antivenom.trainer import collate, collate_with, inputs_of, make_trainer
 from antivenom.training import TrainingOptions, _with_lora
-from antivenom.trunk import Trunk, lower_layers
 from benchmarks.harness import Line, Timings, alternate, record
 from benchmarks.workload import Workload, make_workload
 

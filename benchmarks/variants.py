@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from antivenom.likelihood import log_likelihoods
+from antivenom.models.likelihood import log_likelihoods
 from antivenom.models.local import load_causal_lm
 from benchmarks.harness import Line, alternate, record
 from benchmarks.workload import make_workload

@@ -204,9 +204,10 @@ def _tokenizer_files(folder: Path) -> list[Path]:
 
 
 def _require_no_pickle(folder: Path) -> None:
-    # Loaders read the folder itself and nothing below it; below it are only our own checkpoints, while a run lasts.
-    for path in sorted(folder.iterdir()):
-        if path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}:
+    for path in sorted(folder.rglob("*")):
+        # The checkpoints of our own fit are still there while it seals the folder; loading never looks at them.
+        ours = path.relative_to(folder).parts[0] == WORK
+        if not ours and path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}:
             raise ArtifactError(
                 f"{path} does not belong in an artifact: such files can run code when they are loaded",
                 mend="Delete it if you know where it came from; otherwise do not use this folder.",

@@ -7,7 +7,7 @@ this model, this recipe) would let a backdoor of a known kind through.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow as pa
 from antivenom.attacks import Attack
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
-from antivenom.comparison import Fitter, say
+from antivenom.comparison import Fitter, plant, say
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.reserve import same_rows
@@ -165,5 +165,5 @@ def _plant(task: Classification, train: pa.Table, trusted: pa.Table | None, cana
         return canary.poison(task, train, seed=seed).rows
     vouched = same_rows(train, trusted)
     rest = train.filter(pa.array(~vouched))
-    stronger = replace(canary, rate=min(1.0, canary.rate * train.num_rows / max(1, rest.num_rows)))
-    return pa.concat_tables([stronger.poison(task, rest, seed=seed).rows, train.filter(pa.array(vouched))])
+    planted = plant(task, rest, canary, of=train.num_rows, seed=seed).rows
+    return pa.concat_tables([planted, train.filter(pa.array(vouched))])

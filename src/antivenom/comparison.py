@@ -15,12 +15,13 @@ from typing import Any
 import pyarrow as pa
 
 from antivenom.artifact import MANIFEST, load_artifact
-from antivenom.attacks import Attack
+from antivenom.attacks import Attack, Poisoned
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.reserve import random_reserve
 from antivenom.evaluation import Evaluation, evaluate, write_outputs
 from antivenom.files import digest_of_table, write_json
 from antivenom.inference import load_guarded
+from antivenom.rows import with_columns
 from antivenom.task import Classification
 from antivenom.training import TrainingOptions, fit
 
@@ -91,11 +92,22 @@ def make_scenario(
     """
     vouched = random_reserve(train, task.labels, trusted_share, seed=seed)
     trusted, rest = train.filter(pa.array(vouched)), train.filter(pa.array(~vouched))
-    poisoned = replace(attack, rate=min(1.0, attack.rate * train.num_rows / max(1, rest.num_rows)))
-    result = poisoned.poison(task, rest, seed=seed)
-    rows = rest.column("row").to_pylist()
-    order = pa.concat_tables([result.rows, trusted]).sort_by("row")
-    return Scenario(task, order, trusted, test, attack, tuple(rows[i] for i in result.indices))
+    planted = plant(task, rest, attack, of=train.num_rows, seed=seed)
+    # Added rows were numbered behind the untrusted ones; behind all rows, no number stands for two of them.
+    added = planted.rows.num_rows - rest.num_rows
+    first = 1 + max(train.column("row").to_pylist(), default=0)
+    numbers = [*rest.column("row").to_pylist(), *range(first, first + added)]
+    planted = replace(planted, rows=with_columns(planted.rows, row=numbers))
+    # What the attacked pipeline does to every row (a prompt in front, say) it does to the trusted ones too.
+    trusted = attack.clean(task, trusted)
+    rows = pa.concat_tables([planted.rows, trusted.select(planted.rows.column_names)]).sort_by("row")
+    return Scenario(task, rows, trusted, test, attack, planted.numbers)
+
+
+def plant(task: Classification, rest: pa.Table, attack: Attack, *, of: int, seed: int) -> Poisoned:
+    """Poison among the rows that the attacker can touch, at the attack's rate of `of` rows."""
+    rate = min(1.0, attack.rate * of / max(1, rest.num_rows))
+    return replace(attack, rate=rate).poison(task, rest, seed=seed)
 
 
 def compare(scenario: Scenario, defenses: Sequence[Defense], fitter: Fitter) -> list[Outcome]:

@@ -104,7 +104,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the account as JSON values."""
-        findings = [vars(finding) for finding in self.findings.values()]
+        findings = [vars(self.findings[key]) for key in sorted(self.findings)]
         totals = {"read": self.read, "kept": self.kept, "fixed": self.fixed, "refused": self.refused}
         return {"source": self.source, **totals, "findings": findings}
 

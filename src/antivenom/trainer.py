@@ -14,8 +14,8 @@ from transformers import Trainer, TrainingArguments
 from antivenom.models.batches import pad_left, positions
 
 if TYPE_CHECKING:
+    from antivenom.models.trunk import Trunk
     from antivenom.training import TrainingOptions
-    from antivenom.trunk import Trunk
 
 Example = tuple[list[int], tuple[int, ...]]
 Collator = Callable[[Sequence[Example]], dict[str, torch.Tensor]]

@@ -135,8 +135,8 @@ def _train(
     from transformers import set_seed
 
     from antivenom.models.local import load_causal_lm, load_tokenizer
+    from antivenom.models.trunk import Trunk
     from antivenom.trainer import Collator, collate, collate_with, inputs_of, latest_checkpoint, make_trainer
-    from antivenom.trunk import Trunk
 
     set_seed(seed)
     tokenizer = load_tokenizer(located.folder)
@@ -163,7 +163,7 @@ def _train(
 def _with_lora(model: Any, options: TrainingOptions) -> Any:
     from peft import LoraConfig, get_peft_model
 
-    from antivenom.trunk import linear_names, lower_layers
+    from antivenom.models.trunk import linear_names, lower_layers
 
     modules: list[str] | str = list(options.modules) or "all-linear"
     adapted = None

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from antivenom import likelihood
 from antivenom.errors import OptionsError
-from antivenom.likelihood import log_likelihoods
+from antivenom.models import likelihood
+from antivenom.models.likelihood import log_likelihoods
 
 SIZES = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 MODELS = {

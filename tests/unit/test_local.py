@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from antivenom.models.local import LocalModel, length_batches, load_causal_lm, pad_left, positions
+from antivenom.models.batches import length_batches, pad_left, positions
+from antivenom.models.local import LocalModel, load_causal_lm
 
 CHOICES = {
     "single": [(5,), (9,), (300,)],

@@ -66,7 +66,7 @@ def test_accumulation_gives_the_same_step_as_one_large_batch(model_folder, tmp_p
 
 def test_collate_labels_are_the_answers_in_the_last_columns():
     batch = collate([([5, 6, 7], (8,)), ([5], (6, 7))])
-    assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [0, 5, 6, 7]]
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [0, 5, 6]], "nothing is predicted from the last answer token"
     assert batch["labels"].tolist() == [[IGNORED, IGNORED, 8], [IGNORED, 6, 7]]
     assert (batch["labels"][:, 1:] != IGNORED).sum() == 3, "the Trainer counts these"
 

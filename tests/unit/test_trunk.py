@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from antivenom import trunk as trunk_module
 from antivenom.errors import OptionsError
+from antivenom.models import trunk as trunk_module
 from antivenom.models.batches import length_batches
-from antivenom.states import StateStore, row_key
+from antivenom.models.states import StateStore, row_key
+from antivenom.models.trunk import Trunk, linear_names
 from antivenom.trainer import (
     LabelTrainer,
     LengthGroupedSampler,
@@ -26,7 +27,6 @@ from antivenom.trainer import (
     make_trainer,
 )
 from antivenom.training import TrainingOptions, _with_lora
-from antivenom.trunk import Trunk, linear_names
 
 LAYERS = 4
 EXAMPLES = [([5 + i, 7, 11 + i % 3, *range(20, 20 + i % 5)], (40 + i % 2,)) for i in range(12)]

@@ -139,7 +139,9 @@ def poison(
     poisoned = chosen.poison(task, table, seed=seed)
     write_rows(target, poisoned.rows)
     positions = [index + 1 for index in poisoned.indices]
-    write_json(truth_path, {"attack": chosen.to_dict(), "seed": seed, "poisoned_rows": positions})
+    helpers = [index + 1 for index in poisoned.companions]
+    facts = {"attack": chosen.to_dict(), "seed": seed, "poisoned_rows": positions, "companion_rows": helpers}
+    write_json(truth_path, facts)
     print(f"{len(positions)} of {table.num_rows} rows are poisoned in {target}; which ones: {truth_path}")
     return 0
 

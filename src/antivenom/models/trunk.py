@@ -19,7 +19,7 @@ from torch import nn
 from antivenom.errors import OptionsError
 from antivenom.files import user_cache
 from antivenom.models.batches import length_batches, pad_left, positions
-from antivenom.states import LIMIT, StateStore, row_key
+from antivenom.models.states import LIMIT, StateStore, row_key
 
 TOKEN_BUDGET = 4096
 """Padded tokens per pass through the trunk."""
