@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from antivenom.defenses.base import Prepared
 from antivenom.errors import ArtifactError, OptionsError
 from antivenom.files import digest_of_files, write_json
 from antivenom.guard import Guard
@@ -60,15 +59,16 @@ class Manifest(Options):
     @classmethod
     def describe(
         cls,
-        prepared: Prepared,
+        guard: Guard,
         *,
+        reserve: dict[str, Any],
         base_model: BaseModel | None,
         training: dict[str, Any],
         data: dict[str, Any],
         seed: int,
     ) -> Manifest:
         """Say everything but the digests of files that are not written yet."""
-        return cls(FORMAT_VERSION, prepared.guard, base_model, prepared.facts, data, training, seed, _versions())
+        return cls(FORMAT_VERSION, guard, base_model, reserve, data, training, seed, _versions())
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

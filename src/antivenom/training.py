@@ -117,7 +117,8 @@ def fit(
     work = _claim(out, fingerprint)
     trained, tokenizer, facts = _train(prepared, located, options, seed, work, quiet)
     manifest = Manifest.describe(
-        prepared,
+        prepared.guard,
+        reserve=prepared.facts,
         base_model=located.identity,
         training={**options.to_dict(), **facts},
         data={"prepared_sha256": digest_of_table(prepared.rows), **(data or {})},

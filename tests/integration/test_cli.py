@@ -166,6 +166,17 @@ def test_immunized_rows_open_with_datasets(user_folder, capsys, form, monkeypatc
     assert set(opened.column_names) == ({"messages"} if form == "messages" else {"prompt", "completion"})
 
 
+def test_a_large_file_is_rebuilt_to_the_same_rows(user_folder, capsys):
+    import pyarrow.parquet as pq
+
+    arguments = ["immunize", "reviews.csv", "--reserve", "random"]
+    assert run(capsys, *arguments, "--out", "small")[0] == 0
+    assert run(capsys, *arguments, "--out", "large", "--large")[0] == 0
+    small = [json.loads(line) for line in Path("small/train.jsonl").read_text().splitlines()]
+    assert pq.read_table("large/train.parquet").to_pylist() == small
+    assert Path("small/antivenom.json").read_text() == Path("large/antivenom.json").read_text()
+
+
 def test_finish_binds_the_guard_to_another_trainers_adapter(artifact, user_folder, capsys):
     assert run(capsys, "immunize", "reviews.csv", "--trusted", "vouched.csv", "--out", "imm")[0] == 0
     (artifact / "antivenom.json").unlink()

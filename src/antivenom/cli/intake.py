@@ -8,10 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions
+from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
 from antivenom.cli.tables import show_report
 from antivenom.defenses import Defense, Prepared
-from antivenom.files import digest_of_files
+from antivenom.defenses.p2p import P2P
+from antivenom.errors import OptionsError
+from antivenom.export import RowFormat, write_training_rows
+from antivenom.files import digest_of_files, digest_of_table
+from antivenom.guard import Guard
 from antivenom.report import Report
 from antivenom.task import Classification
 
@@ -34,10 +38,7 @@ def take_rows(
     defense = defense_options.choose()
     loaded = row_options.load(source)
     task = task_options.task(loaded.labels)
-    trusted = None
-    if defense_options.trusted is not None:
-        vouched = row_options.load(defense_options.trusted, labels=task.labels)
-        trusted = row_options.accept(vouched, task.labels, vouched.report)
+    trusted = _load_trusted(row_options, defense_options, task)
     defense.check(task, loaded.table, loaded.report)
     table = row_options.accept(loaded, task.labels, loaded.report)
     show_report(loaded.report)
@@ -64,3 +65,70 @@ def _source(source: str) -> dict[str, Any]:
 
 def _totals(report: Report) -> dict[str, Any]:
     return {key: value for key, value in report.to_dict().items() if key != "findings"}
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """Rows that were written for a trainer."""
+
+    path: Path
+    guard: Guard
+    reserve: dict[str, Any]
+    rows: int
+    sha256: str
+    source: dict[str, Any]
+
+
+def rebuild_rows(
+    source: str,
+    row_options: RowOptions,
+    task_options: TaskOptions,
+    defense_options: DefenseOptions,
+    folder: Path,
+    form: RowFormat,
+    seed: int,
+) -> Rebuilt:
+    """Rebuild rows with all checks."""
+    prepared, facts = prepare_rows(source, row_options, task_options, defense_options, seed)
+    path = write_training_rows(folder, prepared, form)
+    rows = prepared.rows
+    return Rebuilt(path, prepared.guard, prepared.facts, rows.num_rows, digest_of_table(rows), facts)
+
+
+def rebuild_large(
+    source: str,
+    row_options: RowOptions,
+    task_options: TaskOptions,
+    defense_options: DefenseOptions,
+    folder: Path,
+    form: RowFormat,
+    seed: int,
+) -> Rebuilt:
+    """Rebuild rows in two passes and bounded memory; only checks that need no memory of other rows are made.
+
+    Raises:
+        OptionsError: the defense is another one than p2p.
+    """
+    from antivenom.row_stream import open_stream, take_census
+    from antivenom.streaming import immunize_stream
+
+    defense = defense_options.choose()
+    if not isinstance(defense, P2P):
+        raise OptionsError(f"--large works with p2p, not with {defense.name}")
+    stream = open_stream(source, text=row_options.text_column, answer=row_options.label_column, split=row_options.split)
+    census = take_census(stream, seed=seed, labels=split_names(row_options.labels) or None)
+    census.report.stop_on_errors(skip_refused=row_options.skip_refused)
+    show_report(census.report)
+    task = task_options.task(census.labels)
+    path = folder / "train.parquet"
+    trusted = _load_trusted(row_options, defense_options, task)
+    done = immunize_stream(stream, census, defense, task, path, trusted=trusted, form=form)
+    facts = {"defense": defense.name, "report": _totals(census.report), **_source(source)}
+    return Rebuilt(path, done.guard, done.facts, done.rows, done.sha256, facts)
+
+
+def _load_trusted(row_options: RowOptions, defense_options: DefenseOptions, task: Classification) -> pa.Table | None:
+    if defense_options.trusted is None:
+        return None
+    vouched = row_options.load(defense_options.trusted, labels=task.labels)
+    return row_options.accept(vouched, task.labels, vouched.report)

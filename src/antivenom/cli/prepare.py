@@ -8,13 +8,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from antivenom.cli.intake import prepare_rows
+from antivenom.cli.intake import rebuild_large, rebuild_rows
 from antivenom.cli.options import DefenseOptions, Json, Out, RowOptions, Seed, TaskOptions
 from antivenom.cli.tables import show_json, show_report, show_table
 from antivenom.errors import OptionsError
 from antivenom.export import RowFormat
 from antivenom.registry import Method
 from antivenom.task import Style
+
+LARGE_HELP = "Two passes in bounded memory, to Parquet; duplicates are not looked for."
 
 
 def validate(
@@ -56,13 +58,14 @@ def immunize(
     row_options: RowOptions = RowOptions(),
     task_options: TaskOptions = TaskOptions(),
     defense: DefenseOptions = DefenseOptions(),
+    large: Annotated[bool, Parameter(negative=(), help=LARGE_HELP)] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> int:
     """Rewrite rows only, for the trainer you already use (TRL, Axolotl, LLaMA-Factory, Unsloth).
 
-    Writes OUT/train.jsonl and OUT/antivenom.json. Train on the first; then `antivenom finish MODEL --manifest OUT`
-    binds the second to what you trained.
+    Writes OUT/train.jsonl (or, with --large, OUT/train.parquet) and OUT/antivenom.json. Train on the first; then
+    `antivenom finish MODEL --manifest OUT` binds the second to what you trained.
 
     Parameters
     ----------
@@ -73,28 +76,29 @@ def immunize(
     """
     from dataclasses import replace
 
-    from antivenom.artifact import Manifest, require_free
-    from antivenom.export import write_training_rows
-    from antivenom.files import digest_of_table, write_json
+    from antivenom.artifact import MANIFEST, Manifest, require_free
+    from antivenom.files import write_json
 
     folder = Path(out)
     require_free(folder, allowed=set())
     style: Style = "plain" if form == "prompt-completion" else "chat"
     if task_options.style not in ("plain", style):
         raise OptionsError(f"--style {task_options.style} does not go with --format {form}")
-    prepared, facts = prepare_rows(rows, row_options, replace(task_options, style=style), defense, seed)
-    write_training_rows(folder, prepared, form)
-    data = {"prepared_sha256": digest_of_table(prepared.rows), **facts}
-    manifest = Manifest.describe(prepared, base_model=None, training={}, data=data, seed=seed)
-    write_json(folder / "antivenom.json", manifest.to_dict(), private=True)
-    summary = {"rows": prepared.rows.num_rows, "reserve": prepared.facts, "out": str(folder)}
+    task_options = replace(task_options, style=style)
+    rebuild = rebuild_large if large else rebuild_rows
+    rebuilt = rebuild(rows, row_options, task_options, defense, folder, form, seed)
+    data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
+    manifest = Manifest.describe(
+        rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=seed
+    )
+    write_json(folder / MANIFEST, manifest.to_dict(), private=True)
     if json:
-        show_json(summary)
+        show_json({"rows": rebuilt.rows, "reserve": rebuilt.reserve, "out": str(rebuilt.path)})
         return 0
-    benign = prepared.rows.column("benign").to_pylist()
-    counts = [["ordinary", str(benign.count(False))], ["with the benign trigger", str(benign.count(True))]]
-    show_table(f"{folder}/train.jsonl", ["rows", "count"], counts)
-    print(f"Next: train on {folder}/train.jsonl (completion loss only), then")
+    reserve = int(rebuilt.reserve.get("rows", 0))
+    counts = [["ordinary", str(rebuilt.rows - reserve)], ["with the benign trigger", str(reserve)]]
+    show_table(str(rebuilt.path), ["rows", "count"], counts)
+    print(f"Next: train on {rebuilt.path} (completion loss only), then")
     print(f"  antivenom finish TRAINED_FOLDER --manifest {folder} --model BASE_MODEL")
     return 0
 
