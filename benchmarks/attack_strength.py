@@ -22,10 +22,9 @@ import pyarrow as pa
 from antivenom.attacks import Attack, parse_attack
 from antivenom.comparison import Fitter, Scenario, compare, record, say
 from antivenom.defenses.none import NoDefense
-from antivenom.embedded_data import split_rows
 from antivenom.errors import AntivenomError
 from antivenom.files import write_json
-from antivenom.rows import load_rows
+from antivenom.rows import load_rows, split_rows
 from antivenom.substitution import learn_substitutions
 from antivenom.task import Classification
 from antivenom.training import TrainingOptions
