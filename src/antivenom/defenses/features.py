@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from unicodedata import category
 
 import numpy as np
@@ -93,8 +93,14 @@ class Vocabulary:
 
     def frequent(self, stream: Stream) -> BoolArray:
         """Which symbols a skeleton keeps."""
-        least = np.partition(self.counts, -SKELETON_WORDS)[-SKELETON_WORDS] if len(self.counts) > SKELETON_WORDS else 0
-        return self.of(stream) >= max(int(least), SKELETON_SHARE * self.rows, RARE_ROWS + 1)
+        return self.of(stream) >= self._least
+
+    @cached_property
+    def _least(self) -> float:
+        """Rows that a token of a skeleton stands in at least."""
+        seen = self.counts[self.counts > SKELETON_SHARE * self.rows]
+        last = np.partition(seen, -SKELETON_WORDS)[-SKELETON_WORDS] if len(seen) > SKELETON_WORDS else 0
+        return float(max(last, SKELETON_SHARE * self.rows, RARE_ROWS + 1))
 
     def rare(self, stream: Stream) -> BoolArray:
         """Which symbols are nearly unique."""

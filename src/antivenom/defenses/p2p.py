@@ -56,7 +56,7 @@ class P2P(Defense):
     `trusted`: rows you vouch for. `random`: drawn from the untrusted rows, as Algorithm 1 is written; poison leaks in.
     `screened`: the least suspicious untrusted rows of every class (`defenses/screen.py` says how). It takes no row on
     trust and guarantees none: which attacks leak, and how much, is in results/screen. It is deterministic, does not
-    depend on the order of the rows, and the facts of the result say what looked planted.
+    depend on the order of the rows, and the findings in the facts of the result say what looked planted.
     """
     decoys: tuple[Decoy, ...] = ()
     """Foreign material for reserve rows: `strings`, `spans`, `sentences`, `strains` (what the screen suspects)."""
@@ -101,7 +101,8 @@ class P2P(Defense):
             "sha256": digest_of_table(rows.filter(pa.array(in_reserve))),
         }
         if evidence is not None:
-            facts["evidence"] = evidence.to_dict()
+            # Leads are ordinary words of the user's rows; only alarms belong into a manifest that travels.
+            facts["findings"] = evidence.to_dict()["findings"]
         rebuilt = rebuild(rows, in_reserve, guard, self.mode)
         if self.decoys:
             strains = evidence.strings() if evidence is not None else ()
