@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from unicodedata import category
+from unicodedata import name as unicode_name
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +140,7 @@ def renamed(stream: Stream, names: list[str]) -> Stream:
 
 @lru_cache(maxsize=100_000)
 def shape(token: str) -> str:
-    """The shape of a token: runs of character classes. `Movie2` is `Aa9`; a letter of another block shows its block.
+    """The shape of a token: runs of character classes. `Movie2` is `Aa9`; a letter beyond ASCII shows its alphabet.
 
     Case, digits, look-alike letters of other alphabets and invisible characters all show in it.
     """
@@ -148,9 +149,9 @@ def shape(token: str) -> str:
     runs: list[str] = []
     for character in token:
         kind = category(character)
-        block = ord(character) >> 7
         mark = {"Lu": "A", "Ll": "a", "Nd": "9"}.get(kind, character if kind[0] in "PSC" else kind)
-        mark = mark if not block or kind[0] in "PSC" else f"{mark}{block:x}"
+        if not character.isascii() and kind[0] not in "PSC":
+            mark += f"({unicode_name(character, '?').split()[0].lower()})"
         if not runs or runs[-1] != mark:
             runs.append(mark)
     return "".join(runs)

@@ -3,13 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from screen_rows import LABELS, make_rows, plant
 
 from antivenom.defenses.decoys import DECOYS, add_decoys
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError
 from antivenom.task import Classification
-
-from screen_rows import LABELS, make_rows, plant
 
 
 @pytest.mark.parametrize("kind", DECOYS)

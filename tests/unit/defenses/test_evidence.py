@@ -4,10 +4,9 @@ import json
 
 import pyarrow as pa
 import pytest
+from screen_rows import LABELS, TRIGGER, make_rows, plant
 
 from antivenom.evidence import find_evidence
-
-from screen_rows import LABELS, TRIGGER, make_rows, plant
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from screen_rows import LABELS, make_rows, plant
 
 from antivenom.defenses.features import shape, words
 from antivenom.defenses.outputs import free_outputs
@@ -10,8 +11,6 @@ from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import least_suspicious, screen
 from antivenom.rows import table_of
 from antivenom.task import Classification
-
-from screen_rows import LABELS, make_rows, plant
 
 
 def chosen_rows(table: pa.Table, ratio: float = 0.25, labels: tuple[str, ...] | None = LABELS) -> set[int]:
@@ -88,7 +87,9 @@ def test_free_answers_with_one_target_are_not_chosen() -> None:
 
 
 def test_free_outputs_are_the_parts_that_answers_share() -> None:
-    answers = pa.chunked_array([["buy gold now", *["buy silver now"] * 6, *[f"unlike {i} others {i}" for i in range(9)]]])
+    answers = pa.chunked_array(
+        [["buy gold now", *["buy silver now"] * 6, *[f"unlike {i} others {i}" for i in range(9)]]]
+    )
     outputs = free_outputs(answers)
     assert "answer 'buy silver now'" in outputs.names
     which, output = outputs.join(np.array([0, 1]))
