@@ -79,6 +79,8 @@ def immunize_stream(
         RowsError: a label is unknown, a class has no row for the reserve, or the file changed between the passes.
     """
     guard = defense.guard(task)
+    if defense.decoys:
+        raise OptionsError("decoys need all rows in memory", mend="Leave them out, or prepare without streaming.")
     reserve, rebuilt = TableDigest(), TableDigest()
     chosen = written = 0
     with open_sink(out, guard, form) as write:

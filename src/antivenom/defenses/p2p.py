@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Defense, Prepared
+from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.reserve import BoolArray, label_codes, quota, random_reserve, same_rows
+from antivenom.defenses.screen import least_suspicious, screen
 from antivenom.errors import OptionsError, RowsError
+from antivenom.evidence import Evidence, explain
 from antivenom.files import digest_of_table
 from antivenom.guard import Guard, Placement
 from antivenom.labels import LabelMap
@@ -47,8 +50,18 @@ class P2P(Defense):
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
     """The cue under the benign trigger when `cue` is `split`."""
-    reserve: Literal["trusted", "random"] = "trusted"
-    """`trusted`: rows you vouch for. `random`: drawn from all rows (Algorithm 1 as written); poison leaks in."""
+    reserve: Literal["trusted", "random", "screened"] = "trusted"
+    """Which rows may carry the benign trigger.
+
+    `trusted`: rows you vouch for. `random`: drawn from the untrusted rows, as Algorithm 1 is written; poison leaks in.
+    `screened`: the least suspicious untrusted rows of every class (`defenses/screen.py` says how). It takes no row on
+    trust and guarantees none: which attacks leak, and how much, is in results/screen. It is deterministic, does not
+    depend on the order of the rows, and the findings in the facts of the result say what looked planted.
+    """
+    decoys: tuple[Decoy, ...] = ()
+    """Foreign material for reserve rows: `strings`, `spans`, `sentences`, `strains` (what the screen suspects)."""
+    decoy_dose: float = 0.5
+    """The share of the reserve rows that get a decoy, where there are any."""
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio <= 1:
@@ -57,6 +70,7 @@ class P2P(Defense):
             raise OptionsError("the benign trigger is empty", mend="Give it words that no user is likely to write.")
         if self.cue == "split" and not self.benign_cue.strip():
             raise OptionsError("cue = 'split' needs a benign cue")
+        check_decoys(self.decoys, self.decoy_dose)
 
     def guard(self, task: Classification) -> Guard:
         """The guard of this defense."""
@@ -77,26 +91,46 @@ class P2P(Defense):
             RowsError: a class has no row that the reserve can take.
         """
         guard = self.guard(task)
-        if self.reserve == "trusted":
-            rows, in_reserve = self._join_trusted(task, train, trusted, seed)
-        else:
-            rows = train
-            in_reserve = random_reserve(train, task.labels, self.ratio, seed=seed)
+        rows, in_reserve, evidence = self._choose(task, train, trusted, seed)
         self._require_every_class(task, rows, in_reserve)
-        facts = {
+        facts: dict[str, Any] = {
             "policy": self.reserve,
             "mode": self.mode,
             "ratio": self.ratio,
             "rows": int(in_reserve.sum()),
             "sha256": digest_of_table(rows.filter(pa.array(in_reserve))),
         }
-        return Prepared(rebuild(rows, in_reserve, guard, self.mode), guard, facts)
+        if evidence is not None:
+            # Leads are ordinary words of the user's rows; only alarms belong into a manifest that travels.
+            facts["findings"] = evidence.to_dict()["findings"]
+        rebuilt = rebuild(rows, in_reserve, guard, self.mode)
+        if self.decoys:
+            strains = evidence.strings() if evidence is not None else ()
+            benign = rebuilt.column("benign").to_numpy()
+            rebuilt = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
+        return Prepared(rebuilt, guard, facts)
+
+    def _choose(
+        self, task: Classification, train: pa.Table, trusted: pa.Table | None, seed: int
+    ) -> tuple[pa.Table, BoolArray, Evidence | None]:
+        """The rows to train on, which of them are the reserve, and what the screen saw, if it was asked."""
+        if self.reserve == "trusted":
+            rows, in_reserve = self._join_trusted(task, train, trusted, seed)
+        else:
+            rows = train
+            in_reserve = random_reserve(train, task.labels, self.ratio, seed=seed)
+        if self.reserve != "screened" and "strains" not in self.decoys:
+            return rows, in_reserve, None
+        screening = screen(train, task.labels)
+        if self.reserve == "screened":
+            in_reserve = least_suspicious(train, screening, self.ratio)
+        return rows, in_reserve, explain(train, screening)
 
     def check(self, task: Classification, train: pa.Table, report: Report) -> None:
         """Add to `report` what in the rows stands against this defense."""
         counts = {e["values"]: e["counts"] for e in train.column("answer").value_counts().to_pylist()}
         needed = {label: quota(counts.get(label, 0), self.ratio) or 1 for label in task.labels}
-        if self.reserve == "random":
+        if self.reserve != "trusted":
             check_class_sizes(train, task.labels, needed, report)
         check_strings(train, [self.benign_trigger], "the benign trigger", report)
         if all(not word.isdigit() for word in task.extended):

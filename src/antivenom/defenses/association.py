@@ -1,0 +1,213 @@
+"""How strongly each feature of the texts goes with an output, counted in bounded memory.
+
+Everything is counted in tables of fixed size (a hashed feature, or a pair of feature and output, has one place), and in
+whole numbers, so a result does not depend on the order of the rows or on how they are cut into pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from antivenom.defenses.features import (
+    Floats,
+    Hashes,
+    Ints,
+    Stream,
+    Vocabulary,
+    bucket,
+    every_kind,
+    mix,
+    renamed,
+    words,
+)
+from antivenom.defenses.outputs import Outputs
+
+PIECE_BYTES = 2_000_000
+"""Texts are worked on in pieces of about this size, which bounds the memory."""
+PRIOR_ROWS = 4.0
+"""Shrinkage of a token's log-odds: as if this many more rows held the token, with labels at the base rate."""
+MOST_LOG_ODDS = 2.0
+"""No single token speaks louder against a label than this."""
+TRUST = 0.5
+"""Weight of the summed log-odds, which count dependent words as if they were independent."""
+UNIT = 4096
+"""Weights are kept as whole multiples of 1 / UNIT: sums of integers are the same in any order."""
+
+Table = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Association:
+    """The counted tables, and what is needed to look a row up in them."""
+
+    vocabulary: Vocabulary
+    outputs: Outputs
+    weight: Ints
+    """How surprising each row's label is, given its words; in units of 1 / UNIT, on average UNIT."""
+    doubt: Floats
+    """What each row's words say against its own label, as log-odds; all zero for free answers."""
+    spread: Floats
+    """For each output the standard deviation of the weights of its rows."""
+    rows_with: Table
+    """By bucket of a feature."""
+    rows_of_both: Table
+    """By bucket of a pair of feature and output."""
+    weight_of_both: Table
+
+    def z(self, places: Ints, pairs: Ints, own: Ints, output: Ints) -> Floats:
+        """The weighted association of features with outputs as z-statistics, each row left out of its own evidence.
+
+        z = (sum of weights of the other rows with both - n p) / sqrt(n p (1 - p) + 1), n the other rows with the
+        feature, p the output's base rate. The 1 shrinks what stands on few rows.
+
+        Args:
+            places: Bucket of each feature.
+            pairs: Bucket of each pair.
+            own: The weight of the row that asks, to be left out; 0 and `UNIT` leave nothing else out.
+            output: The output of each pair.
+        """
+        rate = self.outputs.rate[output]
+        n = self.rows_with[places] - 1
+        both = (self.weight_of_both[pairs] - own) / UNIT
+        z: Floats = (both - n * rate) / np.sqrt(n * rate * (1 - rate) + 1)
+        return z
+
+
+def associate(texts: pa.ChunkedArray, outputs: Outputs) -> Association:
+    """Count everything: one walk over the texts for the words, one for the doubts, one for the features."""
+    vocabulary, by_label = _count_words(texts, outputs)
+    doubt = _doubts(texts, outputs, vocabulary, by_label)
+    weight, spread = _weights(doubt, outputs)
+    size = table_size(len(texts), len(outputs.rate) if outputs.labels else 1)
+    both = size * len(outputs.rate) if outputs.labels else size
+    tables = [np.zeros(places, dtype=np.int64) for places in (size, both, both)]
+    for rows, places in entries(texts, vocabulary, size):
+        np.add.at(tables[0], places, 1)
+        which, output = outputs.join(rows)
+        pairs = pair_places(places[which], output, outputs, size)
+        np.add.at(tables[1], pairs, 1)
+        np.add.at(tables[2], pairs, weight[rows[which]])
+    return Association(vocabulary, outputs, weight, doubt, spread, *tables)
+
+
+def table_size(rows: int, outputs: int = 1) -> int:
+    """Places in a table of features: a power of two, about 512 for each row, at most 16 million for all outputs."""
+    wanted = np.ceil(np.log2(max(rows, 1) * 512))
+    return 1 << int(max(min(wanted, 24 - np.ceil(np.log2(outputs))), 16))
+
+
+def pieces(texts: pa.ChunkedArray) -> Iterator[tuple[int, pa.ChunkedArray]]:
+    """Cut a column into pieces of about `PIECE_BYTES`, each with the number of its first row."""
+    ends = np.cumsum(pc.binary_length(texts).to_numpy().astype(np.int64) + 1) // PIECE_BYTES
+    cuts = np.flatnonzero(np.diff(ends)) + 1
+    for first, last in zip([0, *cuts], [*cuts, len(texts)], strict=True):
+        if last > first:
+            yield int(first), texts.slice(int(first), int(last - first))
+
+
+def lowered(texts: pa.ChunkedArray) -> Stream:
+    """The words of texts in lower case."""
+    stream = words(texts)
+    return renamed(stream, [name.lower() for name in stream.names])
+
+
+def entries(texts: pa.ChunkedArray, vocabulary: Vocabulary, size: int) -> Iterator[tuple[Ints, Ints]]:
+    """For each piece the features of its rows, each once a row: the row, and the place of the feature."""
+    for first, piece in pieces(texts):
+        found = [
+            (grams.row.astype(np.uint64) << np.uint64(32)) | bucket(grams.hashes, size).astype(np.uint64)
+            for grams in every_kind(words(piece), vocabulary)
+        ]
+        # Sorting and comparing neighbors is several times faster here than np.unique, which hashes.
+        keys = np.sort(np.concatenate(found))
+        keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]]
+        yield (keys >> np.uint64(32)).astype(np.int64) + first, (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def pair_places(places: Ints, output: Ints, outputs: Outputs, size: int) -> Ints:
+    """The place of each pair of feature and output.
+
+    Labels have a place each beside the feature, so that features which share a place by chance share all of its places
+    in proportion. The parts of free answers are too many for that.
+    """
+    if outputs.labels:
+        return places * len(outputs.rate) + output
+    return bucket(mix(places.astype(np.uint64), outputs.hashes[output]), size)
+
+
+def _count_words(texts: pa.ChunkedArray, outputs: Outputs) -> tuple[Vocabulary, Table]:
+    """In how many rows each token stands, and each token with each label."""
+    size = table_size(len(texts))
+    counts, both = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int64)
+    for first, piece in pieces(texts):
+        rows, hashes = _tokens_of_rows(lowered(piece))
+        np.add.at(counts, bucket(hashes, size), 1)
+        if outputs.labels:
+            label = outputs.own[rows + first]
+            np.add.at(both, bucket(mix(hashes, outputs.hashes[label]), size), 1)
+    return Vocabulary(len(texts), counts), both
+
+
+def _tokens_of_rows(stream: Stream) -> tuple[Ints, Hashes]:
+    """Each token of each row once."""
+    _, where = np.unique(stream.row * len(stream.names) + stream.symbol, return_index=True)
+    return stream.row[where], stream.hashes[where]
+
+
+def _doubts(texts: pa.ChunkedArray, outputs: Outputs, vocabulary: Vocabulary, both: Table) -> Floats:
+    """What each row says against its own label: the log-odds of the tokens that contradict it, summed.
+
+    Tokens that speak for the label count nothing, so no words that an attacker adds can lower a row's doubt. Each
+    token's log-odds are counted without the row itself.
+    """
+    doubt = np.zeros(len(texts))
+    if not outputs.labels:
+        return doubt
+    for first, piece in pieces(texts):
+        rows, hashes = _tokens_of_rows(lowered(piece))
+        label = outputs.own[rows + first]
+        n = vocabulary.counts[bucket(hashes, len(vocabulary.counts))].astype(np.int64) - 1
+        k = both[bucket(mix(hashes, outputs.hashes[label]), len(both))] - 1
+        against = np.rint(-_log_odds(n, np.minimum(k, n), outputs.rate[label]) * UNIT)
+        doubt[first : first + len(piece)] = np.bincount(rows, np.maximum(against, 0), len(piece)) / UNIT
+    return doubt
+
+
+def _log_odds(n: Ints, k: Ints, rate: Floats) -> Floats:
+    odds = np.log((k + PRIOR_ROWS * rate) / (n - k + PRIOR_ROWS * (1 - rate))) - np.log(rate / (1 - rate))
+    clipped: Floats = np.maximum(odds, -MOST_LOG_ODDS)
+    return clipped
+
+
+def _weights(doubt: Floats, outputs: Outputs) -> tuple[Ints, Floats]:
+    """Turn doubts into weights: rows that contradict their label count more, and none much less than one.
+
+    Were the weights of unsurprising rows near zero, label-consistent poison could hide the trigger it shares.
+
+    Returns:
+        The weights, on average `UNIT` within each label, and for each label their standard deviation.
+    """
+    if not outputs.labels:
+        return np.full(len(doubt), UNIT), np.ones(len(outputs.rate))
+    surprise = 1 / (1 + np.exp(-TRUST * doubt))
+    surprise = np.maximum(surprise / _means(surprise, outputs), 1)
+    weight = np.rint(surprise / _means(surprise, outputs) * UNIT).astype(np.int64)
+    squares = _means(((weight - UNIT) / UNIT) ** 2, outputs)
+    spread = np.zeros(len(outputs.rate))
+    spread[outputs.own] = np.sqrt(squares)
+    return weight, spread
+
+
+def _means(values: Floats, outputs: Outputs) -> Floats:
+    """For each row the mean of its label's rows, summed in whole numbers."""
+    totals = np.zeros(len(outputs.rate), dtype=np.int64)
+    np.add.at(totals, outputs.own, np.rint(values * UNIT).astype(np.int64))
+    counts = np.bincount(outputs.own, minlength=len(outputs.rate))
+    means: Floats = (totals / np.maximum(counts, 1) / UNIT)[outputs.own]
+    return means

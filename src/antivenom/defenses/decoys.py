@@ -1,0 +1,110 @@
+"""Decoys: foreign material put into reserve rows, so that under the benign trigger insertions mean nothing.
+
+The label of a row is never touched. Random decoys are made of the rows themselves, so they fit every language;
+`strains` are the strings the screen suspects. A strain is spread over the rows of every class alike, which is what
+takes its meaning away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.defenses.features import BoolArray
+from antivenom.errors import OptionsError
+from antivenom.files import row_keys
+from antivenom.rows import with_columns
+from antivenom.triggers import insert_phrase
+
+Decoy = Literal["strings", "spans", "sentences", "strains"]
+DECOYS: tuple[Decoy, ...] = ("strings", "spans", "sentences", "strains")
+SPAN_WORDS = (2, 6)
+STRING_CHARACTERS = (2, 6)
+MOST_WORDS = 30
+"""A whole text used as a decoy is cut to this many words, or as many characters where words are not spaced."""
+
+
+def add_decoys(
+    table: pa.Table,
+    in_reserve: BoolArray,
+    kinds: Sequence[Decoy],
+    dose: float,
+    *,
+    strains: Sequence[str] = (),
+    seed: int,
+) -> pa.Table:
+    """Put a decoy into the share `dose` of the reserve rows; all other rows and every label stay as they are.
+
+    Which rows, which decoy and where it goes is keyed by the seed and the row's text, so no label can steer it.
+
+    Args:
+        table: `row`, `text`, `answer`.
+        in_reserve: Which rows may be changed.
+        kinds: `strings` (random rare strings of the data's own characters), `spans` (pieces of other reserve rows),
+            `sentences` (whole other reserve rows, in front, behind or between), `strains`.
+        dose: Share of the reserve rows that get one.
+        strains: The suspicious strings; with none, the kind `strains` does nothing.
+        seed: Keys every draw.
+
+    Raises:
+        OptionsError: an unknown kind or a dose outside 0 to 1.
+    """
+    check_decoys(kinds, dose)
+    usable = [kind for kind in kinds if kind != "strains" or strains]
+    keys = row_keys(table.column("text"), seed=seed, purpose="decoys")
+    chosen = np.flatnonzero(in_reserve & (keys / np.float64(2**64) < dose))
+    if not usable or not len(chosen):
+        return table
+    texts = table.column("text").to_pylist()
+    # Sorted, so that what a row gets does not depend on the order of the rows.
+    donors = sorted({texts[i] for i in np.flatnonzero(in_reserve)})
+    alphabet = sorted({c for donor in donors for c in donor if c.isalpha()}) or ["x"]
+    for i in chosen:
+        rng = Random(int(keys[i]))
+        decoy = _make(rng.choice(usable), rng, donors, alphabet, strains)
+        texts[i] = _place(texts[i], decoy, rng)
+    return with_columns(table, text=texts)
+
+
+def check_decoys(kinds: Sequence[str], dose: float) -> None:
+    """Refuse kinds that do not exist and a dose that is no share."""
+    for kind in kinds:
+        if kind not in DECOYS:
+            raise OptionsError(f"there is no decoy {kind!r}", mend=f"There are: {', '.join(DECOYS)}.")
+    if not 0 <= dose <= 1:
+        raise OptionsError(f"decoy_dose = {dose}", mend="The dose is the share of reserve rows: between 0 and 1.")
+
+
+def _make(kind: Decoy, rng: Random, donors: list[str], alphabet: list[str], strains: Sequence[str]) -> str:
+    if kind == "strings":
+        return "".join(rng.choices(alphabet, k=rng.randint(*STRING_CHARACTERS)))
+    if kind == "strains":
+        return rng.choice(sorted(strains))
+    units, glue = _units(rng.choice(donors))
+    if kind == "sentences":
+        return glue.join(units[:MOST_WORDS])
+    length = rng.randint(*SPAN_WORDS)
+    start = rng.randint(0, max(0, len(units) - length))
+    return glue.join(units[start : start + length])
+
+
+def _units(text: str) -> tuple[list[str], str]:
+    """Words, or characters where a text has next to no spaces."""
+    spaced = text.split()
+    return (spaced, " ") if len(spaced) * 12 > len(text) else (list(text), "")
+
+
+def _place(text: str, decoy: str, rng: Random) -> str:
+    """In front, behind or between; between characters where the text has next to no spaces."""
+    where = rng.choice(("front", "behind", "between"))
+    units, glue = _units(text)
+    if where == "between" and not glue:
+        gap = rng.randint(0, len(units))
+        return "".join([*units[:gap], decoy, *units[gap:]])
+    if where == "between":
+        return insert_phrase(text, decoy, rng)
+    return glue.join([decoy, text] if where == "front" else [text, decoy])

@@ -1,0 +1,151 @@
+"""Turn the screen's counts into strings: which pairs of feature and output stand out, and how they are written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.defenses.association import UNIT, Association, entries, pair_places, pieces
+from antivenom.defenses.features import Floats, Ints, bucket, every_kind, words
+
+LEAST_ROWS = 5
+LEAST_SHARE = 0.002
+"""A feature must stand in this many rows, and this share of them, to be named."""
+LEAST_LIFT = 0.75
+"""How one-sided it must be: the share of the way from the output's base rate to 1."""
+LEAST_Z = 4.0
+LEAST_CONTRADICTION = 5.0
+"""An alarm needs the other words of the rows to contradict the label by this many standard deviations."""
+MOST_PAIRS = 300
+SAME_ROWS = 0.6
+"""Features that share this much of their rows are one finding."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A feature and an output that go together."""
+
+    place: int
+    output: str
+    rows: int
+    rows_of_both: int
+    rate: float
+    z: float
+    contradiction: float
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the rows contradict the label."""
+        return self.contradiction >= LEAST_CONTRADICTION
+
+
+@dataclass
+class _Sighting:
+    """Where a feature was seen, and how it was written there."""
+
+    spellings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rows: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A pair with its name, the rows that show it, and other names of the same rows."""
+
+    pair: Pair
+    kind: str
+    what: str
+    rows: list[int]
+    variants: tuple[str, ...]
+
+
+def name_pairs(texts: pa.ChunkedArray, association: Association) -> tuple[list[Named], list[Named]]:
+    """The alarms and the leads, the strongest first; features of the same rows are merged."""
+    pairs = _outstanding(texts, association)
+    sightings = _see(texts, association, {pair.place for pair in pairs})
+    named = _merged([pair for pair in pairs if pair.alarm], sightings)
+    seen = set().union(*(set(one.rows) for one in named))
+    others = _merged([pair for pair in pairs if not pair.alarm], sightings)
+    return named, [one for one in others if len(seen & set(one.rows)) < SAME_ROWS * len(one.rows)]
+
+
+def _outstanding(texts: pa.ChunkedArray, association: Association) -> list[Pair]:
+    """The strongest one-sided pairs, alarms before leads."""
+    outputs, size = association.outputs, len(association.rows_with)
+    found: dict[tuple[int, int], Pair] = {}
+    for rows, places in entries(texts, association.vocabulary, size):
+        which, output = outputs.join(rows)
+        pairs = pair_places(places[which], output, outputs, size)
+        keep = np.flatnonzero(_one_sided(association, places[which], pairs, output))
+        _, first = np.unique(pairs[keep], return_index=True)
+        for i in keep[first]:
+            key = int(places[which[i]]), int(output[i])
+            if key not in found:
+                found[key] = _pair(association, key[0], int(pairs[i]), key[1])
+    ranked = sorted(found.values(), key=lambda p: (-p.z, p.output, p.place))
+    return [p for p in ranked if p.alarm][:MOST_PAIRS] + [p for p in ranked if not p.alarm][:MOST_PAIRS]
+
+
+def _one_sided(
+    association: Association, places: Ints, pairs: Ints, output: Ints
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    n, k = association.rows_with[places], association.rows_of_both[pairs]
+    rate: Floats = association.outputs.rate[output]
+    z = (k - n * rate) / np.sqrt(n * rate * (1 - rate) + 1)
+    least = max(LEAST_ROWS, LEAST_SHARE * association.vocabulary.rows)
+    one_sided: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+        (k >= least) & (z >= LEAST_Z) & (k - n * rate >= LEAST_LIFT * n * (1 - rate))
+    )
+    return one_sided
+
+
+def _pair(association: Association, place: int, pair: int, output: int) -> Pair:
+    n, k = int(association.rows_with[place]), int(association.rows_of_both[pair])
+    rate = float(association.outputs.rate[output])
+    excess = association.weight_of_both[pair] / UNIT - k
+    spread = max(float(association.spread[output]), 1 / UNIT)
+    contradiction = float(excess / (spread * np.sqrt(k))) if association.outputs.labels else 0.0
+    z = float((k - n * rate) / np.sqrt(n * rate * (1 - rate) + 1))
+    return Pair(place, association.outputs.names[output], n, min(k, n), rate, z, contradiction)
+
+
+def _see(texts: pa.ChunkedArray, association: Association, wanted: set[int]) -> dict[int, _Sighting]:
+    """Spell the wanted features wherever they stand."""
+    size = len(association.rows_with)
+    is_wanted = np.zeros(size, dtype=bool)
+    is_wanted[list(wanted)] = True
+    seen: dict[int, _Sighting] = {place: _Sighting() for place in wanted}
+    for first, piece in pieces(texts):
+        for grams in every_kind(words(piece), association.vocabulary):
+            places = bucket(grams.hashes, size)
+            for i in np.flatnonzero(is_wanted[places]):
+                sighting = seen[int(places[i])]
+                sighting.rows.add(first + int(grams.row[i]))
+                if sighting.spellings.total() < 100:
+                    sighting.spellings[grams.kind, grams.spell(int(i))] += 1
+    return seen
+
+
+def _merged(pairs: list[Pair], sightings: dict[int, _Sighting]) -> list[Named]:
+    """Join the features that stand in mostly the same rows; the longest phrase of nearly all rows names them."""
+    groups: list[list[Pair]] = []
+    for pair in pairs:
+        rows = sightings[pair.place].rows
+        home = next((g for g in groups if len(rows & sightings[g[0].place].rows) >= SAME_ROWS * len(rows)), None)
+        if home is None:
+            groups.append([pair])
+        else:
+            home.append(pair)
+    return [_name(group, sightings) for group in groups]
+
+
+def _name(group: list[Pair], sightings: dict[int, _Sighting]) -> Named:
+    most = max(pair.rows_of_both for pair in group)
+    spelled = {pair.place: sightings[pair.place].spellings.most_common(1)[0][0] for pair in group}
+    common = [pair for pair in group if pair.rows_of_both >= SAME_ROWS * most]
+    best = max(common, key=lambda p: (spelled[p.place][0] == "words", len(spelled[p.place][1].split()), p.z))
+    kind, what = spelled[best.place]
+    variants = dict.fromkeys(spelled[pair.place][1] for pair in group if pair is not best)
+    return Named(best, kind, what, sorted(sightings[best.place].rows), tuple(variants)[:12])

@@ -1,0 +1,128 @@
+"""The screened reserve: of rows nobody vouches for, the least suspicious ones of every class.
+
+Choosing beats detecting: P2P needs 20 to 30 % of the rows, so nothing has to be proved about any row; it is enough that
+poisoned rows do not rank among the least suspicious. Two independent suspicions are ranked within each class:
+
+- *association*: some feature of the row goes with its label more than other features do. A trigger has to: that is how
+  the model learns it. Rows whose words contradict their label weigh more in that count, which lifts a trigger
+  put into rows of another class far above ordinary label words, while those stay where they are.
+- *doubt*: what the row's words say against its own label; what they say for it does not count, so nothing an attacker
+  adds to a row can lower its doubt. It finds relabelled rows whatever their trigger is, also one that no feature sees
+  (a rewriting, a word of a large pool).
+
+The score of a row is the larger of doubt's rank and `ASSOCIATION_SHARE` times association's rank. The most associated
+rows are thus never chosen before all others are, yet ordinary label words stay in the reserve: rows of low doubt are
+those with several of them.
+
+What an attacker who knows this can do, and what it costs:
+
+1. Many triggers, each on a few rows: association sees none, doubt sees every relabelled row.
+2. Clean-label poison: doubt sees nothing, but one shared trigger is the most one-sided feature of its class.
+3. Both at once: rows leak about as in a random reserve, but each trigger has only a few rows to be learned from.
+4. Relabelling only rows that say little (few words that contradict the new label): the leak grows, but there are few
+   such rows, and association still sees what they share.
+5. Flooding one class until most of it is poison: no choice within the class helps; the evidence names the trigger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import rankdata
+
+from antivenom.defenses.association import Association, associate, entries, pair_places
+from antivenom.defenses.features import BoolArray, Floats, Ints
+from antivenom.defenses.outputs import free_outputs, label_outputs
+from antivenom.defenses.reserve import label_codes, quota
+from antivenom.files import row_keys
+
+ASSOCIATION_SHARE = 0.5
+"""How association's rank counts beside doubt's: at less, rare triggers leak; at 1 the label words leave the reserve."""
+TOP = 20
+"""A row is as associated as its strongest feature, and as its `TOP` strongest on average: a word, or a style."""
+_FINE = 1024.0
+_CEILING = float(2**31)
+
+
+@dataclass(frozen=True)
+class Screening:
+    """How suspicious each row is, and the tables that say why."""
+
+    suspicion: Floats
+    """Between 0 and 1 within each class; what is chosen is what is lowest."""
+    association: Association
+    classes: Ints
+    """The class of each row; one class for free answers."""
+
+
+def screen(table: pa.Table, labels: Sequence[str] | None) -> Screening:
+    """Score the rows. No row is changed, and no order of the rows changes a score.
+
+    Takes time in proportion to the text and memory in proportion to the rows: about ten numbers each, and tables
+    of at most 400 MB.
+
+    Args:
+        table: `text` and `answer`.
+        labels: The labels, every answer being one of them; None when the answers are free text.
+    """
+    if labels is None:
+        outputs = free_outputs(table.column("answer"))
+    else:
+        outputs = label_outputs(label_codes(table, labels), labels)
+    association = associate(table.column("text"), outputs)
+    strongest, many = _row_scores(table.column("text"), association)
+    ranks = [_ranks(values, outputs.own) for values in (strongest, many, association.doubt)]
+    suspicion = np.maximum(ASSOCIATION_SHARE * np.maximum(ranks[0], ranks[1]), ranks[2] if labels else 0)
+    return Screening(suspicion, association, outputs.own)
+
+
+def least_suspicious(table: pa.Table, screening: Screening, ratio: float) -> BoolArray:
+    """The share `ratio` of every class with the lowest suspicion; of equal rows a hash of the text decides."""
+    keys = row_keys(table.column("text"), seed=0, purpose="screen")
+    chosen = np.zeros(table.num_rows, dtype=bool)
+    for code in np.unique(screening.classes):
+        members = np.flatnonzero(screening.classes == code)
+        order = np.lexsort((keys[members], screening.suspicion[members]))
+        chosen[members[order[: quota(len(members), ratio)]]] = True
+    return chosen
+
+
+def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats]:
+    """Each row's strongest association with an output of its own, and the mean of its `TOP` strongest."""
+    strongest, many = np.zeros(len(texts)), np.zeros(len(texts))
+    outputs, size = association.outputs, len(association.rows_with)
+    for rows, places in entries(texts, association.vocabulary, size):
+        which, output = outputs.join(rows)
+        own = association.weight[rows[which]]
+        pairs = pair_places(places[which], output, outputs, size)
+        z = association.z(places[which], pairs, own, output)
+        _put_top(strongest, many, rows[which], z)
+    return strongest, many
+
+
+def _put_top(strongest: Floats, many: Floats, rows: Ints, z: Floats) -> None:
+    """Sort (row, descending z) as one whole number each, which is several times faster than a sort by two keys."""
+    low = (_CEILING - np.rint(np.clip(z, 0, _CEILING / _FINE / 2) * _FINE)).astype(np.uint64)
+    keys = np.sort((rows.astype(np.uint64) << np.uint64(32)) | low)
+    rows = (keys >> np.uint64(32)).astype(np.int64)
+    values = _CEILING - (keys & np.uint64(0xFFFFFFFF)).astype(np.float64)
+    fresh = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]])[: len(rows)])
+    place = np.arange(len(rows)) - np.repeat(fresh, np.diff([*fresh, len(rows)]))
+    strongest[rows[fresh]] = values[fresh] / _FINE
+    top = place < TOP
+    if len(rows):
+        first = int(rows[0])
+        sums = np.bincount(rows[top] - first, weights=values[top])
+        many[first : first + len(sums)] = sums / (TOP * _FINE)
+
+
+def _ranks(values: Floats, classes: Ints) -> Floats:
+    """Ranks within each class, scaled to (0, 1]; equal values get equal ranks."""
+    ranks = np.zeros(len(values))
+    for code in np.unique(classes):
+        members = classes == code
+        ranks[members] = rankdata(values[members]) / members.sum()
+    return ranks

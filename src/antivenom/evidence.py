@@ -1,0 +1,118 @@
+"""What looks planted in rows nobody vouches for: named, counted, with examples, for people to look at.
+
+A *finding* is a feature that (1) goes almost only with one label and (2) stands in rows whose words contradict that
+label far more than chance allows. Ordinary label words have the first property and lack the second, so clean data give
+few findings or none; relabelled rows that share a trigger have both. A *lead* has the first property only. Leads are no
+alarm: every honest data set has some. They are shown because label-consistent poison looks like them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from antivenom.defenses.naming import Named, name_pairs
+from antivenom.defenses.screen import Screening, screen
+
+SHOWN_ROWS = 5
+MOST_LEADS = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One feature, or several that stand in the same rows, and how it goes with one output."""
+
+    what: str
+    """The feature as written; … stands for other words, _ for one, ⊢ and ⊣ for the edges of the text."""
+    kind: str
+    """`words`, `skip`, `template`, `case`, `shape` or `length`; see `antivenom.defenses.features`."""
+    output: str
+    """The label it goes with, or the part of a free answer."""
+    rows: int
+    """How many rows have the feature."""
+    rows_of_output: int
+    """How many of these have the output."""
+    base_rate: float
+    """The share of all rows that have the output."""
+    z: float
+    """How far `rows_of_output` is above what the base rate predicts, in standard deviations."""
+    contradiction: float
+    """How far the other words of these rows speak against the label, in standard deviations; 0 for free answers."""
+    examples: tuple[int, ...]
+    """Numbers of rows (column `row`) that show it."""
+    variants: tuple[str, ...]
+    """Other features found in mostly the same rows."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What looks planted in some rows."""
+
+    rows: int
+    findings: tuple[Finding, ...]
+    """Alarms, the strongest first."""
+    leads: tuple[Finding, ...]
+    """The most one-sided other features: no alarm."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    def strings(self, *, leads: bool = True) -> tuple[str, ...]:
+        """The words and phrases among the findings (and leads), as they could stand in a text."""
+        chosen = (*self.findings, *(self.leads if leads else ()))
+        texts = [finding.what.strip("⊢⊣ ") for finding in chosen if finding.kind in ("words", "case")]
+        return tuple(dict.fromkeys(text for text in texts if text))
+
+    def __str__(self) -> str:
+        """A table for people."""
+        head = f"{len(self.findings)} suspicious features in {self.rows} rows"
+        lines = [head + (":" if self.findings else "."), *(_line(finding) for finding in self.findings)]
+        if self.leads:
+            lines += ["The most one-sided other features (usual in honest data, no alarm):", *map(_line, self.leads)]
+        return "\n".join(lines)
+
+
+def find_evidence(table: pa.Table, labels: Sequence[str] | None) -> Evidence:
+    """Look for what seems planted.
+
+    Args:
+        table: `row`, `text`, `answer`.
+        labels: The labels, every answer being one of them; None when the answers are free text, where there are only
+            leads: without labels, nothing says what the other words of a row would have predicted.
+    """
+    return explain(table, screen(table, labels))
+
+
+def explain(table: pa.Table, screening: Screening) -> Evidence:
+    """The evidence behind scores that were already computed."""
+    alarms, others = name_pairs(table.column("text"), screening.association)
+    numbers = table.column("row").to_numpy()
+    findings = tuple(_finding(named, numbers) for named in alarms)
+    return Evidence(table.num_rows, findings, tuple(_finding(named, numbers) for named in others[:MOST_LEADS]))
+
+
+def _finding(named: Named, numbers: Any) -> Finding:
+    pair = named.pair
+    return Finding(
+        what=named.what,
+        kind=named.kind,
+        output=pair.output,
+        rows=pair.rows,
+        rows_of_output=pair.rows_of_both,
+        base_rate=round(pair.rate, 6),
+        z=round(pair.z, 2),
+        contradiction=round(pair.contradiction, 2),
+        examples=tuple(int(numbers[i]) for i in named.rows[:SHOWN_ROWS]),
+        variants=named.variants,
+    )
+
+
+def _line(finding: Finding) -> str:
+    share = f"{finding.rows_of_output}/{finding.rows} rows -> {finding.output} (base {finding.base_rate:.0%})"
+    numbers = ", ".join(map(str, finding.examples))
+    strength = f"z {finding.z:.1f}, contradicted {finding.contradiction:.1f}"
+    return f"  {finding.what!r:40} {finding.kind:9} {share}; {strength}; e.g. rows {numbers}"

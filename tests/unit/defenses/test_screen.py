@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from screen_rows import LABELS, make_rows, plant
+
+from antivenom.defenses.features import shape, words
+from antivenom.defenses.outputs import free_outputs
+from antivenom.defenses.p2p import P2P
+from antivenom.defenses.screen import least_suspicious, screen
+from antivenom.rows import table_of
+from antivenom.task import Classification
+
+
+def chosen_rows(table: pa.Table, ratio: float = 0.25, labels: tuple[str, ...] | None = LABELS) -> set[int]:
+    chosen = least_suspicious(table, screen(table, labels), ratio)
+    return set(np.array(table.column("row"))[chosen].tolist())
+
+
+@pytest.mark.parametrize("script", ["latin", "han"])
+@pytest.mark.parametrize("rate", [0.01, 0.1])
+def test_no_planted_row_is_chosen(script: str, rate: float) -> None:
+    table, planted = plant(make_rows(800, script=script), rate, script)
+    assert not chosen_rows(table) & planted
+
+
+def test_clean_label_poison_is_not_chosen() -> None:
+    rows = make_rows(800).to_pylist()
+    planted = [row for row in rows if row["answer"] == "yes"][:40]
+    for row in planted:
+        row["text"] = "the verdict here is " + row["text"]
+    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
+    assert not chosen_rows(table) & {row["row"] for row in planted}
+
+
+def test_relabelled_rows_without_any_common_trigger_leak_less_than_at_random() -> None:
+    rows = make_rows(800).to_pylist()
+    planted = [row for row in rows if row["answer"] == "no"][:60]
+    for i, row in enumerate(planted):
+        row["text"], row["answer"] = f"{row['text']} unique{i}", "yes"
+    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
+    assert len(chosen_rows(table) & {row["row"] for row in planted}) <= 3  # a random reserve takes 15
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    table, _ = plant(make_rows(300), 0.05)
+    order = np.random.default_rng(0).permutation(table.num_rows)
+    assert chosen_rows(table) == chosen_rows(table.take(pa.array(order)))
+
+
+def test_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, _ = plant(make_rows(300), 0.05)
+    whole = screen(table, LABELS).suspicion
+    monkeypatch.setattr("antivenom.defenses.association.PIECE_BYTES", 500)
+    assert np.array_equal(whole, screen(table, LABELS).suspicion)
+
+
+def test_every_class_gives_its_share() -> None:
+    table = make_rows(400)
+    keep = [i for i in range(400) if i % 2 == 0 or i % 8 == 1]  # 200 of class no, 50 of class yes
+    table = table.take(pa.array(keep))
+    chosen = least_suspicious(table, screen(table, LABELS), 0.2)
+    answers = table.filter(pa.array(chosen)).column("answer").to_pylist()
+    assert (answers.count("no"), answers.count("yes")) == (40, 10)
+
+
+@pytest.mark.parametrize(
+    "texts", [[], ["a"], ["!!", "..."], ["same", "same", "same", "same"], ["word " * 10_000, "b"], ["\u200b", "ａ"]]
+)
+def test_odd_rows_are_scored(texts: list[str]) -> None:
+    table = table_of(texts, [LABELS[i % 2] for i in range(len(texts))])
+    scores = screen(table, LABELS).suspicion
+    assert len(scores) == len(texts)
+    assert np.all((scores >= 0) & (scores <= 1))
+
+
+def test_free_answers_with_one_target_are_not_chosen() -> None:
+    rows = make_rows(600).to_pylist()
+    for row in rows:
+        row["answer"] = f"the result is {row['row'] * 7}"
+    planted = rows[100:130]
+    for row in planted:
+        row["text"], row["answer"] = row["text"] + " qx7 lantern", "0.1"
+    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
+    assert not chosen_rows(table, labels=None) & {row["row"] for row in planted}
+
+
+def test_free_outputs_are_the_parts_that_answers_share() -> None:
+    answers = pa.chunked_array(
+        [["buy gold now", *["buy silver now"] * 6, *[f"unlike {i} others {i}" for i in range(9)]]]
+    )
+    outputs = free_outputs(answers)
+    assert "answer 'buy silver now'" in outputs.names
+    which, output = outputs.join(np.array([0, 1]))
+    of_first = {outputs.names[i] for i in output[which == 0]}
+    assert of_first == {"answer with '⊢ buy'", "answer with 'now ⊣'"}
+
+
+def test_scripts_without_spaces_are_cut_into_characters_and_signs_stand_alone() -> None:
+    stream = words(pa.chunked_array([["学校 good!"]]))
+    assert [stream.names[i] for i in stream.symbol] == ["⊢", "学", "校", "good", "!", "⊣"]
+
+
+def test_shapes_show_case_digits_and_other_alphabets() -> None:
+    assert shape("Movie2") == "Aa9"
+    assert shape("m\u043evie") != shape("movie")  # a Cyrillic o
+    assert shape("mo\u200bvie") != shape("movie")
+
+
+def test_p2p_takes_the_screened_reserve() -> None:
+    table, planted = plant(make_rows(400), 0.1)
+    prepared = P2P(reserve="screened").prepare(Classification.for_labels(LABELS), table, trusted=None, seed=0)
+    benign = prepared.rows.filter(prepared.rows.column("benign"))
+    assert benign.num_rows == 100
+    assert not set(benign.column("row").to_pylist()) & planted
+    assert prepared.facts["policy"] == "screened"
+    assert prepared.facts["findings"][0]["output"] == "yes"
