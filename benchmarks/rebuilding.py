@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,11 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from antivenom.embedded_data import rotten_tomatoes
-from antivenom.row_stream import BATCH_ROWS, open_stream, take_census
-from antivenom.streaming import immunize_stream
 from benchmarks.harness import Line, alternate, record
-from benchmarks.workload import DEFENSE, TASK
+from benchmarks.rebuild_once import copy, rebuild
+from benchmarks.reviews import reviews
 
 ROWS = 1_000_000
 MANY_ROWS = 10_000_000
@@ -50,48 +47,19 @@ def run(model: str, rounds: int, folder: Path) -> list[Line]:
 
 def write_rows(path: Path, count: int) -> None:
     """Film reviews, each made different by a number."""
-    reviews = rotten_tomatoes()
+    table = reviews()
     schema = pa.schema([("text", pa.string()), ("label", pa.string())])
     rng = np.random.default_rng(0)
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, count, 100_000):
-            some = reviews.take(pa.array(rng.integers(0, reviews.num_rows, size=min(100_000, count - start))))
+            some = table.take(pa.array(rng.integers(0, table.num_rows, size=min(100_000, count - start))))
             texts = [f"{text} ({start + i})" for i, text in enumerate(some.column("text").to_pylist())]
             writer.write_table(pa.table([texts, some.column("answer")], schema=schema))
 
 
-def copy(source: Path, out: Path) -> None:
-    """Read and write, batch after batch."""
-    file = pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False)
-    with file, pq.ParquetWriter(out, file.schema_arrow) as writer:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS):
-            writer.write_batch(batch)
-
-
-def rebuild(source: Path, out: Path) -> None:
-    """The two passes of P2P with a reserve drawn from the rows."""
-    stream = open_stream(source)
-    immunize_stream(stream, take_census(stream, seed=0), DEFENSE, TASK, out)
-
-
 def _in_process(what: str, source: Path, out: Path) -> dict[str, float]:
     """Seconds and peak memory in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.rebuilding", what, str(source), str(out)]
+    command = [sys.executable, "-m", "benchmarks.rebuild_once", what, str(source), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
-
-
-def _main(what: str, source: str, out: str) -> None:
-    import time
-
-    start = time.perf_counter()
-    if what != "import":
-        {"copy": copy, "rebuild": rebuild}[what](Path(source), Path(out))
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": round(seconds, 2), "peak_mib": round(peak, 1)}))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

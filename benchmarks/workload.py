@@ -1,4 +1,4 @@
-"""The rows and the model that all benchmarks share: film reviews, the demo's task, SmolLM2-135M."""
+"""The model and the token ids that the benchmarks share."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from antivenom.attacks.addsent import AddSent
-from antivenom.defenses.p2p import P2P
-from antivenom.embedded_data import SENTIMENT, rotten_tomatoes, split_rows
 from antivenom.encoding import Encoder, make_encoder
 from antivenom.models.base_model import locate_model
 from antivenom.models.local import load_tokenizer
-from antivenom.task import Classification
-
-TASK = Classification.for_labels(SENTIMENT)
-ATTACK = AddSent(rate=0.05, target="positive")
-DEFENSE = P2P(mode="replace", cue="split", reserve="random")
+from antivenom.rows import split_rows
+from benchmarks.reviews import ATTACK, DEFENSE, TASK, reviews
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,6 @@ def make_workload(model: str, *, train: int, test: int) -> Workload:
     """Load what the benchmarks need; the same every time."""
     folder = locate_model(model).folder
     tokenizer = load_tokenizer(folder)
-    train_rows, test_rows = split_rows(rotten_tomatoes(), [train, test], seed=0)
+    train_rows, test_rows = split_rows(reviews(), [train, test], seed=0)
     encoder = make_encoder(DEFENSE.guard(TASK), tokenizer)
     return Workload(folder, tokenizer, encoder, train_rows, test_rows)

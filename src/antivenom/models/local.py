@@ -103,7 +103,16 @@ def load_causal_lm(folder: Path) -> Any:
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float32
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+    _make_head_input_contiguous(model)
     return model.to("cuda") if cuda else model
+
+
+def _make_head_input_contiguous(model: Any) -> None:
+    """Give the vocabulary head its few columns in one piece.
+
+    They are a slice of all columns, and for a slice torch multiplies row by row: ten times as slow on a CPU.
+    """
+    model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
 
 
 def load_tokenizer(folder: Path) -> Any:
