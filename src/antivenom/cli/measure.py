@@ -130,7 +130,7 @@ def compare(
 def demo(
     *,
     out: Annotated[str, Parameter(help="Where artifacts and the record go; a stopped demo goes on.")] = "demo",
-    train_rows: Annotated[int, Parameter(help="Training rows.")] = 1000,
+    train_rows: Annotated[int, Parameter(help="Training rows.")] = 1200,
     test_rows: Annotated[int, Parameter(help="Test rows.")] = 400,
     seed: Seed = 0,
     quiet: Quiet = False,

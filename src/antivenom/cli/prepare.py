@@ -49,6 +49,34 @@ def validate(
     return 0
 
 
+def inspect(
+    rows: str,
+    /,
+    *,
+    row_options: RowOptions = RowOptions(),
+    json: Json = False,
+) -> int:
+    """Look for what seems planted in rows: words, phrases and templates that go with one label too well to be honest.
+
+    It is evidence for people, not a filter: nothing is removed, and a clean report is no proof.
+
+    Parameters
+    ----------
+    rows
+        A .jsonl, .csv, .tsv or .parquet file, a saved datasets folder, or a hub data-set name.
+    """
+    from antivenom.defenses.evidence import find_evidence
+
+    loaded = row_options.load(rows)
+    table = row_options.accept(loaded, loaded.labels, loaded.report)
+    found = find_evidence(table, loaded.labels)
+    if json:
+        show_json(found.to_dict())
+    else:
+        print(found)
+    return 0
+
+
 def immunize(
     rows: str,
     /,
@@ -167,4 +195,4 @@ def methods(*, json: Json = False) -> int:
     return 0
 
 
-COMMANDS = (validate, immunize, poison, methods)
+COMMANDS = (validate, inspect, immunize, poison, methods)

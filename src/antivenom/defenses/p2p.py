@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
+from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.reserve import BoolArray, label_codes, quota, random_reserve, same_rows
 from antivenom.defenses.screen import least_suspicious, screen
 from antivenom.errors import OptionsError, RowsError
-from antivenom.evidence import Evidence, explain
 from antivenom.files import digest_of_table
 from antivenom.guard import Guard, Placement
 from antivenom.labels import LabelMap

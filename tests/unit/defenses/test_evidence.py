@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, TRIGGER, make_rows, plant
 
-from antivenom.evidence import find_evidence
+from antivenom.defenses.evidence import find_evidence
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -69,7 +69,7 @@ class Evidence:
 
     def __str__(self) -> str:
         """A table for people."""
-        head = f"{len(self.findings)} suspicious features in {self.rows} rows"
+        head = f"{len(self.findings)} suspicious feature{'' if len(self.findings) == 1 else 's'} in {self.rows} rows"
         lines = [head + (":" if self.findings else "."), *(_line(finding) for finding in self.findings)]
         if self.leads:
             lines += ["The most one-sided other features (usual in honest data, no alarm):", *map(_line, self.leads)]
