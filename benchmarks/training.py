@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers.trainer_utils import SaveStrategy
 
+from antivenom.fused_lora import fused_lora
 from antivenom.models.local import load_causal_lm
 from antivenom.models.states import StateStore
 from antivenom.models.trunk import Trunk, lower_layers
@@ -89,7 +90,8 @@ def _ours(work: Workload, examples: Examples, scratch: Path) -> Callable[[], Any
     trainer = _trainer(model, examples, options, scratch, collate)
 
     def train() -> Any:
-        trainer.train()
+        with fused_lora(model):
+            trainer.train()
         return model
 
     return train
@@ -104,7 +106,7 @@ def _on_trunk(work: Workload, examples: Examples, top: int, scratch: Path) -> Ca
     trainer = _trainer(model, examples, options, scratch, collate_with(trunk))
 
     def train() -> Any:
-        with trunk.removed():
+        with trunk.removed(), fused_lora(model):
             trainer.train()
         return model
 

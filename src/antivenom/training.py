@@ -153,6 +153,7 @@ def _train(
             collator = collate_with(trunk)
             stack.enter_context(trunk.removed())
         trained = _with_lora(base, options) if options.method == "lora" else base
+        stack.enter_context(fused_lora(trained))
         trainer = make_trainer(trained, examples, options, seed=seed, work=work, quiet=quiet, collator=collator)
         result = trainer.train(resume_from_checkpoint=latest_checkpoint(work))
     if not torch.isfinite(torch.tensor(result.training_loss)):
