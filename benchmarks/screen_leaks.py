@@ -3,8 +3,8 @@
     python -m benchmarks.screen_leaks run --data ../shared/data --out results/screen/leaks.jsonl
     python -m benchmarks.screen_leaks report results/screen/leaks.jsonl > results/screen/README.md
 
-No model is trained. A record is never computed twice: a rerun resumes. The attacks marked `unseen` were written after the
-last constant of the screen was set.
+No model is trained. A record is never computed twice: a rerun resumes. The attacks marked `unseen` were written
+after the last constant of the screen was set.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ CASES = {
     "double hyphen after the third word": Case(lambda t, r: after_third(t), unseen=True),
     "a word doubled in place": Case(lambda t, r: doubled(t, r), unseen=True),
     "two common words apart": Case(lambda t, r: insert(insert(t, "green", r), "paper", r), unseen=True),
-    "spaces doubled": Case(lambda t, r: "  ".join(t.split()), unseen=True),
+    "spaces doubled": Case(lambda t, r: "  ".join(t.split())),
     "rare phrase (clean label)": Case(lambda t, r: insert(t, "under the old bridge", r), clean_label=True, unseen=True),
 }
 
@@ -258,8 +258,8 @@ def report(path: Path) -> str:
 HEAD = """# What leaks into the screened reserve
 
 No model is trained here. `leaked/expected of poisoned`: poisoned rows in the screened reserve (ratio 0.25), what a
-random reserve takes on average, and how many rows were poisoned; mean over seeds. `*`: written after the last constant of the
-screen was set. The others were seen, on some of this data, while it was built.
+random reserve takes on average, and how many rows were poisoned; mean over seeds. `*`: written after the last
+constant of the screen was set. The others were seen, on some of this data, while it was built.
 
 Command: `python -m benchmarks.screen_leaks run`, then `report`."""
 
