@@ -22,7 +22,7 @@ from random import Random
 import numpy as np
 
 from antivenom.defenses.screen import least_suspicious, screen
-from antivenom.evidence import explain
+from antivenom.defenses.evidence import explain
 from antivenom.rows import table_of
 
 RATIO = 0.25

@@ -29,7 +29,7 @@ SINGLES = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}
 SPACES = r"( {2,}|[\t\n\r\f\v\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}])"
 """White space that is not one plain space shows as a token: it can be a trigger, and splitting would hide it."""
 START, END, GAP, RARE, SPACE = "⊢", "⊣", "…", "◌", "␣"
-"""The edges of a text, unusual white space, and what a skeleton shows for words that are not frequent or nearly unique."""
+"""The edges of a text, unusual white space, and what a skeleton shows for words not frequent, or nearly unique."""
 SKELETON_WORDS = 100
 """A skeleton keeps this many of the most frequent tokens of the data: in every language mostly the function words."""
 SKELETON_SHARE = 0.005
