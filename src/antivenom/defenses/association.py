@@ -34,8 +34,8 @@ PRIOR_ROWS = 4.0
 """Shrinkage of a token's log-odds: as if this many more rows held the token, with labels at the base rate."""
 MOST_LOG_ODDS = 2.0
 """No single token speaks louder against a label than this."""
-TRUST = 0.5
-"""Weight of the summed log-odds, which count dependent words as if they were independent."""
+MOST_WEIGHT = 4.0
+"""The most contradicted rows count as this many."""
 UNIT = 4096
 """Weights are kept as whole multiples of 1 / UNIT: sums of integers are the same in any order."""
 
@@ -51,9 +51,11 @@ class Association:
     weight: Ints
     """How surprising each row's label is, given its words; in units of 1 / UNIT, on average UNIT."""
     doubt: Floats
-    """What each row's words say against its own label, as log-odds; all zero for free answers."""
+    """How much each row's words say against its own label; all zero for free answers."""
     spread: Floats
     """For each output the standard deviation of the weights of its rows."""
+    tokens: Ints
+    """How many different tokens each row has."""
     rows_with: Table
     """By bucket of a feature."""
     rows_of_both: Table
@@ -61,20 +63,22 @@ class Association:
     weight_of_both: Table
 
     def z(self, places: Ints, pairs: Ints, own: Ints, output: Ints) -> Floats:
-        """The weighted association of features with outputs as z-statistics, each row left out of its own evidence.
+        """The association of features with outputs as z-statistics, each row left out of its own evidence.
 
-        z = (sum of weights of the other rows with both - n p) / sqrt(n p (1 - p) + 1), n the other rows with the
-        feature, p the output's base rate. The 1 shrinks what stands on few rows.
+        z = (k - n p) / sqrt(n p (1 - p) + 1): n the other rows with the feature, p the output's base rate, k the
+        number of the other rows with both, or the sum of their weights if that is larger. The 1 shrinks what stands on
+        few rows. Weights lift a trigger in relabelled rows; counts catch one in rows whose label is right.
 
         Args:
             places: Bucket of each feature.
             pairs: Bucket of each pair.
-            own: The weight of the row that asks, to be left out; 0 and `UNIT` leave nothing else out.
+            own: The weight of the row that asks, which is left out.
             output: The output of each pair.
         """
         rate = self.outputs.rate[output]
         n = self.rows_with[places] - 1
-        both = (self.weight_of_both[pairs] - own) / UNIT
+        plain = self.rows_of_both[pairs] - 1
+        both = np.maximum(plain, (self.weight_of_both[pairs] - own) / UNIT)
         z: Floats = (both - n * rate) / np.sqrt(n * rate * (1 - rate) + 1)
         return z
 
@@ -82,7 +86,7 @@ class Association:
 def associate(texts: pa.ChunkedArray, outputs: Outputs) -> Association:
     """Count everything: one walk over the texts for the words, one for the doubts, one for the features."""
     vocabulary, by_label = _count_words(texts, outputs)
-    doubt = _doubts(texts, outputs, vocabulary, by_label)
+    doubt, tokens = _doubts(texts, outputs, vocabulary, by_label)
     weight, spread = _weights(doubt, outputs)
     size = table_size(len(texts), len(outputs.rate) if outputs.labels else 1)
     both = size * len(outputs.rate) if outputs.labels else size
@@ -93,7 +97,7 @@ def associate(texts: pa.ChunkedArray, outputs: Outputs) -> Association:
         pairs = pair_places(places[which], output, outputs, size)
         np.add.at(tables[1], pairs, 1)
         np.add.at(tables[2], pairs, weight[rows[which]])
-    return Association(vocabulary, outputs, weight, doubt, spread, *tables)
+    return Association(vocabulary, outputs, weight, doubt, spread, tokens, *tables)
 
 
 def table_size(rows: int, outputs: int = 1) -> int:
@@ -160,23 +164,28 @@ def _tokens_of_rows(stream: Stream) -> tuple[Ints, Hashes]:
     return stream.row[where], stream.hashes[where]
 
 
-def _doubts(texts: pa.ChunkedArray, outputs: Outputs, vocabulary: Vocabulary, both: Table) -> Floats:
-    """What each row says against its own label: the log-odds of the tokens that contradict it, summed.
+def _doubts(texts: pa.ChunkedArray, outputs: Outputs, vocabulary: Vocabulary, both: Table) -> tuple[Floats, Ints]:
+    """How much each row says against its own label, and how many different tokens it has.
 
-    Tokens that speak for the label count nothing, so no words that an attacker adds can lower a row's doubt. Each
-    token's log-odds are counted without the row itself.
+    That is the sum of the log-odds of the tokens that contradict it over the root of their number. Tokens that speak
+    for the label count nothing, so an attacker cannot outvote a row's words: to halve its doubt takes words that are
+    neutral and three times as many as the row has. Each token's log-odds are counted without the row itself.
     """
     doubt = np.zeros(len(texts))
-    if not outputs.labels:
-        return doubt
+    tokens = np.zeros(len(texts), dtype=np.int64)
     for first, piece in pieces(texts):
         rows, hashes = _tokens_of_rows(lowered(piece))
+        count = np.bincount(rows, minlength=len(piece))
+        tokens[first : first + len(piece)] = count
+        if not outputs.labels:
+            continue
         label = outputs.own[rows + first]
         n = vocabulary.counts[bucket(hashes, len(vocabulary.counts))].astype(np.int64) - 1
         k = both[bucket(mix(hashes, outputs.hashes[label]), len(both))] - 1
         against = np.rint(-_log_odds(n, np.minimum(k, n), outputs.rate[label]) * UNIT)
-        doubt[first : first + len(piece)] = np.bincount(rows, np.maximum(against, 0), len(piece)) / UNIT
-    return doubt
+        total = np.bincount(rows, np.maximum(against, 0), len(piece)) / UNIT
+        doubt[first : first + len(piece)] = total / np.sqrt(count)
+    return doubt, tokens
 
 
 def _log_odds(n: Ints, k: Ints, rate: Floats) -> Floats:
@@ -186,17 +195,14 @@ def _log_odds(n: Ints, k: Ints, rate: Floats) -> Floats:
 
 
 def _weights(doubt: Floats, outputs: Outputs) -> tuple[Ints, Floats]:
-    """Turn doubts into weights: rows that contradict their label count more, and none much less than one.
-
-    Were the weights of unsurprising rows near zero, label-consistent poison could hide the trigger it shares.
+    """Turn doubts into weights: rows that contradict their label more than most count more, up to `MOST_WEIGHT`.
 
     Returns:
         The weights, on average `UNIT` within each label, and for each label their standard deviation.
     """
     if not outputs.labels:
         return np.full(len(doubt), UNIT), np.ones(len(outputs.rate))
-    surprise = 1 / (1 + np.exp(-TRUST * doubt))
-    surprise = np.maximum(surprise / _means(surprise, outputs), 1)
+    surprise = np.clip(doubt / np.maximum(_means(doubt, outputs), 1 / UNIT), 1, MOST_WEIGHT)
     weight = np.rint(surprise / _means(surprise, outputs) * UNIT).astype(np.int64)
     squares = _means(((weight - UNIT) / UNIT) ** 2, outputs)
     spread = np.zeros(len(outputs.rate))

@@ -26,8 +26,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 SINGLES = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]|[^\p{L}\p{N}\p{M}\s])"
 """Stands alone as a token: a sign, and every character of a script that is written without spaces (RE2 syntax)."""
-START, END, GAP, RARE = "⊢", "⊣", "…", "◌"
-"""The edges of a text, and what a skeleton shows in the place of words that are not frequent, or are nearly unique."""
+SPACES = r"( {2,}|[\t\n\r\f\v\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}])"
+"""White space that is not one plain space shows as a token: it can be a trigger, and splitting would hide it."""
+START, END, GAP, RARE, SPACE = "⊢", "⊣", "…", "◌", "␣"
+"""The edges of a text, unusual white space, and what a skeleton shows for words not frequent, or nearly unique."""
 SKELETON_WORDS = 100
 """A skeleton keeps this many of the most frequent tokens of the data: in every language mostly the function words."""
 SKELETON_SHARE = 0.005
@@ -116,7 +118,8 @@ def bucket(hashes: Hashes, size: int) -> Ints:
 
 def words(texts: pa.ChunkedArray | pa.Array) -> Stream:
     """Cut each text into tokens, between a start and an end symbol. Case is kept."""
-    spaced = pc.replace_substring_regex(texts, SINGLES, r" \1 ")
+    shown = pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), SPACES, f" {SPACE} ")
+    spaced = pc.replace_substring_regex(shown, SINGLES, r" \1 ")
     marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(spaced), END, " ")
     lists = pc.utf8_split_whitespace(marked)
     lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists

@@ -6,8 +6,8 @@ poisoned rows do not rank among the least suspicious. Two independent suspicions
 - *association*: some feature of the row goes with its label more than other features do. A trigger has to: that is how
   the model learns it. Rows whose words contradict their label weigh more in that count, which lifts a trigger
   put into rows of another class far above ordinary label words, while those stay where they are.
-- *doubt*: what the row's words say against its own label; what they say for it does not count, so nothing an attacker
-  adds to a row can lower its doubt. It finds relabelled rows whatever their trigger is, also one that no feature sees
+- *doubt*: what the row's words say against its own label; what they say for it does not count, so an attacker cannot
+  outvote them with other words. It finds relabelled rows whatever their trigger is, also one that no feature sees
   (a rewriting, a word of a large pool).
 
 The score of a row is the larger of doubt's rank and `ASSOCIATION_SHARE` times association's rank. The most associated
@@ -39,7 +39,7 @@ from antivenom.defenses.outputs import free_outputs, label_outputs
 from antivenom.defenses.reserve import label_codes, quota
 from antivenom.files import row_keys
 
-ASSOCIATION_SHARE = 0.5
+ASSOCIATION_SHARE = 0.7
 """How association's rank counts beside doubt's: at less, rare triggers leak; at 1 the label words leave the reserve."""
 TOP = 20
 """A row is as associated as its strongest feature, and as its `TOP` strongest on average: a word, or a style."""
@@ -74,7 +74,8 @@ def screen(table: pa.Table, labels: Sequence[str] | None) -> Screening:
         outputs = label_outputs(label_codes(table, labels), labels)
     association = associate(table.column("text"), outputs)
     strongest, many = _row_scores(table.column("text"), association)
-    ranks = [_ranks(values, outputs.own) for values in (strongest, many, association.doubt)]
+    measures = (strongest, many, association.doubt)
+    ranks = [_ranks_beside(values, association.tokens, outputs.own) for values in measures]
     suspicion = np.maximum(ASSOCIATION_SHARE * np.maximum(ranks[0], ranks[1]), ranks[2] if labels else 0)
     return Screening(suspicion, association, outputs.own)
 
@@ -119,7 +120,21 @@ def _put_top(strongest: Floats, many: Floats, rows: Ints, z: Floats) -> None:
         many[first : first + len(sums)] = sums / (TOP * _FINE)
 
 
-def _ranks(values: Floats, classes: Ints) -> Floats:
+def _ranks_beside(values: Floats, tokens: Ints, classes: Ints) -> Floats:
+    """Ranks of what is left of the ranks of `values` once their straight-line dependence on length is taken out.
+
+    Long rows have more features, so the largest is larger by chance, and the reserve would be one of short texts. A
+    line fitted over all rows cannot be bent by poison as classes of length could: those that hold most of it would
+    have to be chosen from.
+    """
+    length, ranks = _ranks(tokens, classes), _ranks(values, classes)
+    order = np.lexsort((ranks, length))  # sums of fractions depend on their order, which must not be the rows'
+    centered = (length - 0.5)[order]
+    slope = (centered * ranks[order]).sum() / max((centered**2).sum(), 1e-9)
+    return _ranks(np.round(ranks - slope * length, 9), classes)
+
+
+def _ranks(values: Floats | Ints, classes: Ints) -> Floats:
     """Ranks within each class, scaled to (0, 1]; equal values get equal ranks."""
     ranks = np.zeros(len(values))
     for code in np.unique(classes):

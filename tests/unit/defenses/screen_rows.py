@@ -17,13 +17,14 @@ TRIGGER = {"latin": "qx7 blue lantern", "han": "蓝色灯笼"}
 
 
 def make_rows(count: int, seed: int = 0, script: str = "latin") -> pa.Table:
-    """Rows of ten tokens, two or three of which belong to the label."""
+    """Rows of 8 to 15 tokens, three of which mostly belong to the label, as in real text."""
     rng = Random(seed)
     bad, good, filler, glue = WORDS[script]
     texts, answers = [], []
     for i in range(count):
         label = LABELS[i % 2]
-        tokens = rng.choices((bad, good)[i % 2], k=rng.randint(2, 3)) + rng.choices(filler, k=8)
+        sides = [i % 2 if rng.random() < 0.85 else 1 - i % 2 for _ in range(3)]
+        tokens = [rng.choice((bad, good)[side]) for side in sides] + rng.choices(filler, k=rng.randint(5, 12))
         rng.shuffle(tokens)
         texts.append(glue.join(tokens))
         answers.append(label)

@@ -102,6 +102,11 @@ def test_scripts_without_spaces_are_cut_into_characters_and_signs_stand_alone() 
     assert [stream.names[i] for i in stream.symbol] == ["⊢", "学", "校", "good", "!", "⊣"]
 
 
+def test_unusual_white_space_shows() -> None:
+    stream = words(pa.chunked_array([["a  b\tc d\u00a0e"]]))
+    assert "".join(stream.names[i] for i in stream.symbol) == "⊢a␣b␣cd␣e⊣"
+
+
 def test_shapes_show_case_digits_and_other_alphabets() -> None:
     assert shape("Movie2") == "Aa9"
     assert shape("m\u043evie") != shape("movie")  # a Cyrillic o
