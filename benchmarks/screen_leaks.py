@@ -21,8 +21,8 @@ from random import Random
 
 import numpy as np
 
-from antivenom.defenses.screen import least_suspicious, screen
 from antivenom.defenses.evidence import explain
+from antivenom.defenses.screen import least_suspicious, screen
 from antivenom.rows import table_of
 
 RATIO = 0.25
