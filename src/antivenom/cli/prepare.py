@@ -188,11 +188,14 @@ def methods(*, json: Json = False) -> int:
         show_json({kind: {name: cls().to_dict() for name, cls in classes.items()} for kind, classes in found.items()})
         return 0
     for kind, classes in found.items():
-        rows = [
-            [name, (cls.__doc__ or "").splitlines()[0], ", ".join(cls().to_dict())] for name, cls in classes.items()
-        ]
-        show_table(f"{kind}s", ["name", "what it does", "options"], rows)
+        rows = [[name, _first_sentence(cls), ", ".join(list(cls().to_dict())[1:])] for name, cls in classes.items()]
+        show_table(f"{kind}s", ["name", "what it does", "options"], rows, left=3)
     return 0
+
+
+def _first_sentence(cls: type[Method]) -> str:
+    said = (cls.__doc__ or "").splitlines()[0]
+    return f"{said} Approximation: {cls.approximation}." if cls.approximation else said
 
 
 COMMANDS = (validate, inspect, immunize, poison, methods)

@@ -18,11 +18,13 @@ from antivenom.report import Report
 from antivenom.seeds import over_seeds
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> None:
-    """Print a table on standard output."""
+def show_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", left: int = 1
+) -> None:
+    """Print a table on standard output; the first `left` columns hold text, the others figures."""
     table = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(column, justify="left" if number < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

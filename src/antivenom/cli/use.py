@@ -132,7 +132,7 @@ def show(
     if json:
         show_json(facts)
         return 0
-    show_table(f"{artifact}: verified", ["", ""], _lines(facts))
+    show_table(f"{artifact}: verified", ["", ""], _lines(facts), left=2)
     return 0
 
 
