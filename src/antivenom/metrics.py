@@ -89,7 +89,7 @@ class AttackReadings(Options):
     asr_deployed: Rate
     """The answer that a client of the guard gets is t."""
     floor: Rate
-    """The same rows without the attack trigger get the answer t."""
+    """The same rows without the attack trigger get the answer t: the false-trigger rate on clean rows."""
     excess: float | None
     """asr_deployed - floor: the damage the attacker really does; none when no row could be attacked."""
     alpha: Rate | None
