@@ -21,6 +21,17 @@ from antivenom.task import Classification
 
 
 @dataclass(frozen=True)
+class Request:
+    """What a command was asked to do with which rows."""
+
+    source: str
+    rows: RowOptions
+    task: TaskOptions
+    defense: DefenseOptions
+    seed: int
+
+
+@dataclass(frozen=True)
 class Intake:
     """Rows that passed every check, and what is to be done with them."""
 
@@ -31,40 +42,27 @@ class Intake:
     report: Report
 
 
-def take_rows(
-    source: str, row_options: RowOptions, task_options: TaskOptions, defense_options: DefenseOptions
-) -> Intake:
+def take_rows(asked: Request) -> Intake:
     """Load and check rows, showing the report of what was found in them."""
-    defense = defense_options.choose()
-    loaded = row_options.load(source)
-    task = task_options.task(loaded.labels)
-    trusted = _load_trusted(row_options, defense_options, task)
+    defense = asked.defense.choose()
+    loaded = asked.rows.load(asked.source)
+    task = asked.task.task(loaded.labels)
+    trusted = _load_trusted(asked, task)
     defense.check(task, loaded.table, loaded.report)
-    table = row_options.accept(loaded, task.labels, loaded.report)
+    table = asked.rows.accept(loaded, task.labels, loaded.report)
     show_report(loaded.report)
     return Intake(task, table, trusted, defense, loaded.report)
 
 
-def prepare_rows(
-    source: str, row_options: RowOptions, task_options: TaskOptions, defense_options: DefenseOptions, seed: int
-) -> tuple[Prepared, dict[str, Any]]:
+def prepare_rows(asked: Request) -> tuple[Prepared, dict[str, Any]]:
     """Load, check and prepare rows.
 
     Returns:
         The prepared rows, and what the manifest says about their source.
     """
-    taken = take_rows(source, row_options, task_options, defense_options)
-    prepared = taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, seed=seed)
-    return prepared, {"defense": taken.defense.name, "report": _totals(taken.report), **_source(source)}
-
-
-def _source(source: str) -> dict[str, Any]:
-    path = Path(source)
-    return {"source": path.name, "source_sha256": digest_of_files([path])} if path.is_file() else {"source": source}
-
-
-def _totals(report: Report) -> dict[str, Any]:
-    return {key: value for key, value in report.to_dict().items() if key != "findings"}
+    taken = take_rows(asked)
+    prepared = taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, seed=asked.seed)
+    return prepared, _facts(asked, taken.defense, taken.report)
 
 
 @dataclass(frozen=True)
@@ -79,31 +77,15 @@ class Rebuilt:
     source: dict[str, Any]
 
 
-def rebuild_rows(
-    source: str,
-    row_options: RowOptions,
-    task_options: TaskOptions,
-    defense_options: DefenseOptions,
-    folder: Path,
-    form: RowFormat,
-    seed: int,
-) -> Rebuilt:
+def rebuild_rows(asked: Request, folder: Path, form: RowFormat) -> Rebuilt:
     """Rebuild rows with all checks."""
-    prepared, facts = prepare_rows(source, row_options, task_options, defense_options, seed)
+    prepared, facts = prepare_rows(asked)
     path = write_training_rows(folder, prepared, form)
     rows = prepared.rows
     return Rebuilt(path, prepared.guard, prepared.facts, rows.num_rows, digest_of_table(rows), facts)
 
 
-def rebuild_large(
-    source: str,
-    row_options: RowOptions,
-    task_options: TaskOptions,
-    defense_options: DefenseOptions,
-    folder: Path,
-    form: RowFormat,
-    seed: int,
-) -> Rebuilt:
+def rebuild_large(asked: Request, folder: Path, form: RowFormat) -> Rebuilt:
     """Rebuild rows in two passes and bounded memory; only checks that need no memory of other rows are made.
 
     Raises:
@@ -112,23 +94,31 @@ def rebuild_large(
     from antivenom.row_stream import open_stream, take_census
     from antivenom.streaming import immunize_stream
 
-    defense = defense_options.choose()
+    defense, options = asked.defense.choose(), asked.rows
     if not isinstance(defense, P2P):
         raise OptionsError(f"--large works with p2p, not with {defense.name}")
-    stream = open_stream(source, text=row_options.text_column, answer=row_options.label_column, split=row_options.split)
-    census = take_census(stream, seed=seed, labels=split_names(row_options.labels) or None)
-    census.report.stop_on_errors(skip_refused=row_options.skip_refused)
+    stream = open_stream(asked.source, text=options.text_column, answer=options.label_column, split=options.split)
+    census = take_census(stream, seed=asked.seed, labels=split_names(options.labels) or None)
+    census.report.stop_on_errors(skip_refused=options.skip_refused)
     show_report(census.report)
-    task = task_options.task(census.labels)
+    task = asked.task.task(census.labels)
     path = folder / "train.parquet"
-    trusted = _load_trusted(row_options, defense_options, task)
-    done = immunize_stream(stream, census, defense, task, path, trusted=trusted, form=form)
-    facts = {"defense": defense.name, "report": _totals(census.report), **_source(source)}
-    return Rebuilt(path, done.guard, done.facts, done.rows, done.sha256, facts)
+    done = immunize_stream(stream, census, defense, task, path, trusted=_load_trusted(asked, task), form=form)
+    return Rebuilt(path, done.guard, done.facts, done.rows, done.sha256, _facts(asked, defense, census.report))
 
 
-def _load_trusted(row_options: RowOptions, defense_options: DefenseOptions, task: Classification) -> pa.Table | None:
-    if defense_options.trusted is None:
+def _load_trusted(asked: Request, task: Classification) -> pa.Table | None:
+    if asked.defense.trusted is None:
         return None
-    vouched = row_options.load(defense_options.trusted, labels=task.labels)
-    return row_options.accept(vouched, task.labels, vouched.report)
+    vouched = asked.rows.load(asked.defense.trusted, labels=task.labels)
+    return asked.rows.accept(vouched, task.labels, vouched.report)
+
+
+def _facts(asked: Request, defense: Defense, report: Report) -> dict[str, Any]:
+    """What the manifest says about where the rows came from."""
+    totals = {key: value for key, value in report.to_dict().items() if key != "findings"}
+    path = Path(asked.source)
+    source = (
+        {"source": path.name, "source_sha256": digest_of_files([path])} if path.is_file() else {"source": str(path)}
+    )
+    return {"defense": defense.name, "report": totals, **source}

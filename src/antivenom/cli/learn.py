@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from antivenom.cli.intake import prepare_rows
+from antivenom.cli.intake import Request, prepare_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
 from antivenom.cli.tables import show_json
 from antivenom.training import TrainingOptions
@@ -38,7 +38,7 @@ def fit(
     """
     from antivenom.training import fit as fit_model
 
-    prepared, facts = prepare_rows(rows, row_options, task_options, defense, seed)
+    prepared, facts = prepare_rows(Request(rows, row_options, task_options, defense, seed))
     artifact = fit_model(prepared, model=model, out=out, options=training, seed=seed, data=facts, quiet=quiet)
     if json:
         show_json({"artifact": str(artifact.folder), "training": artifact.manifest.training})

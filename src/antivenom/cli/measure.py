@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from antivenom.canary import CanaryCheck
-from antivenom.cli.intake import take_rows
+from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
 from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds
 from antivenom.defenses.reserve import hold_out
@@ -47,7 +47,7 @@ def check(
     """
     from antivenom.comparison import Fitter
 
-    intake = take_rows(rows, row_options, task_options, defense)
+    intake = take_rows(Request(rows, row_options, task_options, defense, seed))
     train, held_out = intake.table, None
     if test is not None:
         loaded = row_options.load(test, labels=intake.task.labels)

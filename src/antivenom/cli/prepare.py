@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from antivenom.cli.intake import rebuild_large, rebuild_rows
+from antivenom.cli.intake import Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import DefenseOptions, Json, Out, RowOptions, Seed, TaskOptions
 from antivenom.cli.tables import show_json, show_report, show_table
 from antivenom.errors import OptionsError
@@ -114,7 +114,7 @@ def immunize(
         raise OptionsError(f"--style {task_options.style} does not go with --format {form}")
     task_options = replace(task_options, style=style)
     rebuild = rebuild_large if large else rebuild_rows
-    rebuilt = rebuild(rows, row_options, task_options, defense, folder, form, seed)
+    rebuilt = rebuild(Request(rows, row_options, task_options, defense, seed), folder, form)
     data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
     manifest = Manifest.describe(
         rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=seed
