@@ -118,7 +118,7 @@ def _facts(asked: Request, defense: Defense, report: Report) -> dict[str, Any]:
     """What the manifest says about where the rows came from."""
     totals = {key: value for key, value in report.to_dict().items() if key != "findings"}
     path = Path(asked.source)
-    source = (
-        {"source": path.name, "source_sha256": digest_of_files([path])} if path.is_file() else {"source": str(path)}
-    )
+    source = {"source": path.name}
+    if path.is_file():
+        source["source_sha256"] = digest_of_files([path])
     return {"defense": defense.name, "report": totals, **source}
