@@ -9,17 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from antivenom.artifact import Artifact, load_artifact
+    from antivenom.artifact import load_artifact, show
     from antivenom.attacks import Attack, attacks, parse_attack
     from antivenom.attacks.addsent import AddSent
     from antivenom.attacks.badnets import BadNets
-    from antivenom.defenses import Defense, Prepared, defenses, parse_defense
+    from antivenom.defenses import Defense, defenses, parse_defense
     from antivenom.defenses.none import NoDefense
     from antivenom.defenses.p2p import P2P
     from antivenom.errors import AntivenomError
     from antivenom.evaluation import Evaluation, evaluate
     from antivenom.guard import Guard
-    from antivenom.inference import GuardedModel, load_guarded
+    from antivenom.inference import GuardedModel, load_guarded, predict
     from antivenom.rows import Rows, load_rows
     from antivenom.task import Classification, Frame
     from antivenom.training import TrainingOptions, fit
@@ -28,7 +28,6 @@ __all__ = [
     "P2P",
     "AddSent",
     "AntivenomError",
-    "Artifact",
     "Attack",
     "BadNets",
     "Classification",
@@ -38,7 +37,6 @@ __all__ = [
     "Guard",
     "GuardedModel",
     "NoDefense",
-    "Prepared",
     "Rows",
     "TrainingOptions",
     "attacks",
@@ -50,13 +48,14 @@ __all__ = [
     "load_rows",
     "parse_attack",
     "parse_defense",
+    "predict",
+    "show",
 ]
 
 _HOME = {
     "P2P": "defenses.p2p",
     "AddSent": "attacks.addsent",
     "AntivenomError": "errors",
-    "Artifact": "artifact",
     "Attack": "attacks",
     "BadNets": "attacks.badnets",
     "Classification": "task",
@@ -66,7 +65,6 @@ _HOME = {
     "Guard": "guard",
     "GuardedModel": "inference",
     "NoDefense": "defenses.none",
-    "Prepared": "defenses",
     "Rows": "rows",
     "TrainingOptions": "training",
     "attacks": "attacks",
@@ -78,6 +76,8 @@ _HOME = {
     "load_rows": "rows",
     "parse_attack": "attacks",
     "parse_defense": "defenses",
+    "predict": "inference",
+    "show": "artifact",
 }
 
 

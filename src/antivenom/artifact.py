@@ -7,96 +7,23 @@ folder: adapters and models are read from safetensors alone.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from antivenom.errors import ArtifactError, OptionsError
+from antivenom.errors import ArtifactError
 from antivenom.files import digest_of_files, write_json
 from antivenom.guard import Guard
+from antivenom.manifest import MANIFEST, Manifest
 from antivenom.models.base_model import BaseModel, LocatedModel, locate_model
-from antivenom.options import Options
 
-MANIFEST = "antivenom.json"
 WORK = "work"
 """Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
-FORMAT_VERSION = 1
+HIDDEN = "(hidden)"
 WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
 FULL_WEIGHTS = ("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json")
 CODE_KEYS = ("auto_map", "auto_mapping", "trust_remote_code", "megatron_config")
 """Settings with which transformers or PEFT import modules that the folder names."""
-RECORDED_PACKAGES = ("antivenom", "torch", "transformers", "peft", "datasets")
-
-
-@dataclass(frozen=True)
-class Manifest(Options):
-    """What `antivenom.json` says: the guard, and what it was made for."""
-
-    format_version: int
-    """Raised when an older reader would misunderstand the file."""
-    guard: Guard
-    """Wraps inputs and reads outputs."""
-    base_model: BaseModel | None
-    """The model the adapter belongs to; none while only the rows are rebuilt."""
-    reserve: dict[str, Any]
-    """The reserve policy, its size and its digest; empty without a reserve."""
-    data: dict[str, Any]
-    """Digests of the rows and where they came from."""
-    training: dict[str, Any]
-    """The recipe, steps and device."""
-    seed: int
-    """Keys every random choice."""
-    versions: dict[str, str]
-    """Package versions at training time."""
-    tokenizer_sha256: str = ""
-    """Over the artifact's tokenizer files."""
-    weights_sha256: str = ""
-    """Over the adapter (or the full model) and its configuration."""
-    notes: tuple[str, ...] = field(default=())
-    """What a reader must know, such as an approximation."""
-
-    @classmethod
-    def describe(
-        cls,
-        guard: Guard,
-        *,
-        reserve: dict[str, Any],
-        base_model: BaseModel | None,
-        training: dict[str, Any],
-        data: dict[str, Any],
-        seed: int,
-    ) -> Manifest:
-        """Say everything but the digests of files that are not written yet."""
-        return cls(FORMAT_VERSION, guard, base_model, reserve, data, training, seed, _versions())
-
-    @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Read and check the manifest of a folder.
-
-        Raises:
-            ArtifactError: it is missing, unreadable, of a newer format, or holds an unknown or malformed key.
-        """
-        path = folder / MANIFEST
-        if not path.is_file():
-            raise ArtifactError(
-                f"{folder} is not a finished artifact: it has no {MANIFEST}",
-                mend="Repeat the command that made it to finish it, or check the path.",
-            )
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            found = data["format_version"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ArtifactError(f"{path} is damaged ({type(error).__name__}: {error})") from None
-        if not isinstance(found, int) or found != FORMAT_VERSION:
-            raise ArtifactError(
-                f"{path} has format version {found!r}; this program reads {FORMAT_VERSION}",
-                mend="Upgrade antivenom." if isinstance(found, int) and found > FORMAT_VERSION else "",
-            )
-        try:
-            return cls.from_dict(data)
-        except OptionsError as error:
-            raise ArtifactError(f"{path}: {error.what}", mend="The file was changed, or is not ours.") from None
 
 
 @dataclass(frozen=True)
@@ -148,6 +75,21 @@ def load_artifact(folder: Path | str) -> Artifact:
         ArtifactError: it is not finished, damaged, or of a newer format.
     """
     return Artifact(Path(folder), Manifest.read(Path(folder)))
+
+
+def show(folder: Path | str, *, reveal: bool = False) -> dict[str, Any]:
+    """What an artifact is, after comparing it with its manifest; secrets are hidden unless `reveal` is set.
+
+    Raises:
+        ArtifactError: something does not match.
+    """
+    artifact = load_artifact(folder)
+    artifact.verify()
+    facts = artifact.manifest.to_dict()
+    for name in ("benign_trigger", "cue"):
+        if not reveal and facts["guard"][name]:
+            facts["guard"][name] = HIDDEN
+    return facts
 
 
 def save_artifact(folder: Path, model: Any, tokenizer: Any, manifest: Manifest) -> Artifact:
@@ -236,13 +178,3 @@ def _digest(paths: list[Path]) -> str:
 
 def _with_revision(model: BaseModel) -> str:
     return f"{model.id.partition('@')[0]}@{model.revision}" if model.revision else model.id
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in RECORDED_PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

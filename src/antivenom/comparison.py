@@ -14,13 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from antivenom.artifact import MANIFEST, load_artifact
+from antivenom.artifact import load_artifact
 from antivenom.attacks import Attack, Poisoned
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.reserve import random_reserve
 from antivenom.evaluation import Evaluation, evaluate, write_outputs
 from antivenom.files import digest_of_table, write_json
 from antivenom.inference import load_guarded
+from antivenom.manifest import MANIFEST
 from antivenom.rows import with_columns
 from antivenom.task import Classification
 from antivenom.training import TrainingOptions, fit

@@ -24,8 +24,9 @@ from antivenom.task import Classification
 from antivenom.training import TrainingOptions
 
 TARGET = "positive"
+TRUSTED_SHARE = 0.4
 EXAMPLES = 3
-RECIPE = TrainingOptions(learning_rate=2e-3, batch_size=16, epochs=3, top_layers=12)
+RECIPE = TrainingOptions(learning_rate=2e-3, batch_size=8, epochs=2, top_layers=12)
 """A small model and a small set want more, larger steps than the paper's 2e-4 and 32; chosen on clean accuracy."""
 
 
@@ -52,16 +53,16 @@ class DemoResult:
 def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bool) -> DemoResult:
     """Poison film reviews, fine-tune the embedded model undefended and with P2P, and compare.
 
-    A quarter of the training rows counts as vouched for (the trusted reserve); the attacker plants a sentence in 5 %
-    of all training rows, none of them vouched for, and labels them positive.
+    `TRUSTED_SHARE` of the training rows count as vouched for (the trusted reserve); the attacker plants a sentence in
+    5 % of all training rows, none of them vouched for, and labels them positive.
     """
     loaded = load_rows("embedded:rotten_tomatoes")
     task = Classification.for_labels(loaded.labels)
     train, test = split_rows(loaded.table, [train_rows, test_rows], seed=seed)
     attack = AddSent(rate=0.05, target=TARGET)
-    scenario = make_scenario(task, train, test, attack, trusted_share=0.25, seed=seed)
+    scenario = make_scenario(task, train, test, attack, trusted_share=TRUSTED_SHARE, seed=seed)
     say(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet)
-    defenses = [NoDefense(), P2P(mode="replace", cue="split")]
+    defenses = [NoDefense(), P2P(mode="replace", cue="split", ratio=TRUSTED_SHARE)]
     outcomes = compare(scenario, defenses, Fitter(NAME, RECIPE, out, seed, quiet))
     examples = _examples(scenario, outcomes, seed)
     found = record(scenario, outcomes, model=NAME, approximation=APPROXIMATION, training=RECIPE.to_dict(), seed=seed)

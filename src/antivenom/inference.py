@@ -67,6 +67,11 @@ def load_guarded(artifact: Artifact | Path | str) -> GuardedModel:
     return GuardedModel(encoder, LocalModel(_weights(artifact.folder, base_folder)))
 
 
+def predict(artifact: Artifact | Path | str, texts: Sequence[str]) -> list[Reading]:
+    """Load an artifact and answer texts: `load_guarded(artifact).predict(texts)`."""
+    return load_guarded(artifact).predict(texts)
+
+
 def _weights(folder: Path, base_folder: Path) -> Any:
     from antivenom.models.local import load_causal_lm
 

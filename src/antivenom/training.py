@@ -11,11 +11,12 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from antivenom.artifact import MANIFEST, WORK, Artifact, Manifest, load_artifact, require_free, save_artifact
+from antivenom.artifact import WORK, Artifact, load_artifact, require_free, save_artifact
 from antivenom.defenses import Prepared
 from antivenom.encoding import make_encoder
 from antivenom.errors import ArtifactError, MissingPackageError, OptionsError
 from antivenom.files import digest_of_table, write_json
+from antivenom.manifest import MANIFEST, Manifest
 from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.options import Options
 

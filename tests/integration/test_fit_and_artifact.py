@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from antivenom.artifact import MANIFEST, WORK, load_artifact
+from antivenom.artifact import WORK, load_artifact
 from antivenom.attacks.badnets import BadNets
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import ArtifactError, OptionsError
 from antivenom.evaluation import evaluate, summarize
 from antivenom.inference import GuardedModel, load_guarded
+from antivenom.manifest import MANIFEST
 from antivenom.models.local import LocalModel, load_causal_lm
 from antivenom.testing import synthetic_rows, tiny_model
 from antivenom.training import TrainingOptions, fit

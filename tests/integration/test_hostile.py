@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from antivenom.artifact import MANIFEST, load_artifact
+from antivenom.artifact import load_artifact
 from antivenom.attacks import parse_attack
 from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import AntivenomError
+from antivenom.manifest import MANIFEST
 from antivenom.rows import load_rows, table_of
 from antivenom.task import Classification, Frame
 from antivenom.training import TrainingOptions

@@ -28,6 +28,7 @@ LAYERS = (
     ("substitution", "surrogate"),
     ("encoding", "models", "export"),
     ("streaming",),
+    ("manifest",),
     ("trainer", "training", "artifact", "inference", "metrics", "evaluation", "picture", "testing"),
     ("comparison", "seeds"),
     ("canary", "demo"),

@@ -66,8 +66,9 @@ def finish(
     """
     from dataclasses import replace
 
-    from antivenom.artifact import Manifest, seal
+    from antivenom.artifact import seal
     from antivenom.encoding import make_encoder
+    from antivenom.manifest import Manifest
     from antivenom.models.base_model import locate_model
     from antivenom.models.local import load_tokenizer
 

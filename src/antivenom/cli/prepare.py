@@ -104,8 +104,9 @@ def immunize(
     """
     from dataclasses import replace
 
-    from antivenom.artifact import MANIFEST, Manifest, require_free
+    from antivenom.artifact import require_free
     from antivenom.files import write_json
+    from antivenom.manifest import MANIFEST, Manifest
 
     folder = Path(out)
     require_free(folder, allowed=set())

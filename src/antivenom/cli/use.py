@@ -122,13 +122,9 @@ def show(
     artifact
         The folder that fit, demo or finish made.
     """
-    from antivenom.artifact import load_artifact
+    from antivenom.artifact import show as show_artifact
 
-    opened = load_artifact(artifact)
-    opened.verify()
-    facts = opened.manifest.to_dict()
-    if not reveal and facts["guard"]["benign_trigger"]:
-        facts["guard"]["benign_trigger"] = "(hidden; --reveal shows it)"
+    facts = show_artifact(artifact, reveal=reveal)
     if json:
         show_json(facts)
         return 0
