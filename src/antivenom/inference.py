@@ -73,14 +73,15 @@ def predict(artifact: Artifact | Path | str, texts: Sequence[str]) -> list[Readi
 
 
 def _weights(folder: Path, base_folder: Path) -> Any:
-    from antivenom.models.local import load_causal_lm
+    from antivenom.models.local import load_causal_lm, quiet_libraries
 
     if not (folder / WEIGHTS[0]).exists():
         return load_causal_lm(folder)
     from peft import PeftModel
 
     try:
-        adapted = PeftModel.from_pretrained(load_causal_lm(base_folder), str(folder), use_safetensors=True)
+        with quiet_libraries():
+            adapted = PeftModel.from_pretrained(load_causal_lm(base_folder), str(folder), use_safetensors=True)
         # Merged weights give the same scores (to rounding) without the adapter's extra multiplications.
         return adapted.merge_and_unload()
     except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:

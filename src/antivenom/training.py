@@ -167,6 +167,7 @@ def _train(
 def _with_lora(model: Any, options: TrainingOptions) -> Any:
     from peft import LoraConfig, get_peft_model
 
+    from antivenom.models.local import quiet_libraries
     from antivenom.models.trunk import linear_names, lower_layers
 
     modules: list[str] | str = list(options.modules) or "all-linear"
@@ -185,7 +186,8 @@ def _with_lora(model: Any, options: TrainingOptions) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, config)
+        with quiet_libraries():
+            return get_peft_model(model, config)
     except ValueError as error:
         raise OptionsError(f"modules = {list(options.modules)}: {error}") from None
 

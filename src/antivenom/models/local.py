@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,13 +98,30 @@ class LocalModel:
         return device
 
 
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep transformers and PEFT from drawing bars of their own, and from warning of each other's renamed methods."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+            yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def load_causal_lm(folder: Path) -> Any:
     """Load a causal language model from safetensors, never running code from the folder; bf16 on a GPU, else fp32."""
     from transformers import AutoModelForCausalLM
 
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+    with quiet_libraries():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
     _make_head_input_contiguous(model)
     return model.to("cuda") if cuda else model
 
