@@ -194,7 +194,7 @@ def plan(wanted: list[str]) -> Iterator[tuple[str, str, float, int]]:
             yield name, "none", 0.0, seed
             for attack in [*CASES, ADAPTIVE, *(["synattack"] if name.startswith("sst2") else [])]:
                 core = attack in CORE
-                rates = RATES if core and name == "sst2" else (0.01, 0.05)
+                rates = RATES if core and name == "sst2" and seed == 0 else (0.01, 0.05)
                 yield from ((name, attack, rate, seed) for rate in rates if core or seed == 0 or name == "cr")
 
 

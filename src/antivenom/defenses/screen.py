@@ -10,9 +10,9 @@ poisoned rows do not rank among the least suspicious. Two independent suspicions
   outvote them with other words. It finds relabelled rows whatever their trigger is, also one that no feature sees
   (a rewriting, a word of a large pool).
 
-The score of a row is the larger of doubt's rank and `ASSOCIATION_SHARE` times association's rank. The most associated
-rows are thus never chosen before all others are, yet ordinary label words stay in the reserve: rows of low doubt are
-those with several of them.
+The score of a row is the larger of doubt's rank and `ASSOCIATION_SHARE` times association's rank. None of the most
+associated rows is chosen until the reserve takes about half of a class, yet ordinary label words stay in it, because
+rows of low doubt have several of them.
 
 What an attacker who knows this can do, and what it costs:
 
@@ -21,7 +21,10 @@ What an attacker who knows this can do, and what it costs:
 3. Both at once: rows leak about as in a random reserve, but each trigger has only a few rows to be learned from.
 4. Relabelling only rows that say little (few words that contradict the new label): the leak grows, but there are few
    such rows, and association still sees what they share.
-5. Flooding one class until most of it is poison: no choice within the class helps; the evidence names the trigger.
+5. Flooding one class until half of it is poison: no choice within the class helps; the evidence names the trigger.
+6. Making the poisoned training rows very long: the correction for length then forgives them some of their rank.
+
+How many rows each of these leaks is measured in results/screen.
 """
 
 from __future__ import annotations
