@@ -18,7 +18,7 @@ app = App(
     name="antivenom",
     help="""Fine-tune language models safely on rows you cannot vouch for.
 
-    First steps: `antivenom demo` shows a real model being backdoored and made safe (10 minutes, nothing to set up).
+    First steps: `antivenom demo` shows a real model being backdoored, and what P2P does about it (10 minutes).
     `antivenom fit rows.csv --trusted vouched.csv --out safe` does it with your rows.""",
     help_epilogue="Every command explains itself: antivenom COMMAND --help",
 )

@@ -136,7 +136,7 @@ def demo(
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """See it happen: a real model backdoored by poisoned movie reviews, and the same rows made safe.
+    """See it happen: a real model backdoored by poisoned film reviews, beside the same rows with P2P.
 
     Needs no account, no GPU and no data of yours; under 10 minutes on 2 CPU cores.
     """

@@ -56,6 +56,8 @@ class Evidence:
     """Alarms, the strongest first."""
     leads: tuple[Finding, ...]
     """The most one-sided other features: no alarm."""
+    suspects: tuple[int, ...] = ()
+    """Numbers of the rows that show a finding and have its output."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -92,7 +94,10 @@ def explain(table: pa.Table, screening: Screening) -> Evidence:
     alarms, others = name_pairs(table.column("text"), screening.association)
     numbers = table.column("row").to_numpy()
     findings = tuple(_finding(named, numbers) for named in alarms)
-    return Evidence(table.num_rows, findings, tuple(_finding(named, numbers) for named in others[:MOST_LEADS]))
+    leads = tuple(_finding(named, numbers) for named in others[:MOST_LEADS])
+    answers = table.column("answer").to_pylist()
+    suspects = {int(numbers[i]) for named in alarms for i in named.rows if answers[i] == named.pair.output}
+    return Evidence(table.num_rows, findings, leads, tuple(sorted(suspects)))
 
 
 def _finding(named: Named, numbers: Any) -> Finding:

@@ -1,0 +1,48 @@
+"""Quarantine: rows that show what looks planted are left out before another defense sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from antivenom.defenses.base import Defense, Prepared
+from antivenom.defenses.evidence import find_evidence
+from antivenom.report import Report
+from antivenom.task import Classification
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantine(Defense):
+    """Leave out the rows that show a finding of `antivenom inspect`, then defend the rest with another defense.
+
+    Honest rows give few findings or none, so where nothing is planted this costs next to nothing. A trigger that gives
+    no finding passes: that is what the inner defense is for. Trusted rows are never left out.
+    """
+
+    name: ClassVar[str] = "quarantine"
+    filters: ClassVar[bool] = True
+
+    inner: str = "none"
+    """The defense for the rest, as name:option=value;option=value; for instance `p2p:reserve=screened`."""
+
+    def prepare(self, task: Classification, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+        """Filter and hand on; the facts say how many rows were left out, and why."""
+        evidence = find_evidence(train, task.labels)
+        suspects = pa.array(evidence.suspects, pa.int64())
+        kept = train.filter(pc.invert(pc.is_in(train.column("row"), value_set=suspects)))
+        prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed)
+        findings = evidence.to_dict()["findings"]
+        facts = {**prepared.facts, "quarantined": train.num_rows - kept.num_rows, "findings": findings}
+        return replace(prepared, facts=facts)
+
+    def check(self, task: Classification, train: pa.Table, report: Report) -> None:
+        """What stands against the inner defense."""
+        self._defense().check(task, train, report)
+
+    def _defense(self) -> Defense:
+        from antivenom.defenses import parse_defense
+
+        return parse_defense(self.inner)
