@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers.trainer_utils import SaveStrategy
 
-from antivenom.fused_lora import fused_lora
+from antivenom.models.fused_lora import fused_lora
 from antivenom.models.local import load_causal_lm
 from antivenom.models.states import StateStore
 from antivenom.models.trunk import Trunk, lower_layers

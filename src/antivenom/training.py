@@ -135,6 +135,7 @@ def _train(
     import torch
     from transformers import set_seed
 
+    from antivenom.models.fused_lora import fused_lora
     from antivenom.models.local import load_causal_lm, load_tokenizer
     from antivenom.models.trunk import Trunk
     from antivenom.trainer import Collator, collate, collate_with, inputs_of, latest_checkpoint, make_trainer

@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from antivenom.fused_lora import fused_lora
+from antivenom.models.fused_lora import fused_lora
 
 
 def adapted(**options):
@@ -50,7 +50,7 @@ def test_loss_and_gradients_are_those_of_peft():
 
 
 def test_gradients_by_finite_differences():
-    from antivenom.fused_lora import _LoraProduct
+    from antivenom.models.fused_lora import _LoraProduct
 
     torch.manual_seed(0)
     x, down, up = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((2, 3, 5), (2, 5), (4, 2)))
