@@ -11,37 +11,65 @@ import torch
 
 from antivenom.models.batches import pad_left, positions
 from antivenom.models.local import LocalModel, load_causal_lm
+from antivenom.models.sharing import families, shared_prefix
+from antivenom.task import Frame
 from antivenom.training import TrainingOptions, _with_lora
 from benchmarks.harness import Line, alternate, record
 from benchmarks.workload import make_workload
 
-ROWS = 96
+ROWS = 64
 BATCH = 32
+INSTRUCTION = "Decide whether this sentence of a film review is negative or positive. Answer with one word."
+FRAMES = {"bare prompts": Frame(), "chat with an instruction": Frame(instruction=INSTRUCTION, style="chat")}
 
 
 def run(model: str, rounds: int, folder: Path) -> list[Line]:
     """Measure and record."""
-    work = make_workload(model, train=1, test=ROWS)
-    prompts, choices = work.prompts(), work.encoder.choices
+    works = {name: make_workload(model, train=1, test=ROWS, frame=frame) for name, frame in FRAMES.items()}
+    adapted, merged = _models(next(iter(works.values())).folder)
+    contenders: dict[str, Callable[[], Callable[[], Any]]] = {}
+    for name, work in works.items():
+        prompts, choices = work.prompts(), work.encoder.choices
+        contenders[f"loop, {name}"] = lambda p=prompts, c=choices: lambda: _loop(adapted, p, c)
+        contenders[f"ours, {name}"] = lambda p=prompts, c=choices: (
+            lambda: LocalModel(merged).score(p, c).log_probabilities
+        )
+    timings = alternate(contenders, rounds)
+    lines, settings = [], {"rows": ROWS, "batch": BATCH}
+    for name, work in works.items():
+        loop, ours = f"loop, {name}", f"ours, {name}"
+        gap = float(np.abs(timings.results[loop] - timings.results[ours]).max())
+        bound = _bound(work.prompts())
+        ratio = timings.ratio(lambda s, n=loop: s[n], lambda s, n=ours: s[n])
+        beside = f"multiplications saved: {bound:.2f} times; largest difference of a log-probability {gap:.1e}"
+        lines.append(Line("c", f"scoring against full-vocabulary passes of 32, {name}", ratio, ">= 5", beside))
+        settings[name] = {"prompts": len(work.prompts()), "difference": gap, "bound": bound}
+    record("scoring", lines, timings, settings, folder)
+    return lines
+
+
+def _models(folder: Path) -> tuple[Any, Any]:
+    """A model with the authors' adapter (on q_proj and v_proj), and the same with the adapter merged."""
     torch.manual_seed(0)
-    adapted = _with_lora(load_causal_lm(work.folder), TrainingOptions())
+    adapted = _with_lora(load_causal_lm(folder), TrainingOptions(modules=("q_proj", "v_proj")))
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:  # as after training; zero would hide what merging rounds
             torch.nn.init.normal_(parameter, std=0.01)
-    torch.manual_seed(0)
-    merged = load_causal_lm(work.folder)
+    merged = load_causal_lm(folder)
     _copy_merged(adapted, merged)
-    contenders: dict[str, Callable[[], Callable[[], Any]]] = {
-        "loop": lambda: lambda: _loop(adapted, prompts, choices),
-        "ours": lambda: lambda: LocalModel(merged).score(prompts, choices).log_probabilities,
-    }
-    timings = alternate(contenders, rounds)
-    gap = float(np.abs(timings.results["loop"] - timings.results["ours"]).max())
-    ratio = timings.ratio(lambda s: s["loop"], lambda s: s["ours"])
-    beside = f"{len(prompts)} prompts; largest difference of a log-probability {gap:.1e}"
-    lines = [Line("c", "scoring against full-vocabulary passes of 32", ratio, ">= 5", beside)]
-    record("scoring", lines, timings, {"prompts": len(prompts), "batch": BATCH, "difference": gap}, folder)
-    return lines
+    return adapted, merged
+
+
+def _bound(prompts: list[list[int]]) -> float:
+    """How many times more multiplications the loop needs: 106 M per token read, 28 M per column of logits."""
+    padded = sum(
+        len(batch) * (1 + max(map(len, batch)))
+        for batch in (prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH))
+    )
+    prefix = shared_prefix(prompts)
+    found = list(families(prompts, prefix))
+    read = sum(len(prompts[f.base]) - prefix + sum(len(prompts[i]) - same for i, same in f.members) for f in found)
+    return padded * (106 + 28) / (read * 106 + len(prompts) * 28)
 
 
 def _copy_merged(adapted: Any, target: Any) -> None:
@@ -54,12 +82,14 @@ def _copy_merged(adapted: Any, target: Any) -> None:
 
 @torch.no_grad()
 def _loop(model: Any, prompts: list[list[int]], choices: Any) -> np.ndarray[Any, Any]:
-    """What the authors' code does, without its bug of leaving dropout on: rows as they come, logits everywhere."""
+    """What the authors' code does: rows as they come, the answer behind the prompt, logits everywhere, a cache that
+    nobody reads. Without its bug of leaving dropout on."""
     model.eval()
     found = []
     for start in range(0, len(prompts), BATCH):
-        ids, mask = pad_left(prompts[start : start + BATCH], torch.device("cpu"))
-        logits = model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False).logits
-        logs = torch.log_softmax(logits[:, -1].float(), dim=-1)
+        rows = [[*prompt, choices[0][0]] for prompt in prompts[start : start + BATCH]]
+        ids, mask = pad_left(rows, torch.device("cpu"))
+        logits = model(input_ids=ids, attention_mask=mask, position_ids=positions(mask)).logits
+        logs = torch.log_softmax(logits[:, -2].float(), dim=-1)
         found.append(logs[:, [choice[0] for choice in choices]].numpy())
     return np.concatenate(found)

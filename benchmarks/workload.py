@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from antivenom.encoding import Encoder, make_encoder
 from antivenom.models.base_model import locate_model
 from antivenom.models.local import load_tokenizer
 from antivenom.rows import split_rows
+from antivenom.task import Frame
 from benchmarks.reviews import ATTACK, DEFENSE, TASK, reviews
 
 
@@ -37,10 +38,10 @@ class Workload:
         return self.encoder.serving(texts)
 
 
-def make_workload(model: str, *, train: int, test: int) -> Workload:
+def make_workload(model: str, *, train: int, test: int, frame: Frame = Frame()) -> Workload:
     """Load what the benchmarks need; the same every time."""
     folder = locate_model(model).folder
     tokenizer = load_tokenizer(folder)
     train_rows, test_rows = split_rows(reviews(), [train, test], seed=0)
-    encoder = make_encoder(DEFENSE.guard(TASK), tokenizer)
+    encoder = make_encoder(DEFENSE.guard(replace(TASK, frame=frame)), tokenizer)
     return Workload(folder, tokenizer, encoder, train_rows, test_rows)

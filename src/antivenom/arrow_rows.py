@@ -19,7 +19,7 @@ TEXT, ANSWER = "text", "answer"
 BoolArray = npt.NDArray[np.bool_]
 
 
-def clean_batch(text: Any, answer: Any, first_row: int, report: Report) -> pa.Table:
+def clean_batch(text: Any, answer: Any, first_row: int, report: Report, *, looked_at: bool = False) -> pa.Table:
     """The usable rows of one batch (`row`, `text`, `answer`).
 
     Rows with nothing to mend are taken over as they are; only the others go through `rows.clean_records`.
@@ -29,6 +29,7 @@ def clean_batch(text: Any, answer: Any, first_row: int, report: Report) -> pa.Ta
         answer: Arrow array of the labels, of any type.
         first_row: Number of the first row in its source.
         report: What was refused and fixed goes here.
+        looked_at: An earlier pass found nothing to mend, so the texts are not looked at again.
     """
     rows = np.arange(first_row, first_row + len(text))
     if isinstance(text, pa.DictionaryArray):
@@ -36,7 +37,8 @@ def clean_batch(text: Any, answer: Any, first_row: int, report: Report) -> pa.Ta
     if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
         return _clean_records(rows, text, answer, report)
     answers = _clean_answers(answer)
-    careful = _needs_care(text) | answers.is_null().to_numpy(zero_copy_only=False)
+    careful = np.zeros(len(text), dtype=bool) if looked_at else _needs_care(text)
+    careful |= answers.is_null().to_numpy(zero_copy_only=False)
     if not careful.any():
         report.keep(len(rows))
         return pa.table([rows, text.cast(pa.string()), answers], schema=SCHEMA)
@@ -60,15 +62,25 @@ def _needs_care(text: Any) -> BoolArray:
         filled.validate(full=True)
     except pa.ArrowInvalid:
         return np.ones(len(text), dtype=bool)
-    blank = pc.equal(pc.binary_length(pc.utf8_ltrim_whitespace(filled)), 0)
-    careful: BoolArray = blank.to_numpy(zero_copy_only=False)
+    offsets, data = string_buffers(filled)
+    careful = _blank(filled, offsets, data)
     # All characters that have a byte below 32 are control characters; most batches have none but these three.
-    data = string_buffers(filled)[1]
-    found = np.count_nonzero(data < 32) + np.count_nonzero(data == 127)
-    if found > sum(np.count_nonzero(data == code) for code in b"\t\n\r"):
+    low = data[data < 32]
+    if (data == 127).any() or not np.isin(low, list(b"\t\n\r")).all():
         hit = pc.match_substring_regex(filled, CONTROL_CHARACTERS)
         careful |= hit.to_numpy(zero_copy_only=False)
     return careful
+
+
+def _blank(text: Any, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> BoolArray:
+    """Texts of white space alone. Whoever begins with a visible ASCII character is none, and most do."""
+    blank: BoolArray = np.diff(offsets) == 0
+    first = data[np.minimum(offsets[:-1], max(len(data) - 1, 0))] if len(data) else np.zeros(len(text), np.uint8)
+    doubtful = np.flatnonzero(~blank & ((first <= 32) | (first >= 127)))
+    if len(doubtful):
+        trimmed = pc.utf8_ltrim_whitespace(text.take(pa.array(doubtful)))
+        blank[doubtful] = pc.equal(pc.binary_length(trimmed), 0).to_numpy(zero_copy_only=False)
+    return blank
 
 
 def _clean_answers(answer: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,27 +42,44 @@ class RowStream:
     answer_column: str
     batch_rows: int
 
-    def batches(self, report: Report) -> Iterator[pa.Table]:
-        """Yield clean rows (`row`, `text`, `answer` as the source has it); what was refused goes into `report`."""
+    def batches(self, report: Report, *, plain: Sequence[bool] = ()) -> Iterator[pa.Table]:
+        """Yield clean rows (`row`, `text`, `answer` as the source has it); what was refused goes into `report`.
+
+        Args:
+            report: The account of the rows.
+            plain: For each batch whether an earlier pass found nothing to mend in it.
+        """
         if Path(self.source).suffix.lower() != ".parquet":
             for records in self.raw.batches(list(dict.fromkeys([self.text_column, self.answer_column]))):
                 yield clean_records(records, self.text_column, self.answer_column, report)
             return
         start = 1
-        for batch in self._parquet_batches():
-            yield clean_batch(batch.column(self.text_column), batch.column(self.answer_column), start, report)
+        for batch, looked_at in zip(
+            self._parquet_batches(), itertools.chain(plain, itertools.repeat(False)), strict=False
+        ):
+            text, answer = batch.column(self.text_column), batch.column(self.answer_column)
+            yield clean_batch(text, answer, start, report, looked_at=looked_at)
             start += batch.num_rows
 
     def _parquet_batches(self) -> Iterator[Any]:
+        """Read the two columns ahead of the work on them, in a thread of its own."""
         import pyarrow.parquet as pq
 
         # A buffered stream: one that is not would hold a whole row group, which may be the whole file.
         with pq.ParquetFile(self.source, buffer_size=2**20, pre_buffer=False) as file:
             columns = list(dict.fromkeys([self.text_column, self.answer_column]))
-            try:
-                yield from file.iter_batches(batch_size=self.batch_rows, columns=columns)
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                raise RowsError(f"{self.source}: the file is damaged ({error})") from None
+            batches = file.iter_batches(batch_size=self.batch_rows, columns=columns)
+            with ThreadPoolExecutor(1) as reader:
+                coming = reader.submit(next, batches, None)
+                while (batch := self._result(coming)) is not None:
+                    coming = reader.submit(next, batches, None)
+                    yield batch
+
+    def _result(self, coming: Future[Any]) -> Any:
+        try:
+            return coming.result()
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise RowsError(f"{self.source}: the file is damaged ({error})") from None
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,8 @@ class Census:
     """For each row the number of its answer among `names`."""
     keys: npt.NDArray[np.uint64]
     """For each row the hash that decides whether the reserve takes it."""
+    plain: tuple[bool, ...]
+    """For each batch whether there was nothing to mend in it."""
     seed: int
     """What the hashes are keyed with."""
     report: Report
@@ -105,7 +126,10 @@ def take_census(stream: RowStream, *, seed: int, labels: Sequence[str] | None = 
     report = Report(source=stream.source)
     numbers: dict[str, int] = {}
     codes, keys = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)]
+    plain, mended = [], 0
     for table in stream.batches(report):
+        plain.append(report.refused + report.fixed == mended)
+        mended = report.refused + report.fixed
         for value in table.column("answer").unique().to_pylist():
             numbers.setdefault(value, len(numbers))
         found = pc.index_in(table.column("answer"), value_set=pa.array(list(numbers), pa.string()))
@@ -116,4 +140,6 @@ def take_census(stream: RowStream, *, seed: int, labels: Sequence[str] | None = 
     chosen = tuple(labels) if labels else declared
     named = name_labels(table_of(answers, answers), chosen, certain=bool(declared))
     names = dict(zip(answers, named.column("answer").to_pylist(), strict=True))
-    return Census(chosen or sorted_answers(named), names, np.concatenate(codes), np.concatenate(keys), seed, report)
+    return Census(
+        chosen or sorted_answers(named), names, np.concatenate(codes), np.concatenate(keys), tuple(plain), seed, report
+    )

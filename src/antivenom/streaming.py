@@ -150,7 +150,7 @@ def _named(stream: RowStream, census: Census) -> Iterator[pa.Table]:
     """The rows once more, with the names of their labels in the place of what the source calls them."""
     answers, names = (pa.array(list(values), pa.string()) for values in (census.names, census.names.values()))
     start = 0
-    for table in stream.batches(Report()):
+    for table in stream.batches(Report(), plain=census.plain):
         codes = pc.index_in(table.column("answer"), value_set=answers)
         expected = census.codes[start : start + table.num_rows]
         if len(expected) != table.num_rows or not np.array_equal(codes.fill_null(-1).to_numpy(), expected):
@@ -180,7 +180,10 @@ def open_sink(path: Path, guard: Guard, form: RowFormat | None) -> Iterator[Call
     import pyarrow.parquet as pq
 
     if path.suffix == ".parquet":
-        with atomic_write(path, "wb") as file, pq.ParquetWriter(file, _SCHEMAS[form]) as writer:
+        with (
+            atomic_write(path, "wb") as file,
+            pq.ParquetWriter(file, _SCHEMAS[form], use_dictionary=["answer"]) as writer,
+        ):
             yield lambda rows: writer.write_table(_formed(rows, guard, form))
     elif path.suffix == ".jsonl":
         with atomic_write(path) as file:

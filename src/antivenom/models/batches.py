@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-ENOUGH_TOKENS = 256
+ENOUGH_TOKENS = 128
 """Tokens with which a batch already keeps the matrix units busy, so that it need not be filled with shorter rows."""
 RAGGED = 0.1
 """How much longer than its shortest row the longest of such a batch may be."""
