@@ -28,6 +28,7 @@ types: $(READY)  ## Check types, strictly.
 check: lint types test  ## Everything that must be green before a commit.
 
 bench: $(READY)  ## Measure speed against the usual ways, side by side; records go to results/bench/.
+	$(BIN)/pip install --quiet --constraint constraints.txt trl
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks
 
 clean:  ## Remove the environment and what the demo made.
