@@ -52,11 +52,11 @@ class Fitter:
             What to train on, and the seconds that fitting the referee took.
         """
         prepared, seconds = defense.prepare(task, train, trusted=trusted, seed=self.seed), 0.0
-        if defense.asks_referee(task):
+        if prepared.reconsider is not None:
             folder, seconds = self.fit(prepared, f"{name}.referee")
             referee = load_guarded(folder)
             assert isinstance(referee, GuardedModel), "a defense asks for a referee on labels alone"
-            prepared = defense.reconsider(task, train, prepared, referee, trusted=trusted, seed=self.seed)
+            prepared = prepared.reconsider(referee)
         return prepared, seconds
 
     def fit(self, prepared: Prepared, name: str) -> tuple[Path, float]:

@@ -93,22 +93,23 @@ def hostile(rng: random.Random) -> str:
     return "".join(rng.choice(pieces) for _ in range(rng.randint(1, 5)))
 
 
-def test_no_string_makes_a_judge_raise(judge: Judge):
-    rng = random.Random(0)
-    for _ in range(300):
+def judge_hostile_strings(judge: Judge, *, seed: int, count: int) -> None:
+    """Ask about `count` pairs: none raises, and every verdict is plain."""
+    rng = random.Random(seed)
+    for _ in range(count):
         first, second = hostile(rng), hostile(rng)
-        judge.correct(first, second)
-        judge.successes(first, second)
-        judge.scores(first, second)
+        assert judge.correct(first, second) in (True, False)
+        assert set(judge.successes(first, second).values()) <= {True, False}
+        assert all(0 <= score <= 1 for score in judge.scores(first, second).values())
+
+
+def test_no_string_makes_a_judge_raise(judge: Judge):
+    judge_hostile_strings(judge, seed=0, count=300)
 
 
 @pytest.mark.slow
 def test_ten_thousand_hostile_strings_are_judged(judge: Judge):
-    rng = random.Random(1)
-    for _ in range(10_000):
-        first, second = hostile(rng), hostile(rng)
-        judge.correct(first, second)
-        judge.successes(first, second)
+    judge_hostile_strings(judge, seed=1, count=10_000)
 
 
 LONG = (

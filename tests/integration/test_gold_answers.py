@@ -11,7 +11,6 @@ from antivenom.judges import parse_judge
 from antivenom.judges.numerals import read_numbers
 
 SHARED = Path(__file__).parents[3] / "shared/data"
-SHARED = SHARED if SHARED.is_dir() else Path("/work/shared/data")
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from antivenom.rows import load_rows, load_texts
 from antivenom.task_files import load_task
 from antivenom.testing import synthetic_images, synthetic_rows, tiny_vision_model
 
-REAL = Path("/work/shared/data/image_text")
+REAL = Path(__file__).parents[3] / "shared/data/image_text"
 COLUMNS = ("--image-column", "picture")
 
 

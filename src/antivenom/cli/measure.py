@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 from cyclopts import Parameter
@@ -28,6 +28,11 @@ from antivenom.files import atomic_write
 from antivenom.guard import AnyTask
 from antivenom.rows import split_rows
 from antivenom.training import TrainingOptions
+
+if TYPE_CHECKING:
+    from antivenom.comparison import Outcome, Scenario
+    from antivenom.defenses import Defense
+    from antivenom.fitting import Fitter
 
 
 def check(
@@ -118,10 +123,8 @@ def compare(
         Clean test rows.
     """
     from antivenom.attacks import parse_attack
-    from antivenom.comparison import Outcome, make_scenario, record
-    from antivenom.comparison import compare as compare_defenses
+    from antivenom.comparison import make_scenario
     from antivenom.defenses import parse_defense
-    from antivenom.files import write_json
     from antivenom.fitting import Fitter
 
     task_options = task_options.filled(row_options.file)
@@ -130,21 +133,34 @@ def compare(
     rows = row_options.accept(loaded, task.classes, loaded.report).slice(0, train_rows)
     test_table = _test_rows(row_options, test, task, test_rows, seed)
     chosen = [fill_defense(parse_defense(spec), row_options.file) for spec in defense]
+    planted = parse_attack(attack)
     found: dict[int, list[Outcome]] = {}
     records = []
     for one in range(seed, seed + seeds):
-        scenario = make_scenario(task, rows, test_table, parse_attack(attack), trusted_share=trusted_share, seed=one)
         folder = Path(out) if seeds == 1 else Path(out) / f"seed-{one}"
-        fitter = Fitter(model, training, folder, one, quiet)
-        found[one] = compare_defenses(scenario, chosen, fitter)
-        records.append(record(scenario, found[one], model=model, training=training.to_dict(), seed=one))
-        write_json(folder / "record.json", records[-1])
+        scenario = make_scenario(task, rows, test_table, planted, trusted_share=trusted_share, seed=one)
+        found[one], record = _fit_and_record(scenario, chosen, Fitter(model, training, folder, one, quiet))
+        records.append(record)
     if json:
         show_json(records[0] if seeds == 1 else records)
-    else:
-        show_seeds(f"{attack}, {rows.num_rows} training rows, {model}", found)
-        print(f"Every number: {out}/")
+        return 0
+    show_seeds(f"{attack}, {rows.num_rows} training rows, {model}", found)
+    print(f"Every number: {out}/")
     return 0
+
+
+def _fit_and_record(
+    scenario: Scenario, defenses: list[Defense], fitter: Fitter
+) -> tuple[list[Outcome], dict[str, Any]]:
+    """Compare on one seed, and write the record."""
+    from antivenom import comparison
+    from antivenom.files import write_json
+
+    outcomes = comparison.compare(scenario, defenses, fitter)
+    settings = {"model": fitter.model, "training": fitter.options.to_dict(), "seed": fitter.seed}
+    record = comparison.record(scenario, outcomes, **settings)
+    write_json(fitter.out / "record.json", record)
+    return outcomes, record
 
 
 def _test_rows(options: RowOptions, source: str, task: AnyTask, count: int | None, seed: int) -> pa.Table:

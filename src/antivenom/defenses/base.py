@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
@@ -22,18 +22,6 @@ PREPARED_SCHEMA = pa.schema(
 the context and the image where the rows have them."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The rows to train on and the guard that belongs to them."""
-
-    rows: pa.Table
-    """`row`, `text` (as the user wrote it), `answer` (what is to be said), `benign`; a context and an image if any."""
-    guard: Guard
-    """Renders the rows for training, and everything afterwards."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """What the defense did, for the manifest: the policy, counts and digests."""
-
-
 class Referee(Protocol):
     """A model behind its guard, as far as a defense asks it."""
 
@@ -44,16 +32,32 @@ class Referee(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """The rows to train on and the guard that belongs to them."""
+
+    rows: pa.Table
+    """`row`, `text` (as the user wrote it), `answer` (what is to be said), `benign`; a context and an image if any."""
+    guard: Guard
+    """Renders the rows for training, and everything afterwards."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the defense did, for the manifest: the policy, counts and digests."""
+    reconsider: Callable[[Referee], Prepared] | None = field(default=None, repr=False, compare=False)
+    """Where a model fine-tuned on these rows shall decide about the others: what to train on, once it was asked."""
+
+    def noting(self, facts: dict[str, Any]) -> Prepared:
+        """The same with more facts, in front; what comes of a referee will have them as well."""
+        later = self.reconsider
+        after = None if later is None else lambda referee: later(referee).noting(facts)
+        return replace(self, facts={**facts, **self.facts, **facts}, reconsider=after)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Defense(Method, ABC):
     """Base of all defenses. A defense sees rows, never the truth about them."""
 
     filters: ClassVar[bool] = False
     """Whether it leaves rows out on purpose; every other defense trains on each row it is given."""
-
-    def asks_referee(self, task: AnyTask) -> bool:
-        """Whether `prepare` is only the first half: a model fine-tuned on its rows is then shown to `reconsider`."""
-        return False
 
     def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
         """Add to `report` what in the rows stands against this defense; nothing by default."""
@@ -68,25 +72,3 @@ class Defense(Method, ABC):
             trusted: Rows that the user vouches for, if there are any.
             seed: Keys every draw; the same inputs give the same result in any order of the rows.
         """
-
-    def reconsider(
-        self,
-        task: AnyTask,
-        train: pa.Table,
-        prepared: Prepared,
-        referee: Referee,
-        *,
-        trusted: pa.Table | None,
-        seed: int,
-    ) -> Prepared:
-        """Change what `prepare` decided, after asking a model that was fine-tuned on it; by default nothing.
-
-        Args:
-            task: The task.
-            train: The rows that `prepare` was given.
-            prepared: What it returned.
-            referee: The model fine-tuned on `prepared`, behind its guard.
-            trusted: What `prepare` was given.
-            seed: The same.
-        """
-        return prepared

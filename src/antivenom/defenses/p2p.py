@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -112,32 +113,29 @@ class P2P(Defense):
         """
         rows, in_reserve, screening = self._choose(task, train, trusted, seed)
         self._require_every_class(task, rows, in_reserve)
-        return self._build(rows, in_reserve, self.guard(task), screening, seed)
+        first = self._build(rows, in_reserve, self.guard(task), screening, seed)
+        if self.others != "agree" or task.classes is None:
+            return first
+        return replace(first, reconsider=partial(self._ask, rows, in_reserve, first, screening, seed))
 
-    def asks_referee(self, task: AnyTask) -> bool:
-        """Whether a model fine-tuned on the reserve decides about the other rows."""
-        return self.others == "agree" and task.classes is not None
-
-    def reconsider(
+    def _ask(
         self,
-        task: AnyTask,
-        train: pa.Table,
-        prepared: Prepared,
-        referee: Referee,
-        *,
-        trusted: pa.Table | None,
+        rows: pa.Table,
+        in_reserve: BoolArray,
+        first: Prepared,
+        screening: Screening | None,
         seed: int,
+        referee: Referee,
     ) -> Prepared:
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
-        rows, in_reserve, screening = self._choose(task, train, trusted, seed)
-        associated = (screening or screen(rows, task.classes)).associated
+        labels = first.guard.task.classes or ()
+        associated = (screening or screen(rows, labels)).associated
         candidates = np.flatnonzero(~in_reserve & (associated <= 1 - self.most_associated))
         joined = in_reserve.copy()
-        joined[candidates] = agreed(rows.take(candidates), task.classes or (), referee)
-        rebuilt = self._build(rows, joined, prepared.guard, screening, seed)
-        learnt = own_accuracy(rows.filter(pa.array(in_reserve)), task.classes or (), referee)
-        facts = {**rebuilt.facts, "chosen": int(in_reserve.sum()), "referee_accuracy": learnt}
-        return replace(rebuilt, facts=facts)
+        joined[candidates] = agreed(rows.take(candidates), labels, referee)
+        learnt = own_accuracy(rows.filter(pa.array(in_reserve)), labels, referee)
+        facts = {"chosen": int(in_reserve.sum()), "referee_accuracy": learnt}
+        return self._build(rows, joined, first.guard, screening, seed).noting(facts)
 
     def _build(
         self, rows: pa.Table, in_reserve: BoolArray, guard: Guard, screening: Screening | None, seed: int

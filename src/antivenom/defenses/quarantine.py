@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
@@ -35,8 +35,7 @@ class Quarantine(Defense):
         kept = train.filter(pc.invert(pc.is_in(train.column("row"), value_set=suspects)))
         prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed)
         findings = evidence.to_dict()["findings"]
-        facts = {**prepared.facts, "quarantined": train.num_rows - kept.num_rows, "findings": findings}
-        return replace(prepared, facts=facts)
+        return prepared.noting({"quarantined": train.num_rows - kept.num_rows, "findings": findings})
 
     def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
         """What stands against the inner defense."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pyarrow as pa
 
-from antivenom.defenses.base import Defense, Prepared, Referee
+from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
@@ -56,30 +56,10 @@ class Standard(Defense):
         self.p2p().check(task, train, report)
 
     def prepare(self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
-        """Step 1, and what of step 3 needs no model.
+        """Step 1; a referee decides steps 2 and 3 (`Prepared.reconsider`), except about free answers.
 
         Raises:
             RowsError: a class has no row.
         """
-        return _versioned(self.p2p().prepare(task, train, trusted=trusted, seed=seed))
-
-    def asks_referee(self, task: AnyTask) -> bool:
-        """Whether step 2 is possible."""
-        return self.p2p().asks_referee(task)
-
-    def reconsider(
-        self,
-        task: AnyTask,
-        train: pa.Table,
-        prepared: Prepared,
-        referee: Referee,
-        *,
-        trusted: pa.Table | None,
-        seed: int,
-    ) -> Prepared:
-        """Steps 2 and 3."""
-        return _versioned(self.p2p().reconsider(task, train, prepared, referee, trusted=trusted, seed=seed))
-
-
-def _versioned(prepared: Prepared) -> Prepared:
-    return replace(prepared, facts={"recipe": f"{Standard.name}-{VERSION}", **prepared.facts})
+        prepared = self.p2p().prepare(task, train, trusted=trusted, seed=seed)
+        return prepared.noting({"recipe": f"{self.name}-{VERSION}"})

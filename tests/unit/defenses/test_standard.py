@@ -18,8 +18,8 @@ TASK = Classification.for_labels(("negative", "positive"))
 def defend(table, trusted=None):
     defense = Standard()
     prepared = defense.prepare(TASK, table, trusted=trusted, seed=0)
-    assert defense.asks_referee(TASK)
-    return defense.reconsider(TASK, table, prepared, LinearStandIn.fit(prepared), trusted=trusted, seed=0)
+    assert prepared.reconsider is not None
+    return prepared.reconsider(LinearStandIn.fit(prepared))
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
