@@ -27,7 +27,7 @@ def table(records: Sequence[Record], names: Sequence[str], needs: Mapping[str, s
     for title, group in sorted(groups.items()):
         group.sort(key=lambda r: (names.index(r["name"]) if r["name"] in names else len(names), *_order(r)))
         lines = [line for record in group for line in _lines(record, group, needs)]
-        parts.append("\n".join([f"{title}:", "", _row([*HEAD, "takes"]), "|" + "---|" * (len(HEAD) + 1), *lines]))
+        parts.append("\n".join([f"{title}:", "", row([*HEAD, "takes"]), "|" + "---|" * (len(HEAD) + 1), *lines]))
     return "\n\n".join(parts) or "There are no records."
 
 
@@ -64,11 +64,11 @@ def _lines(record: Record, group: Sequence[Record], needs: Mapping[str, str]) ->
             head = [f"{record['name']}: {_only(reading['attack'])}", "", "", "", "", ""]
         rates = [f"{reading[key]['value']:.1%}" for key in ("asr", "asr_deployed")]
         rest = [reading["asr"]["total"], f"{reading['floor']['value']:.1%}", f"{100 * reading['excess']:+.1f}"]
-        lines.append(_row([*head, *rates, *rest, "" if number else _verdict(record, group, needs)]))
+        lines.append(row([*head, *rates, *rest, "" if number else _verdict(record, group, needs)]))
     for mean in evaluation.get("averages", []):
         means = [f"{mean[key]:.1%}" for key in ("asr", "asr_deployed")]
         rest = ["", f"{mean['floor']:.1%}", f"{100 * mean['excess']:+.1f}", ""]
-        lines.append(_row([f"{record['name']}: mean of its triggers", *[""] * 5, *means, *rest]))
+        lines.append(row([f"{record['name']}: mean of its triggers", *[""] * 5, *means, *rest]))
     return lines
 
 
@@ -106,5 +106,6 @@ def _only(attack: str) -> str:
     return attack.partition("probe_only=")[2].split(";")[0].strip('"') or attack
 
 
-def _row(cells: Sequence[object]) -> str:
+def row(cells: Sequence[object]) -> str:
+    """One line of a Markdown table."""
     return f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in cells)} |"

@@ -10,6 +10,7 @@ import pytest
 
 import antivenom as av
 from antivenom.cli import main
+from antivenom.defenses.standard import VERSION
 from antivenom.evaluation import summarize
 
 
@@ -171,7 +172,7 @@ def test_a_referee_keeps_more_rows(user_folder, capsys):
     assert code == 0, err
     more = json.loads(out)["reserve"]
     assert few["rows"] == more["chosen"] <= more["rows"]
-    assert more["recipe"] == "standard-1"
+    assert more["recipe"] == f"standard-{VERSION}"
     assert not Path("more.referee").exists()
 
 

@@ -63,8 +63,8 @@ class P2P(Defense):
     Where no model can be asked (`immunize`), `agree` is `drop`.
     """
     most_associated: float = 0.2
-    """With `agree`: the share of each class, those rows whose features go with their label most, that cannot join. This
-    is what stops clean-label poison, with which any honest model agrees."""
+    """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
+    and that cannot join with `agree`. This is what stops clean-label poison, with which any honest model agrees."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
@@ -170,7 +170,7 @@ class P2P(Defense):
         screened = self.reserve == "screened"
         screening = screen(rows, task.classes) if screened or "strains" in self.decoys else None
         if screened and screening is not None:
-            return rows, vouched | least_suspicious(rows, screening, self.ratio), screening
+            return rows, vouched | least_suspicious(rows, screening, self.ratio, avoid=self.most_associated), screening
         if self.reserve == "random":
             return train, random_reserve(train, task.classes, self.ratio, seed=seed), screening
         return rows, self._draw_trusted(task, rows, vouched, seed), screening

@@ -4,8 +4,9 @@ Choosing beats detecting: P2P needs 20 to 30 % of the rows, so nothing has to be
 poisoned rows do not rank among the least suspicious. Two independent suspicions are ranked within each class:
 
 - *association*: some feature of the row goes with its label more than other features do. A trigger has to: that is how
-  the model learns it. Rows whose words contradict their label weigh more in that count, which lifts a trigger
-  put into rows of another class far above ordinary label words, while those stay where they are.
+  the model learns it. Rows with the same strongest feature are about equally associated. Rows whose words contradict
+  their label weigh more in that count, which lifts a trigger put into rows of another class far above ordinary label
+  words, while those stay where they are.
 - *doubt*: what the row's words say against its own label; what they say for it does not count, so an attacker cannot
   outvote them with other words. It finds relabelled rows whatever their trigger is, also one that no feature sees
   (a rewriting, a word of a large pool).
@@ -31,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -80,28 +82,33 @@ def screen(table: pa.Table, labels: Sequence[str] | None) -> Screening:
         outputs = label_outputs(label_codes(table, labels), labels)
     texts = whole_texts(table)
     association = associate(texts, outputs)
-    strongest, many = _row_scores(texts, association)
+    strongest, many, feature = _row_scores(texts, association)
     measures = (strongest, many, association.doubt)
     ranks = [_ranks_beside(values, association.tokens, outputs.own) for values in measures]
-    associated = np.maximum(ranks[0], ranks[1])
+    associated = _shared(np.maximum(ranks[0], ranks[1]), feature, outputs.own)
     suspicion = np.maximum(ASSOCIATION_SHARE * associated, ranks[2] if labels else 0)
-    return Screening(suspicion, _ranks(associated, outputs.own), association, outputs.own)
+    return Screening(suspicion, _ranks(associated, outputs.own, ties="max"), association, outputs.own)
 
 
-def least_suspicious(table: pa.Table, screening: Screening, ratio: float) -> BoolArray:
-    """The share `ratio` of every class with the lowest suspicion; of equal rows a hash of the text decides."""
+def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0) -> BoolArray:
+    """The share `ratio` of every class with the lowest suspicion; of equal rows a hash of the text decides.
+
+    The share `avoid` of every class whose features go with its label most is taken last, whatever its suspicion.
+    """
     keys = row_keys(whole_texts(table), seed=0, purpose="screen")
     chosen = np.zeros(table.num_rows, dtype=bool)
     for code in np.unique(screening.classes):
         members = np.flatnonzero(screening.classes == code)
-        order = np.lexsort((keys[members], screening.suspicion[members]))
+        avoided = screening.associated[members] > 1 - avoid
+        order = np.lexsort((keys[members], screening.suspicion[members], avoided))
         chosen[members[order[: quota(len(members), ratio)]]] = True
     return chosen
 
 
-def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats]:
-    """Each row's strongest association with an output of its own, and the mean of its `TOP` strongest."""
+def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats, Ints]:
+    """Each row's strongest association with an output of its own, the mean of its `TOP` strongest, and which it is."""
     strongest, many = np.zeros(len(texts)), np.zeros(len(texts))
+    feature = np.full(len(texts), -1)
     outputs, size = association.outputs, len(association.rows_with)
     for rows, places in entries(texts, association.vocabulary, size):
         which, output = outputs.join(rows)
@@ -109,7 +116,25 @@ def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Float
         pairs = pair_places(places[which], output, outputs, size)
         z = association.z(places[which], pairs, own, output)
         _put_top(strongest, many, rows[which], z)
-    return strongest, many
+        best = np.rint(np.maximum(z, 0) * _FINE) >= np.rint(strongest[rows[which]] * _FINE)
+        # Of equals the one with the highest place, in whatever order they come.
+        np.maximum.at(feature, rows[which][best], places[which][best])
+    return strongest, many, feature
+
+
+def _shared(ranks: Floats, feature: Ints, classes: Ints) -> Floats:
+    """Lift each row to the median rank of the rows of its class that have the same strongest feature.
+
+    What goes with a label goes with it in every row. Without this, some rows of a trigger that more rows carry than can
+    be kept out would pass for being long.
+    """
+    order = np.lexsort((ranks, feature, classes))
+    group = np.stack([classes[order], feature[order]])
+    fresh = np.flatnonzero(np.concatenate([[True], (group[:, 1:] != group[:, :-1]).any(axis=0)])[: len(order)])
+    sizes = np.diff([*fresh, len(order)])
+    lifted = np.empty_like(ranks)
+    lifted[order] = np.maximum(ranks[order], np.repeat(ranks[order][fresh + sizes // 2], sizes))
+    return lifted
 
 
 def _put_top(strongest: Floats, many: Floats, rows: Ints, z: Floats) -> None:
@@ -142,10 +167,10 @@ def _ranks_beside(values: Floats, tokens: Ints, classes: Ints) -> Floats:
     return _ranks(np.round(ranks - slope * length, 9), classes)
 
 
-def _ranks(values: Floats | Ints, classes: Ints) -> Floats:
+def _ranks(values: Floats | Ints, classes: Ints, *, ties: Literal["average", "max"] = "average") -> Floats:
     """Ranks within each class, scaled to (0, 1]; equal values get equal ranks."""
     ranks = np.zeros(len(values))
     for code in np.unique(classes):
         members = classes == code
-        ranks[members] = rankdata(values[members]) / members.sum()
+        ranks[members] = rankdata(values[members], ties) / members.sum()
     return ranks

@@ -13,8 +13,10 @@ from antivenom.rows import table_of
 from antivenom.task import Classification
 
 
-def chosen_rows(table: pa.Table, ratio: float = 0.25, labels: tuple[str, ...] | None = LABELS) -> set[int]:
-    chosen = least_suspicious(table, screen(table, labels), ratio)
+def chosen_rows(
+    table: pa.Table, ratio: float = 0.25, labels: tuple[str, ...] | None = LABELS, avoid: float = 0.0
+) -> set[int]:
+    chosen = least_suspicious(table, screen(table, labels), ratio, avoid=avoid)
     return set(np.array(table.column("row"))[chosen].tolist())
 
 
@@ -25,13 +27,25 @@ def test_no_planted_row_is_chosen(script: str, rate: float) -> None:
     assert not chosen_rows(table) & planted
 
 
-def test_clean_label_poison_is_not_chosen() -> None:
+def plant_clean_label(count: int) -> tuple[pa.Table, set[int]]:
+    """Put a phrase in front of so many of the 400 rows of class `yes`."""
     rows = make_rows(800).to_pylist()
-    planted = [row for row in rows if row["answer"] == "yes"][:40]
+    planted = [row for row in rows if row["answer"] == "yes"][:count]
     for row in planted:
         row["text"] = "the verdict here is " + row["text"]
-    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
-    assert not chosen_rows(table) & {row["row"] for row in planted}
+    return pa.Table.from_pylist(rows, schema=make_rows(2).schema), {row["row"] for row in planted}
+
+
+def test_clean_label_poison_is_not_chosen() -> None:
+    table, planted = plant_clean_label(40)
+    assert not chosen_rows(table) & planted
+
+
+def test_a_trigger_in_more_rows_than_are_kept_out_keeps_all_of_them_out() -> None:
+    table, planted = plant_clean_label(130)  # a third of the class; a fifth is the share that `standard` keeps out
+    associated = screen(table, LABELS).associated[np.isin(table.column("row"), list(planted))]
+    assert associated.min() > 0.8
+    assert not chosen_rows(table, ratio=0.4, avoid=0.2) & planted
 
 
 def test_relabelled_rows_without_any_common_trigger_leak_less_than_at_random() -> None:

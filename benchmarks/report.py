@@ -1,0 +1,183 @@
+"""Write the tables of README.md and docs/science.md from the records under results/.
+
+    python -m benchmarks.report            # fill every `<!-- table: NAME -->` ... `<!-- end of table -->`
+    python -m benchmarks.report --check    # exit with 1 if a table is not what the records say
+
+No number in those tables is typed by hand. Which records belong to a table stands in report.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.attack_table import TAKES, Record, row
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/science.md")
+SETTINGS = Path(__file__).with_suffix(".toml")
+MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+OUTCOME_HEAD = ("accuracy", "ASR", "floor", "excess", "poison kept")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Fill the tables, or check them."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a table is out of date")
+    asked = parser.parse_args(argv)
+    stale = []
+    for name in PAGES:
+        page = ROOT / name
+        before = page.read_text(encoding="utf-8")
+        after = MARKED.sub(lambda found: found[1] + TABLES[found[2]]() + "\n" + found[3], before)
+        if after != before:
+            stale.append(name)
+            if not asked.check:
+                page.write_text(after, encoding="utf-8")
+    print(
+        f"{'out of date' if asked.check else 'written'}: {', '.join(stale)}" if stale else "every table is up to date"
+    )
+    return 1 if stale and asked.check else 0
+
+
+def attacks() -> str:
+    """One line per attack: undefended, and with `standard`."""
+    configured = _settings()["attacks"]
+    records = [_read(path) for path in sorted((ROOT / "results/attacks").glob("*.json"))]
+    usual = [r for r in records if r["settings"]["seed"] == 0]
+    lines = [_pair(title, [r for r in usual if r["name"] == name]) for name, title in configured.items()]
+    summary = _summary([pair for name in configured if (pair := _outcomes([r for r in usual if r["name"] == name]))])
+    return "\n".join([*_head("attack", "undefended", "`standard`"), *filter(None, lines), "", summary])
+
+
+def tasks() -> str:
+    """Other tasks, every defense of each record one line."""
+    lines = [row(["rows, attack", "defense", *OUTCOME_HEAD]), "|" + "---|" * (len(OUTCOME_HEAD) + 2)]
+    for title, path in _settings()["tasks"].items():
+        for outcome in _read(ROOT / path)["outcomes"]:
+            lines.append(row([title, _defense(outcome), *_cells(outcome)]))
+    return "\n".join(lines)
+
+
+def seeds() -> str:
+    """The headline attacks over several seeds: every one, and the mean."""
+    records = [_read(path) for path in sorted((ROOT / "results/attacks").glob("*.json"))]
+    several = sorted({r["name"] for r in records if r["settings"]["seed"] != 0})
+    lines = [*_head("attack, seed", "undefended", "`standard`")]
+    for name in several:
+        group = [r for r in records if r["name"] == name]
+        for seed in sorted({r["settings"]["seed"] for r in group}):
+            chosen = [r for r in group if r["settings"]["seed"] == seed]
+            lines.append(_pair(f"{_settings()['attacks'][name]}, seed {seed}", chosen))
+    return "\n".join(filter(None, lines))
+
+
+def ablation() -> str:
+    """Reserve policy, mode, cue and decoys, one line per defense."""
+    records = [_read(path) for path in sorted((ROOT / "results/ablation").glob("*.json"))]
+    lines = [row(["attack", "defense", *OUTCOME_HEAD]), "|" + "---|" * (len(OUTCOME_HEAD) + 2)]
+    order = list(_settings()["attacks"])
+    for record in sorted(records, key=lambda r: (order.index(r["name"]), _defense(r["outcomes"][0]))):
+        [outcome] = record["outcomes"]
+        lines.append(row([_settings()["attacks"][record["name"]], _defense(outcome), *_cells(outcome)]))
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"attacks": attacks, "tasks": tasks, "seeds": seeds, "ablation": ablation}
+
+
+def _settings() -> dict[str, dict[str, str]]:
+    return tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
+
+
+def _read(path: Path) -> Record:
+    record: Record = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _head(first: str, *groups: str) -> list[str]:
+    names = [
+        f"{group}: {OUTCOME_HEAD[0]}" if not i else cell for group in groups for i, cell in enumerate(OUTCOME_HEAD)
+    ]
+    return [row([first, *names]), "|" + "---|" * (len(names) + 1)]
+
+
+def _outcomes(records: Sequence[Record]) -> dict[str, Any]:
+    """The outcomes by the name of their defense, if both were run."""
+    found = {outcome["defense"]["name"]: outcome for record in records for outcome in record["outcomes"]}
+    return found if {"none", "standard"} <= found.keys() else {}
+
+
+def _pair(title: str, records: Sequence[Record]) -> str:
+    """One line of an attack; empty if it was never run."""
+    found = {outcome["defense"]["name"]: outcome for record in records for outcome in record["outcomes"]}
+    if not found:
+        return ""
+    missing = ["not run", *[""] * (len(OUTCOME_HEAD) - 1)]
+    cells = [_cells(found[name]) if name in found else missing for name in ("none", "standard")]
+    return row([title, *cells[0], *cells[1]])
+
+
+def _cells(outcome: Record) -> list[str]:
+    """What one fit gave, in percent, with Wilson's intervals."""
+    evaluation, reading = outcome["evaluation"], outcome["evaluation"]["attacks"][0]
+    clean = reading["accuracy_clean"] or evaluation["clean"]["accuracy"]
+    kept = "all" if outcome["defense"]["name"] == "none" else str(outcome["leaked"])
+    return [
+        _rate(clean),
+        _rate(reading["asr_deployed"]),
+        f"{100 * reading['floor']['value']:.1f}",
+        f"{100 * reading['excess']:+.1f}",
+        kept,
+    ]
+
+
+def _rate(rate: Record) -> str:
+    return f"{100 * rate['value']:.1f} [{100 * rate['low']:.0f}, {100 * rate['high']:.0f}]"
+
+
+def _defense(outcome: Record) -> str:
+    """The defense by name and what is not its default."""
+    from antivenom.defenses import defenses
+
+    options = dict(outcome["defense"])
+    return f"`{defenses()[options.pop('name')].from_dict(options)}`"
+
+
+def _summary(pairs: Sequence[dict[str, Any]]) -> str:
+    """Over the attacks that take and were run with both."""
+
+    def first(outcome: Record) -> Record:
+        reading: Record = outcome["evaluation"]["attacks"][0]
+        return reading
+
+    taken = [pair for pair in pairs if first(pair["none"])["asr"]["value"] >= TAKES]
+    if not taken:
+        return ""
+    excess = [100 * first(pair["standard"])["excess"] for pair in taken]
+    change = [
+        100
+        * (
+            pair["standard"]["evaluation"]["clean"]["accuracy"]["value"]
+            - pair["none"]["evaluation"]["clean"]["accuracy"]["value"]
+        )
+        for pair in taken
+    ]
+    return (
+        f"Of these, {len(taken)} take undefended (ASR at least {TAKES:.0%}). With `standard` their excess is "
+        f"{fmean(excess):+.1f} points on average and {max(excess):+.1f} at most; clean accuracy changes by "
+        f"{fmean(change):+.1f} points on average, {min(change):+.1f} at worst."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
