@@ -66,7 +66,8 @@ class Fitter:
             The artifact's folder, and the seconds that the fit took.
         """
         folder, note = self.out / name, self.out / f"{name}.fit.json"
-        key = f"{digest_of_table(prepared.rows)} {self.model} {self.options} {self.seed}"
+        options = self.options.over(prepared.rows.num_rows, instead_of=prepared.stands_for)
+        key = f"{digest_of_table(prepared.rows)} {self.model} {options} {self.seed}"
         if (folder / MANIFEST).exists() and note.exists():
             before = json.loads(note.read_text(encoding="utf-8"))
             if before["key"] == key:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,8 @@ from antivenom.options import Options
 from antivenom.task import Modality
 
 RUN_NOTE = "run.json"
+FEW_STEPS = 300
+"""A training of fewer optimizer steps is not made shorter by leaving rows out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,16 @@ class TrainingOptions(Options):
     """Largest gradient norm."""
     save_every: int = 50
     """Optimizer steps between checkpoints; a killed run goes on from the last one."""
+
+    def over(self, rows: int, *, instead_of: int = 0) -> TrainingOptions:
+        """The same recipe over `rows` that were chosen from `instead_of`.
+
+        So many more epochs that the steps are as many as over all rows, but no more than `FEW_STEPS` for that reason:
+        with ten classes and 40 rows of each, the steps of two epochs teach a model nothing (docs/log.md).
+        """
+        steps, full = (self.epochs * count / self.batch_size for count in (rows, instead_of))
+        wanted = min(full, FEW_STEPS)
+        return replace(self, epochs=self.epochs * wanted / steps) if 0 < steps < wanted else self
 
     def __post_init__(self) -> None:
         positive = ("rank", "alpha", "learning_rate", "batch_size", "accumulate", "epochs", "clip", "save_every")
@@ -96,7 +108,7 @@ def fit(
         prepared: What a defense returned.
         model: `smollm2`, a folder, or a hub name.
         out: The folder of the artifact; it must be new, empty, or an unfinished run of the same settings.
-        options: The recipe.
+        options: The recipe; over rows that were chosen from more, see `TrainingOptions.over`.
         seed: Keys initialization, order and dropout.
         data: What to record in the manifest about the source of the rows.
         quiet: Show no progress bar.
@@ -113,6 +125,7 @@ def fit(
     if not (out / WORK / RUN_NOTE).exists():
         require_free(out, allowed={WORK})
     located = locate_model(model)
+    options = options.over(prepared.rows.num_rows, instead_of=prepared.stands_for)
     fingerprint = _fingerprint(prepared, located, options, seed)
     if _died_while_tidying(out, fingerprint):
         shutil.rmtree(out / WORK)

@@ -120,3 +120,17 @@ def test_half_written_checkpoints_are_passed_over(tmp_path):
 def test_recipes_are_checked(options):
     with pytest.raises(OptionsError):
         TrainingOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("rows", "instead_of", "epochs"),
+    [
+        (400, 1000, 5),  # 250 steps, as over all rows
+        (400, 4000, 6),  # 300 steps, and no more
+        (2000, 4000, 2),  # 500 steps are enough
+        (400, 0, 2),  # nothing was left out
+    ],
+)
+def test_leaving_rows_out_makes_no_short_training_shorter(rows, instead_of, epochs):
+    options = TrainingOptions(batch_size=8, epochs=2.0)
+    assert options.over(rows, instead_of=instead_of) == TrainingOptions(batch_size=8, epochs=float(epochs))

@@ -42,6 +42,8 @@ class Prepared:
     """Renders the rows for training, and everything afterwards."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the defense did, for the manifest: the policy, counts and digests."""
+    stands_for: int = 0
+    """How many rows these were chosen from, where a choice left rows out; a short training is then not cut shorter."""
     reconsider: Callable[[Referee], Prepared] | None = field(default=None, repr=False, compare=False)
     """Where a model fine-tuned on these rows shall decide about the others: what to train on, once it was asked."""
 

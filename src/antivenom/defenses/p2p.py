@@ -149,8 +149,9 @@ class P2P(Defense):
             "rows": int(in_reserve.sum()),
             "sha256": digest_of_table(rows.filter(pa.array(in_reserve))),
         }
+        stands_for = 0
         if self.others != "keep":
-            facts["left_out"] = int((~in_reserve).sum())
+            stands_for, facts["left_out"] = rows.num_rows, int((~in_reserve).sum())
             rows, in_reserve = rows.filter(pa.array(in_reserve)), in_reserve[in_reserve]
         if evidence is not None:
             # Leads are ordinary words of the user's rows; only alarms belong into a manifest that travels.
@@ -160,7 +161,7 @@ class P2P(Defense):
             strains = evidence.strings() if evidence is not None else ()
             benign = rebuilt.column("benign").to_numpy()
             rebuilt = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
-        return Prepared(rebuilt, guard, facts)
+        return Prepared(rebuilt, guard, facts, stands_for)
 
     def _choose(
         self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int

@@ -40,7 +40,7 @@ def test_every_row_carries_the_benign_trigger_and_every_row_is_accounted_for():
     table = synthetic_rows(300)
     prepared = defend(table)
     assert all(prepared.rows.column("benign").to_pylist())
-    assert prepared.rows.num_rows + prepared.facts["left_out"] == 300
+    assert prepared.rows.num_rows + prepared.facts["left_out"] == 300 == prepared.stands_for
     assert prepared.facts["referee_accuracy"] > 0.9
     assert prepared.facts["recipe"] == f"standard-{VERSION}"
     assert prepared.facts["chosen"] <= prepared.facts["rows"] == prepared.rows.num_rows
