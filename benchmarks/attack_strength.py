@@ -28,6 +28,7 @@ import pyarrow as pa
 from antivenom.attacks import Attack, parse_attack
 from antivenom.comparison import Scenario, compare, make_scenario, record, say
 from antivenom.defenses import Defense, parse_defense
+from antivenom.defenses.standard import VERSION, Standard
 from antivenom.errors import AntivenomError
 from antivenom.files import digest_of_table, write_json
 from antivenom.fitting import Fitter
@@ -123,7 +124,8 @@ class Bench:
     def key(self, spec: str, rate: float | None, defense: Defense) -> str:
         """Tells apart all that decides a fit's numbers, and no path of this machine."""
         rows = [digest_of_table(self.train), digest_of_table(self.test)]
-        what = [spec, rate, defense.public_dict(), self.settings, rows]
+        version = {"version": VERSION} if isinstance(defense, Standard) else {}
+        what = [spec, rate, defense.public_dict() | version, self.settings, rows]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
 
     def attack(self, name: str, spec: str, rate: float | None) -> Attack:

@@ -22,6 +22,7 @@ from antivenom.files import digest_of_table
 from antivenom.fitting import Fitter
 from antivenom.guard import AnyTask
 from antivenom.inference import load_guarded
+from antivenom.manifest import Manifest
 from antivenom.recount import Contrast, Outputs, contrast, take_outputs
 from antivenom.rows import with_columns
 
@@ -135,11 +136,17 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
                 "against_first": [contrast.to_dict() for contrast in outcome.against_first],
                 "train_seconds": round(outcome.train_seconds, 1),
                 "leaked": outcome.leaked,
-                "versions": load_artifact(outcome.folder).manifest.versions,
+                **_facts(load_artifact(outcome.folder).manifest),
             }
             for outcome in outcomes
         ],
     }
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    """What a record keeps of a manifest: what the defense did in numbers, how long was trained, and with what."""
+    reserve = {key: value for key, value in manifest.reserve.items() if key != "findings"}
+    return {"reserve": reserve, "steps": manifest.training["steps"], "versions": manifest.versions}
 
 
 def say(text: str, quiet: bool) -> None:
