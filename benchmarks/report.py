@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/science.md")
 SETTINGS = Path(__file__).with_suffix(".toml")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
-OUTCOME_HEAD = ("accuracy", "ASR", "floor", "excess", "poison kept")
+UNDEFENDED_HEAD = ("accuracy", "ASR", "floor")
+OUTCOME_HEAD = (*UNDEFENDED_HEAD, "excess", "poison kept")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,7 +57,7 @@ def attacks() -> str:
     usual = [r for r in records if r["settings"]["seed"] == 0]
     lines = [_pair(title, [r for r in usual if r["name"] == name]) for name, title in configured.items()]
     summary = _summary([pair for name in configured if (pair := _outcomes([r for r in usual if r["name"] == name]))])
-    return "\n".join([*_head("attack", "undefended", "`standard`"), *filter(None, lines), "", summary])
+    return "\n".join([*_head("attack"), *filter(None, lines), "", summary])
 
 
 def tasks() -> str:
@@ -72,7 +73,7 @@ def seeds() -> str:
     """The headline attacks over several seeds: every one, and the mean."""
     records = [_read(path) for path in sorted((ROOT / "results/attacks").glob("*.json"))]
     several = sorted({r["name"] for r in records if r["settings"]["seed"] != 0})
-    lines = [*_head("attack, seed", "undefended", "`standard`")]
+    lines = [*_head("attack, seed")]
     for name in several:
         group = [r for r in records if r["name"] == name]
         for seed in sorted({r["settings"]["seed"] for r in group}):
@@ -104,9 +105,12 @@ def _read(path: Path) -> Record:
     return record
 
 
-def _head(first: str, *groups: str) -> list[str]:
+def _head(first: str) -> list[str]:
     names = [
-        f"{group}: {OUTCOME_HEAD[0]}" if not i else cell for group in groups for i, cell in enumerate(OUTCOME_HEAD)
+        f"undefended: {UNDEFENDED_HEAD[0]}",
+        *UNDEFENDED_HEAD[1:],
+        f"`standard`: {OUTCOME_HEAD[0]}",
+        *OUTCOME_HEAD[1:],
     ]
     return [row([first, *names]), "|" + "---|" * (len(names) + 1)]
 
@@ -122,9 +126,9 @@ def _pair(title: str, records: Sequence[Record]) -> str:
     found = {outcome["defense"]["name"]: outcome for record in records for outcome in record["outcomes"]}
     if not found:
         return ""
-    missing = ["not run", *[""] * (len(OUTCOME_HEAD) - 1)]
-    cells = [_cells(found[name]) if name in found else missing for name in ("none", "standard")]
-    return row([title, *cells[0], *cells[1]])
+    before, after = (_cells(found[name]) if name in found else [] for name in ("none", "standard"))
+    before = before[: len(UNDEFENDED_HEAD)] or ["not run", "", ""]
+    return row([title, *before, *(after or ["not run", *[""] * (len(OUTCOME_HEAD) - 1)])])
 
 
 def _cells(outcome: Record) -> list[str]:

@@ -26,6 +26,9 @@ from antivenom.defenses.screen import least_suspicious, screen
 from antivenom.rows import table_of
 
 RATIO = 0.25
+STANDARD_RATIO = 0.4
+AVOID = 0.2
+"""What the recipe `standard` takes, and what it keeps out whatever its referee says."""
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 CORE = ("badnets", "addsent", "synattack", "proattack (clean label)")
 Rows = tuple[list[str], list[str]]
@@ -211,10 +214,13 @@ def measure(name: str, attack: str, rate: float, seed: int, data: Path) -> dict[
     order = Random(seed).sample(range(len(rows[0])), len(rows[0]))
     table = table_of([rows[0][i] for i in order], [rows[1][i] for i in order])
     screening = screen(table, labels)
-    reserve = least_suspicious(table, screening, RATIO)
+    reserve = least_suspicious(table, screening, RATIO, avoid=AVOID)
     poisoned = np.isin(order, chosen)
+    standard = least_suspicious(table, screening, STANDARD_RATIO, avoid=AVOID)
+    asked = ~standard & (screening.associated <= 1 - AVOID)
     record: dict[str, object] = {"data": name, "attack": attack, "rate": rate, "seed": seed, "rows": len(order)}
     record |= {"poisoned": len(chosen), "reserve": int(reserve.sum()), "leaked": int((reserve & poisoned).sum())}
+    record |= {"standard": int((standard & poisoned).sum()), "asked": int((asked & poisoned).sum())}
     if attack == "none" or seed == 0:
         evidence = explain(table, screening)
         record |= {"findings": [f.what for f in evidence.findings], "leads": [f.what for f in evidence.leads]}
@@ -258,8 +264,10 @@ def report(path: Path) -> str:
 HEAD = """# What leaks into the screened reserve
 
 No model is trained here. `leaked/expected of poisoned`: poisoned rows in the screened reserve (ratio 0.25), what a
-random reserve takes on average, and how many rows were poisoned; mean over seeds. `*`: written after the last
-constant of the screen was set. The others were seen, on some of this data, while it was built.
+random reserve takes on average, and how many rows were poisoned; mean over seeds. Behind the semicolon, for the recipe
+`standard`: poisoned rows in its reserve (ratio 0.4) + those about which it asks its referee; the others are kept out
+whatever the referee says. `*`: written after the last constant of the screen was set. The others were seen, on
+some of this data, while it was built.
 
 Command: `python -m benchmarks.screen_leaks run`, then `report`."""
 
@@ -280,8 +288,9 @@ def leak_table(records: list[dict]) -> str:
 def _leak(records: list[dict]) -> str:
     if not records:
         return ""
-    leaked, poisoned = (np.mean([r[k] for r in records]) for k in ("leaked", "poisoned"))
-    return f"{leaked:.3g}/{poisoned * RATIO:.3g} of {poisoned:.4g}"
+    names = ("leaked", "poisoned", "standard", "asked")
+    leaked, poisoned, standard, asked = (np.mean([r[name] for r in records]) for name in names)
+    return f"{leaked:.3g}/{poisoned * RATIO:.3g} of {poisoned:.4g}; {standard:.3g} + {asked:.3g}"
 
 
 def quality_table(records: list[dict]) -> str:
