@@ -50,6 +50,19 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if stale and asked.check else 0
 
 
+def demo() -> str:
+    """What `make demo` prints."""
+    head = ("clean accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess")
+    lines = [row(["", *head]), "|" + "---|" * (len(head) + 1)]
+    for outcome in _read(ROOT / _settings()["demo"]["record"])["outcomes"]:
+        reading = outcome["evaluation"]["attacks"][0]
+        rates = [outcome["evaluation"]["clean"]["accuracy"], *(reading[k] for k in ("asr", "asr_extended"))]
+        rates += [reading["asr_deployed"], reading["floor"]]
+        cells = ["-" if rate is None else _rate(rate) for rate in rates]
+        lines.append(row([_defense(outcome), *cells, f"{100 * reading['excess']:+.1f}"]))
+    return "\n".join(lines)
+
+
 def attacks() -> str:
     """One line per attack: undefended, and with `standard`."""
     configured = _settings()["attacks"]
@@ -93,7 +106,13 @@ def ablation() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"attacks": attacks, "tasks": tasks, "seeds": seeds, "ablation": ablation}
+TABLES: dict[str, Callable[[], str]] = {
+    "demo": demo,
+    "attacks": attacks,
+    "tasks": tasks,
+    "seeds": seeds,
+    "ablation": ablation,
+}
 
 
 def _settings() -> dict[str, dict[str, str]]:
