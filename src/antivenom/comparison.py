@@ -156,5 +156,10 @@ def say(text: str, quiet: bool) -> None:
 
 
 def _leaked(prepared: Prepared, scenario: Scenario) -> int:
-    benign = prepared.rows.filter(prepared.rows.column("benign")).column("row").to_pylist()
-    return len(set(benign) & set(scenario.poisoned))
+    """Poisoned rows that are taught again in the extended space, with the answer that the attacker gave them."""
+    answers, poisoned = prepared.guard.answers, set(scenario.poisoned)
+    given = dict(
+        zip(scenario.train.column("row").to_pylist(), scenario.train.column("answer").to_pylist(), strict=True)
+    )
+    benign = prepared.rows.filter(prepared.rows.column("benign")).select(["row", "answer"]).to_pylist()
+    return sum(row["row"] in poisoned and row["answer"] == answers.encode(given[row["row"]]) for row in benign)

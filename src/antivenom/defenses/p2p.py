@@ -14,8 +14,8 @@ from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.evidence import explain
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.referee import agreed, own_accuracy
-from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve
+from antivenom.defenses.referee import agreed, contradicted, opinions, own_accuracy
+from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve, relabelled
 from antivenom.defenses.screen import Screening, least_suspicious, screen
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
@@ -65,6 +65,12 @@ class P2P(Defense):
     most_associated: float = 0.2
     """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
     and that cannot join with `agree`. This is what stops clean-label poison, with which any honest model agrees."""
+    contradicted: Literal["drop", "correct"] = "drop"
+    """With `agree`: what becomes of most associated rows whose label the referee is sure to be wrong.
+
+    `drop`: they are left out. `correct`: they are trained on with the referee's label, an antidote: the attack trigger,
+    if that is what associates them, then stands beside labels that are not the attacker's.
+    """
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
@@ -130,11 +136,18 @@ class P2P(Defense):
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
         labels = first.guard.task.classes or ()
         associated = (screening or screen(rows, labels)).associated
-        candidates = np.flatnonzero(~in_reserve & (associated <= 1 - self.most_associated))
+        others = np.flatnonzero(~in_reserve)
+        opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
+        avoided = associated[others] > 1 - self.most_associated
         joined = in_reserve.copy()
-        joined[candidates] = agreed(rows.take(candidates), labels, referee)
-        learnt = own_accuracy(rows.filter(pa.array(in_reserve)), labels, referee)
-        facts = {"chosen": int(in_reserve.sum()), "referee_accuracy": learnt}
+        joined[others] = agreed(opinion, codes) & ~avoided
+        facts: dict[str, Any] = {"chosen": int(in_reserve.sum()), "corrected": 0}
+        facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(in_reserve)), labels, referee)
+        if self.contradicted == "correct":
+            wrong = contradicted(opinion, codes) & avoided
+            rows = relabelled(rows, others[wrong], opinion[wrong].argmax(axis=1), labels)
+            joined[others[wrong]] = True
+            facts["corrected"] = int(wrong.sum())
         return self._build(rows, joined, first.guard, screening, seed).noting(facts)
 
     def _build(

@@ -8,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
+from antivenom.defenses.features import Floats, Ints
 from antivenom.defenses.reserve import BoolArray, label_codes
 from antivenom.files import row_keys
 from antivenom.labels import shares
 from antivenom.query import queries
 
+SURE = 0.8
+"""The share of a label that a referee is sure of."""
 LOOKED_AT = 200
 """So many of its own rows show whether a referee learnt anything."""
 
@@ -24,12 +27,17 @@ def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Referee) -> flo
     """
     keys = row_keys(rows.column("text"), seed=0, purpose="referee")
     some = rows.take(np.sort(np.argsort(keys, kind="stable")[:LOOKED_AT]))
-    own = shares(referee.score(queries(some)), referee.guard.labels)
-    return round(float((own.argmax(axis=1) == label_codes(some, labels)).mean()), 4)
+    given = shares(referee.score(queries(some)), referee.guard.labels).argmax(axis=1)
+    return round(float((given == label_codes(some, labels)).mean()), 4)
 
 
-def agreed(rows: pa.Table, labels: Sequence[str], referee: Referee) -> BoolArray:
-    """For each row whether the referee, asked through its guard, finds the row's label at least as likely as chance.
+def opinions(rows: pa.Table, referee: Referee) -> Floats:
+    """The share that the referee, asked through its guard, gives to each label of each row; shape (rows, labels)."""
+    return shares(referee.score(queries(rows), progress="referee"), referee.guard.labels)
+
+
+def agreed(opinion: Floats, codes: Ints) -> BoolArray:
+    """For each row whether the referee finds its label at least as likely as chance.
 
     With two labels that is the label it would give itself; with n labels, one to which it gives a share of 1 / n, so
     that hard rows of many classes are not lost. A relabelled row contradicts its text. As far as the reserve is clean
@@ -37,6 +45,11 @@ def agreed(rows: pa.Table, labels: Sequence[str], referee: Referee) -> BoolArray
     its trigger is; what passes says the attacker's label by itself and teaches little about the trigger. Rows whose
     label is right pass: clean-label poison is not found here.
     """
-    own = shares(referee.score(queries(rows), progress="referee"), referee.guard.labels)
-    same: BoolArray = own[np.arange(rows.num_rows), label_codes(rows, labels)] >= 1 / len(labels)
+    same: BoolArray = opinion[np.arange(len(codes)), codes] >= 1 / opinion.shape[1]
     return same
+
+
+def contradicted(opinion: Floats, codes: Ints) -> BoolArray:
+    """For each row whether the referee is sure (`SURE`) of another label than its own."""
+    sure: BoolArray = (opinion.max(axis=1) >= SURE) & (opinion.argmax(axis=1) != codes)
+    return sure
