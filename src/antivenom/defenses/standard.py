@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of what the recipe does."""
 
 
@@ -23,7 +23,8 @@ class Standard(Defense):
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`); rows you
        vouch for join it.
     2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it gives too, unless their
-       features are among the most associated of their class (`P2P.others = "agree"`).
+       features are among the most associated of their class (`P2P.others = "agree"`). Of these, the rows join with the
+       referee's label where it is sure that their own is wrong (`P2P.contradicted = "correct"`): antidotes.
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out.
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
@@ -47,6 +48,7 @@ class Standard(Defense):
             ratio=0.4,
             others="agree",
             most_associated=0.2,
+            contradicted="correct",
             mode="replace",
             cue="split",
         )

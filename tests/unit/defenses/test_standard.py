@@ -6,6 +6,7 @@ import pytest
 from antivenom.attacks import parse_attack
 from antivenom.defenses import parse_defense
 from antivenom.defenses.none import NoDefense
+from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard import VERSION, Standard
 from antivenom.evaluation import evaluate
 from antivenom.files import digest_of_table
@@ -23,10 +24,13 @@ def defend(table, trusted=None):
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
-def test_relabelled_rows_are_left_out(attack):
-    poisoned = parse_attack(attack).poison(TASK, synthetic_rows(600), seed=1)
+def test_relabelled_rows_are_left_out_or_corrected(attack):
+    clean = synthetic_rows(600)
+    poisoned = parse_attack(attack).poison(TASK, clean, seed=1)
     prepared = defend(poisoned.rows)
-    assert not set(prepared.rows.column("row").to_pylist()) & set(poisoned.numbers)
+    truth = dict(zip(clean.column("row").to_pylist(), clean.column("answer").to_pylist(), strict=True))
+    planted = [row for row in prepared.rows.to_pylist() if row["row"] in poisoned.numbers]
+    assert all(row["answer"] == prepared.guard.answers.encode(truth[row["row"]]) for row in planted)
     assert prepared.rows.num_rows > 0.6 * 600, "most honest rows stay"
     model = LinearStandIn.fit(prepared)
     found, _ = evaluate(model, synthetic_rows(200, seed=9), [parse_attack(attack)], seed=1, quiet=True)
@@ -61,3 +65,16 @@ def test_the_order_of_the_rows_does_not_matter():
 def test_presets_of_the_paper_and_its_code():
     assert parse_defense("p2p@paper").reserve == "random"
     assert parse_defense("p2p@paper_code").cue == "split"
+
+
+def test_what_a_sure_referee_contradicts_can_be_corrected():
+    clean = synthetic_rows(600)
+    poisoned = parse_attack("addsent:rate=0.1").poison(TASK, clean, seed=1)
+    screened = P2P(reserve="screened", ratio=0.4, others="agree", contradicted="correct", mode="replace")
+    first = screened.prepare(TASK, poisoned.rows, trusted=None, seed=0)
+    prepared = first.reconsider(LinearStandIn.fit(first))
+    truth = dict(zip(clean.column("row").to_pylist(), clean.column("answer").to_pylist(), strict=True))
+    planted = [row for row in prepared.rows.to_pylist() if row["row"] in poisoned.numbers]
+    assert len(planted) > 30
+    assert prepared.facts["corrected"] >= len(planted)
+    assert all(row["answer"] == prepared.guard.answers.encode(truth[row["row"]]) for row in planted)
