@@ -25,7 +25,7 @@ PAGES = ("README.md", "docs/science.md")
 SETTINGS = Path(__file__).with_suffix(".toml")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 UNDEFENDED_HEAD = ("accuracy", "ASR", "floor")
-OUTCOME_HEAD = (*UNDEFENDED_HEAD, "excess", "poison kept")
+OUTCOME_HEAD = (*UNDEFENDED_HEAD, "excess", "poison taught")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -136,13 +136,28 @@ def _head(first: str) -> list[str]:
 
 def _outcomes(records: Sequence[Record]) -> dict[str, Any]:
     """The outcomes by the name of their defense, if both were run."""
-    found = {outcome["defense"]["name"]: outcome for record in records for outcome in record["outcomes"]}
+    found = _by_defense(records)
     return found if {"none", "standard"} <= found.keys() else {}
+
+
+def _by_defense(records: Sequence[Record]) -> dict[str, Record]:
+    """The outcomes by the name of their defense, of `standard` the newest version alone.
+
+    Raises:
+        ValueError: two records say different things about one line.
+    """
+    outcomes = [outcome for record in records for outcome in record["outcomes"]]
+    newest = max((recipe_of(o) for o in outcomes if o["defense"]["name"] == "standard"), default=0)
+    outcomes = [o for o in outcomes if o["defense"]["name"] != "standard" or recipe_of(o) == newest]
+    names = [outcome["defense"]["name"] for outcome in outcomes]
+    if len(set(names)) < len(names):
+        raise ValueError(f"several records for one line: {', '.join(sorted({r['command'] for r in records}))}")
+    return dict(zip(names, outcomes, strict=True))
 
 
 def _pair(title: str, records: Sequence[Record]) -> str:
     """One line of an attack; empty if it was never run."""
-    found = {outcome["defense"]["name"]: outcome for record in records for outcome in record["outcomes"]}
+    found = _by_defense(records)
     if not found:
         return ""
     before, after = (_cells(found[name]) if name in found else [] for name in ("none", "standard"))
@@ -154,6 +169,7 @@ def _cells(outcome: Record) -> list[str]:
     """What one fit gave, in percent, with Wilson's intervals."""
     evaluation, reading = outcome["evaluation"], outcome["evaluation"]["attacks"][0]
     clean = reading["accuracy_clean"] or evaluation["clean"]["accuracy"]
+    # Undefended, the space that is read is the only one, and every poisoned row is taught in it.
     kept = "all" if outcome["defense"]["name"] == "none" else str(outcome["leaked"])
     return [
         _rate(clean),
@@ -173,7 +189,14 @@ def _defense(outcome: Record) -> str:
     from antivenom.defenses import defenses
 
     options = dict(outcome["defense"])
-    return f"`{defenses()[options.pop('name')].from_dict(options)}`"
+    name = options.pop("name")
+    version = f" {recipe_of(outcome)}" if name == "standard" else ""
+    return f"`{defenses()[name].from_dict(options)}`{version}"
+
+
+def recipe_of(outcome: Record) -> int:
+    """The version of `standard` behind an outcome; records of the first version do not say it."""
+    return int(outcome.get("reserve", {}).get("recipe", "standard-1").rpartition("-")[2])
 
 
 def _summary(pairs: Sequence[dict[str, Any]]) -> str:

@@ -266,8 +266,9 @@ HEAD = """# What leaks into the screened reserve
 No model is trained here. `leaked/expected of poisoned`: poisoned rows in the screened reserve (ratio 0.25), what a
 random reserve takes on average, and how many rows were poisoned; mean over seeds. Behind the semicolon, for the recipe
 `standard`: poisoned rows in its reserve (ratio 0.4) + those about which it asks its referee; the others are kept out
-whatever the referee says. `*`: written after the last constant of the screen was set. The others were seen, on
-some of this data, while it was built.
+whatever the referee says. `*`: written after the constants of the screen's first version
+were set, and seen before its second (2026-11-24). The others were seen, on some of this data, while it was built.
+`leaks-2026-11-23.jsonl` holds the records of the first version.
 
 Command: `python -m benchmarks.screen_leaks run`, then `report`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ from antivenom.inference import load_guarded
 from antivenom.manifest import Manifest
 from antivenom.recount import Contrast, Outputs, contrast, take_outputs
 from antivenom.rows import with_columns
+
+SECRET = re.compile(r"""(benign[_-](?:trigger|cue)=)("(?:\\.|[^"\\])*"|[^;]*)""")
+"""A benign trigger or cue inside a defense's spec."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def compare(scenario: Scenario, defenses: Sequence[Defense], fitter: Fitter) -> 
 def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> dict[str, Any]:
     """Everything about a comparison as JSON values: what was asked, on what machine, and what came out."""
     return {
-        "command": " ".join(["antivenom", *sys.argv[1:]]),
+        "command": public_command(["antivenom", *sys.argv[1:]]),
         "settings": settings,
         "attack": scenario.attack.to_dict(),
         "rows": {
@@ -141,6 +145,15 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
             for outcome in outcomes
         ],
     }
+
+
+def public_command(words: Sequence[str]) -> str:
+    """A command line without the benign triggers and cues that it may name."""
+    shown = [SECRET.sub(r"\1...", word) for word in words]
+    for number, word in enumerate(words[:-1]):
+        if word in ("--benign-trigger", "--benign-cue"):
+            shown[number + 1] = "..."
+    return " ".join(shown)
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -14,11 +15,12 @@ import pyarrow as pa
 from antivenom.artifact import WORK, Artifact, require_free
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
-from antivenom.files import digest_of_table, write_json
+from antivenom.files import write_json
 from antivenom.guard import AnyTask
 from antivenom.inference import GuardedModel, load_guarded
 from antivenom.manifest import MANIFEST
-from antivenom.training import TrainingOptions, fit
+from antivenom.models.base_model import locate_model
+from antivenom.training import TrainingOptions, fingerprint_of, fit
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,13 @@ class Fitter:
             prepared = prepared.reconsider(referee)
         return prepared, seconds
 
+    def forget_referee(self, name: str) -> None:
+        """Remove the referee that `prepare` fitted, and nothing else."""
+        shutil.rmtree(self.out / f"{name}.referee", ignore_errors=True)
+        (self.out / f"{name}.referee.fit.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder holds something that is not ours, or was never made
+            self.out.rmdir()
+
     def fit(self, prepared: Prepared, name: str) -> tuple[Path, float]:
         """Fit, unless `out/name` already holds this very fit.
 
@@ -67,7 +76,7 @@ class Fitter:
         """
         folder, note = self.out / name, self.out / f"{name}.fit.json"
         options = self.options.over(prepared.rows.num_rows, instead_of=prepared.stands_for)
-        key = f"{digest_of_table(prepared.rows)} {self.model} {options} {self.seed}"
+        key = fingerprint_of(prepared, locate_model(self.model), options, self.seed)
         if (folder / MANIFEST).exists() and note.exists():
             before = json.loads(note.read_text(encoding="utf-8"))
             if before["key"] == key:
@@ -94,8 +103,8 @@ def fine_tune(
 ) -> Artifact:
     """Fine-tune on rows nobody vouches for: rows in, guarded artifact out.
 
-    A referee, if the defense asks for one, is fitted in `out`.referee, which is removed when `out` is finished. A run
-    that was stopped goes on when it is called again with the same arguments.
+    A referee, if the defense asks for one, is fitted in `out`.referee, and removed when `out` is finished. A run that
+    was stopped goes on when it is called again with the same arguments.
 
     Args:
         task: What is asked.
@@ -116,9 +125,8 @@ def fine_tune(
     out = Path(out)
     if not (out / WORK).exists():
         require_free(out, allowed={WORK})
-    scratch = Path(f"{out}.referee")
-    fitter = Fitter(model, options, scratch, seed, quiet)
+    fitter = Fitter(model, options, Path(f"{out}.referee"), seed, quiet)
     prepared, _ = fitter.prepare(defense, task, train, trusted=trusted, name="fit")
     artifact = fit(prepared, model=model, out=out, options=options, seed=seed, data=data, quiet=quiet)
-    shutil.rmtree(scratch, ignore_errors=True)
+    fitter.forget_referee("fit")
     return artifact

@@ -47,8 +47,15 @@ class Method(Options):
 
     def __str__(self) -> str:
         """`name:option=value;...`, only what differs from the defaults and is no secret; `from_spec` reads it back."""
+        return self._changed(self.public_dict())
+
+    def spec(self) -> str:
+        """As `str`, with the secrets: for `from_spec`, never for a log."""
+        return self._changed(self.to_dict())
+
+    def _changed(self, values: dict[str, Any]) -> str:
         default = type(self)().to_dict()
-        changed = {key: value for key, value in self.public_dict().items() if default[key] != value}
+        changed = {key: value for key, value in values.items() if default[key] != value}
         pairs = ";".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changed.items())
         return f"{self.name}:{pairs}" if pairs else self.name
 

@@ -30,6 +30,7 @@ from antivenom.report import Report
 from antivenom.row_stream import Census, RowStream
 from antivenom.task import Classification
 
+NO_STREAM = "Leave it out, or prepare without streaming."
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _SCHEMAS = {
     None: PREPARED_SCHEMA,
@@ -79,8 +80,9 @@ def immunize_stream(
         RowsError: a label is unknown, a class has no row for the reserve, or the file changed between the passes.
     """
     guard = defense.guard(task)
-    if defense.decoys:
-        raise OptionsError("decoys need all rows in memory", mend="Leave them out, or prepare without streaming.")
+    for name, value in (("decoys", defense.decoys), ("others", defense.others != "keep")):
+        if value:
+            raise OptionsError(f"{name} = {getattr(defense, name)!r} needs all rows in memory", mend=NO_STREAM)
     reserve, rebuilt = TableDigest(), TableDigest()
     chosen = written = 0
     with open_sink(out, guard, form) as write:
@@ -109,6 +111,8 @@ def _selected(
     if unknown:
         raise RowsError(f"the label {unknown[0]!r} is not among the labels {', '.join(task.labels)}")
     if defense.reserve == "random":
+        if trusted is not None:
+            raise OptionsError("reserve = 'random' with trusted rows needs all rows in memory", mend=NO_STREAM)
         yield from _with_random_reserve(stream, census, defense.ratio, task)
     elif defense.reserve == "trusted":
         yield from _with_trusted_reserve(stream, census, defense.ratio, task, trusted)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass, replace
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from antivenom.task import Modality
 
 RUN_NOTE = "run.json"
 FEW_STEPS = 300
-"""A training of fewer optimizer steps is not made shorter by leaving rows out."""
+"""A training of fewer optimizer steps is not made shorter by a defense that leaves rows out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class TrainingOptions(Options):
         So many more epochs that the steps are as many as over all rows, but no more than `FEW_STEPS` for that reason:
         with ten classes and 40 rows of each, the steps of two epochs teach a model nothing (docs/log.md).
         """
-        steps, full = (self.epochs * count / self.batch_size for count in (rows, instead_of))
+        steps, full = (self.epochs * ceil(count / self.batch_size) for count in (rows, instead_of))
         wanted = min(full, FEW_STEPS)
         return replace(self, epochs=self.epochs * wanted / steps) if 0 < steps < wanted else self
 
@@ -126,7 +126,7 @@ def fit(
         require_free(out, allowed={WORK})
     located = locate_model(model)
     options = options.over(prepared.rows.num_rows, instead_of=prepared.stands_for)
-    fingerprint = _fingerprint(prepared, located, options, seed)
+    fingerprint = fingerprint_of(prepared, located, options, seed)
     if _died_while_tidying(out, fingerprint):
         shutil.rmtree(out / WORK)
         return load_artifact(out)
@@ -223,7 +223,7 @@ def _with_lora(model: Any, options: TrainingOptions, modality: Modality = "text"
         raise OptionsError(f"modules = {list(options.modules)}: {error}") from None
 
 
-def _fingerprint(prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int) -> str:
+def fingerprint_of(prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int) -> str:
     """Digest of everything that decides the weights."""
     parts = [
         prepared.guard.to_dict(),

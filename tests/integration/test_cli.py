@@ -174,6 +174,7 @@ def test_a_referee_keeps_more_rows(user_folder, capsys):
     assert few["rows"] == more["chosen"] <= more["rows"]
     assert more["recipe"] == f"standard-{VERSION}"
     assert not Path("more.referee").exists()
+    assert "WARNING: the referee learnt only" in err, "one epoch of a tiny model"
 
 
 @pytest.mark.parametrize("form", ["prompt-completion", "chat", "messages"])

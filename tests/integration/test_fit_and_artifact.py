@@ -22,6 +22,7 @@ from antivenom.attacks.badnets import BadNets
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import ArtifactError, OptionsError
 from antivenom.evaluation import evaluate, summarize
+from antivenom.fitting import Fitter, fine_tune
 from antivenom.inference import GuardedModel, load_guarded
 from antivenom.manifest import MANIFEST
 from antivenom.models.local import LocalModel, load_causal_lm
@@ -56,6 +57,34 @@ def test_an_artifact_is_complete_and_tidy(fitted, rows):
     assert manifest.training["steps"] == -(-(rows.num_rows + manifest.reserve["rows"]) // 16)
     assert manifest.versions["torch"]
     assert SECRET not in repr(manifest)
+
+
+def test_rows_that_were_chosen_are_trained_on_for_the_steps_of_all(task, rows, model_folder, tmp_path):
+    defense = P2P(others="drop", mode="replace")
+    prepared = defense.prepare(task, rows, trusted=rows.slice(0, 60), seed=0)
+    assert prepared.rows.num_rows < rows.num_rows / 2
+    artifact = fit(prepared, model=str(model_folder), out=tmp_path / "few", options=RECIPE, quiet=True)
+    assert artifact.manifest.training["steps"] == -(-rows.num_rows // 16)
+
+
+def test_a_fit_is_used_again_only_for_the_same_guard(task, rows, model_folder, tmp_path):
+    fitter = Fitter(str(model_folder), RECIPE, tmp_path, quiet=True)
+    first, _ = fitter.fit(prepare(task, rows), "one")
+    stamp = (first / MANIFEST).stat().st_mtime_ns
+    assert fitter.fit(prepare(task, rows), "one")[0] == first
+    assert (first / MANIFEST).stat().st_mtime_ns == stamp
+    other = P2P(benign_trigger="Another trigger:").prepare(task, rows, trusted=rows.slice(0, 60), seed=0)
+    with pytest.raises(ArtifactError):
+        fitter.fit(other, "one")
+
+
+def test_a_folder_that_is_not_ours_survives(task, rows, model_folder, tmp_path):
+    mine = tmp_path / "safe.referee" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("precious", encoding="utf-8")
+    options = {"model": str(model_folder), "options": RECIPE, "quiet": True}
+    fine_tune(task, rows, out=tmp_path / "safe", **options)
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
 
 
 def test_peft_loads_the_folder_as_it_is(fitted, model_folder):
@@ -230,10 +259,10 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_adapter(fitted, task, rows,
 
 def test_a_fit_killed_while_it_tidied_is_finished_by_repeating_it(fitted, folder, task, rows, model_folder, tmp_path):
     from antivenom.models.base_model import locate_model
-    from antivenom.training import RUN_NOTE, _claim, _fingerprint
+    from antivenom.training import RUN_NOTE, _claim, fingerprint_of
 
     prepared = prepare(task, rows)
-    work = _claim(folder, _fingerprint(prepared, locate_model(str(model_folder)), RECIPE, 0))
+    work = _claim(folder, fingerprint_of(prepared, locate_model(str(model_folder)), RECIPE, 0))
     (work / "optimizer.pt").touch()
     assert (work / RUN_NOTE).exists()
     artifact = fit(prepared, model=str(model_folder), out=folder, options=RECIPE, quiet=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from antivenom.attacks import parse_attack
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
+from antivenom.comparison import public_command
 from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import AntivenomError, OptionsError, printable
@@ -121,3 +122,9 @@ def test_messages_can_be_printed(text):
 def test_messages_do_not_steer_a_terminal_or_flood_it():
     assert printable("a\x1b[31mb\ud800") == "a\\x1b[31mb\\ud800"
     assert len(printable("x" * 10**6)) < 3000
+
+
+def test_a_recorded_command_names_no_secret():
+    words = ["antivenom", "fit", "--benign-trigger", "tell me", "--defense", 'p2p:benign_trigger="a; b";ratio=0.3']
+    assert public_command(words) == "antivenom fit --benign-trigger ... --defense p2p:benign_trigger=...;ratio=0.3"
+    assert public_command(["x", "standard:benign_trigger=say it"]) == "x standard:benign_trigger=..."

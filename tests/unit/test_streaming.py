@@ -70,8 +70,9 @@ def test_streaming_equals_prepare(tmp_path, texts, numbers, batch_rows, mode, po
     defense = P2P(mode=mode, reserve=policy)
     loaded = load_rows(str(path), labels=given_labels)
     task = Classification.for_labels(loaded.labels)
-    expected = defense.prepare(task, loaded.table, trusted=FEW, seed=3)
-    census, done, out = streamed(path, defense, batch_rows, trusted=FEW, labels=given_labels)
+    trusted = FEW if policy == "trusted" else None
+    expected = defense.prepare(task, loaded.table, trusted=trusted, seed=3)
+    census, done, out = streamed(path, defense, batch_rows, trusted=trusted, labels=given_labels)
     assert census.labels == loaded.labels
     assert census.report.to_dict() == loaded.report.to_dict()
     assert pq.read_table(out).to_pylist() == expected.rows.to_pylist()
@@ -158,6 +159,10 @@ def test_refusals(tmp_path):
     random = P2P(reserve="random")
     with pytest.raises(OptionsError, match="no trusted rows"):
         immunize_stream(stream, census, P2P(), task, tmp_path / "o.parquet")
+    with pytest.raises(OptionsError, match="others = 'drop' needs all rows"):
+        immunize_stream(stream, census, P2P(reserve="random", others="drop"), task, tmp_path / "o.parquet")
+    with pytest.raises(OptionsError, match="with trusted rows needs all rows"):
+        immunize_stream(stream, census, random, task, tmp_path / "o.parquet", trusted=FEW)
     with pytest.raises(OptionsError, match="not streamed"):
         immunize_stream(stream, census, random, task, tmp_path / "o.csv")
     with pytest.raises(RowsError, match="'positive' is not among"):

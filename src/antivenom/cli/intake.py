@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
-from antivenom.cli.tables import show_report
+from antivenom.cli.tables import show_report, warn_of_referee
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError
@@ -100,7 +99,8 @@ def _prepare(taken: Intake, scratch: Path, seed: int, referee: RefereeOptions) -
 
     fitter = Fitter(referee.model, referee.training, scratch, seed)
     prepared, _ = fitter.prepare(taken.defense, taken.task, taken.table, trusted=taken.trusted, name="fit")
-    shutil.rmtree(scratch, ignore_errors=True)
+    fitter.forget_referee("fit")
+    warn_of_referee(prepared.facts)
     return prepared
 
 
@@ -117,6 +117,8 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     defense, options = asked.defense.choose(asked.rows.file), asked.rows.filled()
     if not isinstance(defense, P2P):
         raise OptionsError(f"--large works with p2p, not with {defense.name}", mend="Add --reserve random or trusted.")
+    if referee.model is not None:
+        raise OptionsError("--large works without --referee, which needs all rows in memory", mend="Leave one out.")
     if options.images:
         raise OptionsError("--large works with texts alone, not with images", mend="Leave --large out.")
     if options.context_column:

@@ -9,11 +9,8 @@ from cyclopts import Parameter
 
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
-from antivenom.cli.tables import show_json
+from antivenom.cli.tables import show_json, warn_of_referee
 from antivenom.training import TrainingOptions
-
-LITTLE = 0.8
-"""A referee that gives fewer of its own rows their label has learnt too little to judge others."""
 
 
 def fit(
@@ -54,17 +51,14 @@ def fit(
         data=taken.facts,
         quiet=quiet,
     )
+    warn_of_referee(artifact.manifest.reserve)
     if json:
         show_json({"artifact": str(artifact.folder), "training": artifact.manifest.training})
         return 0
     left_out = artifact.manifest.reserve.get("left_out", 0)
     if left_out:
-        total = left_out + artifact.manifest.training["rows"]
+        total = left_out + artifact.manifest.reserve["rows"]
         print(f"{left_out} of {total} rows were left out as not safe enough to train on.")
-    learnt = artifact.manifest.reserve.get("referee_accuracy", 1.0)
-    if learnt < LITTLE:
-        print(f"WARNING: the referee learnt only {learnt:.0%} of its own rows, so do not trust what it kept.")
-        print("  Train longer (--epochs), with smaller batches, or on more rows; or vouch for some with --trusted.")
     print(f"The artifact is in {artifact.folder}. Next:")
     print(f'  antivenom predict {artifact.folder} "a text"')
     print(f"  antivenom evaluate {artifact.folder} TEST_ROWS --attack addsent --attack badnets")

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.p2p import P2P
+from antivenom.defenses.quarantine import Quarantine
 from antivenom.defenses.reserve import random_reserve
 from antivenom.defenses.standard import Standard
 from antivenom.dialogs import load_dialogs
@@ -243,6 +244,8 @@ Filled = TypeVar("Filled", RowOptions, ImageOptions, TaskOptions)
 
 def fill_defense(defense: Defense, file: TaskFile) -> Defense:
     """Give a defense the benign trigger of a task file where it has its usual one; those without a trigger stay."""
+    if isinstance(defense, Quarantine):
+        return replace(defense, inner=fill_defense(parse_defense(defense.inner), file).spec())
     if file.benign_trigger is None or not isinstance(defense, P2P | Standard):
         return defense
     usual = defense.benign_trigger == type(defense)().benign_trigger

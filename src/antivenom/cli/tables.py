@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +21,9 @@ from antivenom.metrics import CleanReadings, Rate
 from antivenom.recount import Contrast
 from antivenom.report import Report
 from antivenom.seeds import over_seeds
+
+LITTLE = 0.8
+"""A referee that gives fewer of its own rows their label has learnt too little to judge others."""
 
 
 def show_table(
@@ -66,6 +69,17 @@ def _short(text: str) -> str:
 def show_report(report: Report) -> None:
     """Print what was found in the rows on standard error, so that standard output stays clean."""
     print(report, file=sys.stderr)
+
+
+def warn_of_referee(reserve: Mapping[str, Any]) -> None:
+    """Say on the error stream if a referee learnt too little to judge; nothing if there was none."""
+    learnt = reserve.get("referee_accuracy", 1.0)
+    if learnt < LITTLE:
+        print(
+            f"WARNING: the referee learnt only {learnt:.0%} of its own rows, so do not trust what it kept.\n"
+            "  Train longer (--epochs), with smaller batches, or on more rows; or vouch for some with --trusted.",
+            file=sys.stderr,
+        )
 
 
 def show_comparison(title: str, outcomes: Sequence[Outcome]) -> None:

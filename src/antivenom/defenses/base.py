@@ -59,7 +59,7 @@ class Defense(Method, ABC):
     """Base of all defenses. A defense sees rows, never the truth about them."""
 
     filters: ClassVar[bool] = False
-    """Whether it leaves rows out on purpose; every other defense trains on each row it is given."""
+    """Whether it always leaves rows out; others do so only where an option says it."""
 
     def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
         """Add to `report` what in the rows stands against this defense; nothing by default."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from antivenom.answers import extended_answers
 from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
-from antivenom.defenses.evidence import explain
+from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.referee import agreed, contradicted, opinions, own_accuracy
 from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve, relabelled
@@ -24,6 +24,20 @@ from antivenom.guard import AnyTask, Guard, Placement
 from antivenom.registry import Presets
 from antivenom.report import Report
 from antivenom.validation import check_class_sizes, check_strings
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What is decided before any model is asked."""
+
+    rows: pa.Table
+    """The untrusted rows and those that are vouched for."""
+    vouched: BoolArray
+    in_reserve: BoolArray
+    screening: Screening | None
+    """What the screen saw, if it was asked."""
+    evidence: Evidence | None
+    """What looks planted, according to the screen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +74,7 @@ class P2P(Defense):
 
     `keep`: they are trained on as they are, in the ordinary label space (the paper). `drop`: left out. `agree`:
     left out, but for those whose label a model fine-tuned on the reserve alone finds likely; these join the reserve.
-    Where no model can be asked (`immunize`), `agree` is `drop`.
+    Where no model is asked (`immunize` without `--referee`), `agree` is `drop`.
     """
     most_associated: float = 0.2
     """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
@@ -117,44 +131,33 @@ class P2P(Defense):
             OptionsError: the policy is `trusted` and no trusted rows were given.
             RowsError: a class has no row that the reserve can take.
         """
-        rows, in_reserve, screening = self._choose(task, train, trusted, seed)
-        self._require_every_class(task, rows, in_reserve)
-        first = self._build(rows, in_reserve, self.guard(task), screening, seed)
+        chosen = self._choose(task, train, trusted, seed)
+        self._require_every_class(task, chosen.rows, chosen.in_reserve)
+        first = self._build(chosen, chosen.rows, chosen.in_reserve, self.guard(task), seed)
         if self.others != "agree" or task.classes is None:
             return first
-        return replace(first, reconsider=partial(self._ask, rows, in_reserve, first, screening, seed))
+        return replace(first, reconsider=partial(self._ask, chosen, first.guard, seed))
 
-    def _ask(
-        self,
-        rows: pa.Table,
-        in_reserve: BoolArray,
-        first: Prepared,
-        screening: Screening | None,
-        seed: int,
-        referee: Referee,
-    ) -> Prepared:
+    def _ask(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
-        labels = first.guard.task.classes or ()
-        associated = (screening or screen(rows, labels)).associated
-        others = np.flatnonzero(~in_reserve)
+        rows, labels = chosen.rows, guard.labels.labels
+        associated = (chosen.screening or screen(rows, labels)).associated
+        others = np.flatnonzero(~chosen.in_reserve & ~chosen.vouched)
         opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
         avoided = associated[others] > 1 - self.most_associated
-        joined = in_reserve.copy()
+        joined = chosen.in_reserve | chosen.vouched
         joined[others] = agreed(opinion, codes) & ~avoided
-        facts: dict[str, Any] = {"chosen": int(in_reserve.sum()), "corrected": 0}
-        facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(in_reserve)), labels, referee)
+        facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum()), "corrected": 0}
+        facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(chosen.in_reserve)), labels, referee)
         if self.contradicted == "correct":
             wrong = contradicted(opinion, codes) & avoided
             rows = relabelled(rows, others[wrong], opinion[wrong].argmax(axis=1), labels)
             joined[others[wrong]] = True
             facts["corrected"] = int(wrong.sum())
-        return self._build(rows, joined, first.guard, screening, seed).noting(facts)
+        return self._build(chosen, rows, joined, guard, seed).noting(facts)
 
-    def _build(
-        self, rows: pa.Table, in_reserve: BoolArray, guard: Guard, screening: Screening | None, seed: int
-    ) -> Prepared:
+    def _build(self, chosen: _Chosen, rows: pa.Table, in_reserve: BoolArray, guard: Guard, seed: int) -> Prepared:
         """Rebuild rows of which the reserve is known."""
-        evidence = explain(rows, screening) if screening is not None else None
         facts: dict[str, Any] = {
             "policy": self.reserve,
             "mode": self.mode,
@@ -166,28 +169,27 @@ class P2P(Defense):
         if self.others != "keep":
             stands_for, facts["left_out"] = rows.num_rows, int((~in_reserve).sum())
             rows, in_reserve = rows.filter(pa.array(in_reserve)), in_reserve[in_reserve]
-        if evidence is not None:
+        if chosen.evidence is not None:
             # Leads are ordinary words of the user's rows; only alarms belong into a manifest that travels.
-            facts["findings"] = evidence.to_dict()["findings"]
+            facts["findings"] = chosen.evidence.to_dict()["findings"]
         rebuilt = rebuild(rows, in_reserve, guard, self.mode)
         if self.decoys:
-            strains = evidence.strings() if evidence is not None else ()
+            strains = chosen.evidence.strings() if chosen.evidence is not None else ()
             benign = rebuilt.column("benign").to_numpy()
             rebuilt = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
         return Prepared(rebuilt, guard, facts, stands_for)
 
-    def _choose(
-        self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int
-    ) -> tuple[pa.Table, BoolArray, Screening | None]:
-        """The rows to train on, which of them are the reserve, and what the screen saw, if it was asked."""
+    def _choose(self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int) -> _Chosen:
         rows, vouched = join_trusted(train, trusted)
         screened = self.reserve == "screened"
         screening = screen(rows, task.classes) if screened or "strains" in self.decoys else None
         if screened and screening is not None:
-            return rows, vouched | least_suspicious(rows, screening, self.ratio, avoid=self.most_associated), screening
-        if self.reserve == "random":
-            return train, random_reserve(train, task.classes, self.ratio, seed=seed), screening
-        return rows, self._draw_trusted(task, rows, vouched, seed), screening
+            in_reserve = vouched | least_suspicious(rows, screening, self.ratio, avoid=self.most_associated)
+        elif self.reserve == "random":
+            in_reserve = random_reserve(rows, task.classes, self.ratio, seed=seed)
+        else:
+            in_reserve = self._draw_trusted(task, rows, vouched, seed)
+        return _Chosen(rows, vouched, in_reserve, screening, explain(rows, screening) if screening else None)
 
     def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
         """Add to `report` what in the rows stands against this defense."""

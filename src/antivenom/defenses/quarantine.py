@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,7 +35,12 @@ class Quarantine(Defense):
         kept = train.filter(pc.invert(pc.is_in(train.column("row"), value_set=suspects)))
         prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed)
         findings = evidence.to_dict()["findings"]
+        prepared = replace(prepared, stands_for=max(prepared.stands_for, train.num_rows))
         return prepared.noting({"quarantined": train.num_rows - kept.num_rows, "findings": findings})
+
+    def public_dict(self) -> dict[str, Any]:
+        """Without the secrets of the inner defense."""
+        return {**super().public_dict(), "inner": str(self._defense())}
 
     def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
         """What stands against the inner defense."""

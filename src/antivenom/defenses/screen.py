@@ -4,7 +4,8 @@ Choosing beats detecting: P2P needs 20 to 30 % of the rows, so nothing has to be
 poisoned rows do not rank among the least suspicious. Two independent suspicions are ranked within each class:
 
 - *association*: some feature of the row goes with its label more than other features do. A trigger has to: that is how
-  the model learns it. Rows with the same strongest feature are about equally associated. Rows whose words contradict
+  the model learns it. Rows with the same strongest feature are at least as associated as their median, so that a
+  trigger in up to about 45 % of a class is kept out in all of its rows. Rows whose words contradict
   their label weigh more in that count, which lifts a trigger put into rows of another class far above ordinary label
   words, while those stay where they are.
 - *doubt*: what the row's words say against its own label; what they say for it does not count, so an attacker cannot
@@ -22,7 +23,7 @@ What an attacker who knows this can do, and what it costs:
 3. Both at once: rows leak about as in a random reserve, but each trigger has only a few rows to be learned from.
 4. Relabelling only rows that say little (few words that contradict the new label): the leak grows, but there are few
    such rows, and association still sees what they share.
-5. Flooding one class until half of it is poison: no choice within the class helps; the evidence names the trigger.
+5. Flooding one class until nearly half of it is poison: no choice within the class helps; the evidence names it.
 6. Making the poisoned training rows very long: the correction for length then forgives them some of their rank.
 
 How many rows each of these leaks is measured in results/screen.

@@ -22,13 +22,14 @@ class Standard(Defense):
 
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`); rows you
        vouch for join it.
-    2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it gives too, unless their
-       features are among the most associated of their class (`P2P.others = "agree"`). Of these, the rows join with the
-       referee's label where it is sure that their own is wrong (`P2P.contradicted = "correct"`): antidotes.
+    2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds likely
+       (`P2P.others = "agree"`), unless their features are among the most associated of their class. Of these, the rows
+       join with the referee's label where it is sure that their own is wrong (`P2P.contradicted = "correct"`).
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out.
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
-    (docs/science.md). It costs a second, shorter fine-tuning. Free answers have no referee; there step 2 is skipped.
+    (docs/science.md). It costs a second fine-tuning, on 40 % of the rows. Free answers have no referee; there step 2
+    is skipped.
     """
 
     name: ClassVar[str] = "standard"

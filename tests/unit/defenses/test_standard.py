@@ -10,6 +10,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard import VERSION, Standard
 from antivenom.evaluation import evaluate
 from antivenom.files import digest_of_table
+from antivenom.labels import ChoiceScores
 from antivenom.task import Classification
 from antivenom.testing import LinearStandIn, synthetic_rows
 
@@ -78,3 +79,47 @@ def test_what_a_sure_referee_contradicts_can_be_corrected():
     assert len(planted) > 30
     assert prepared.facts["corrected"] >= len(planted)
     assert all(row["answer"] == prepared.guard.answers.encode(truth[row["row"]]) for row in planted)
+
+
+class Contrarian:
+    """A referee that is sure of the other label, whatever is asked."""
+
+    def __init__(self, guard, answers: dict[str, str]) -> None:
+        self.guard = guard
+        self.answers = answers
+
+    def score(self, asked, *, progress=None):
+        labels = self.guard.labels
+        wrong = [labels.encode("negative" if self.answers[one] == "positive" else "positive") for one in asked]
+        scores = [[0.0 if choice == word else -20.0 for choice in labels.choices] for word in wrong]
+        return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
+
+
+@pytest.mark.parametrize("reserve", ["trusted", "screened", "random"])
+def test_no_referee_touches_rows_that_are_vouched_for(reserve):
+    trusted, table = synthetic_rows(150, seed=7), synthetic_rows(200)
+    answers = {row["text"]: row["answer"] for row in [*table.to_pylist(), *trusted.to_pylist()]}
+    defense = P2P(reserve=reserve, others="agree", contradicted="correct", mode="replace")
+    first = defense.prepare(TASK, table, trusted=trusted, seed=0)
+    prepared = first.reconsider(Contrarian(first.guard, answers))
+    given = {row["text"]: row["answer"] for row in prepared.rows.to_pylist()}
+    for row in trusted.to_pylist():
+        assert given[row["text"]] == prepared.guard.answers.encode(row["answer"])
+    assert prepared.facts["corrected"] > 0, "other rows are"
+
+
+def test_quarantine_passes_the_referee_on():
+    defense = parse_defense("quarantine:inner=standard")
+    poisoned = parse_attack("addsent:rate=0.05").poison(TASK, synthetic_rows(600), seed=1)
+    first = defense.prepare(TASK, poisoned.rows, trusted=None, seed=0)
+    prepared = first.reconsider(LinearStandIn.fit(first))
+    assert prepared.rows.num_rows > first.rows.num_rows
+    assert prepared.facts["quarantined"] == first.facts["quarantined"] > 0
+    assert prepared.facts["recipe"] == f"standard-{VERSION}"
+
+
+def test_quarantine_keeps_the_secret_of_the_inner_defense():
+    defense = parse_defense('quarantine:inner="standard:benign_trigger=tell me"')
+    assert "tell me" not in f"{defense} {defense.public_dict()}"
+    assert defense.prepare(TASK, synthetic_rows(60), trusted=None, seed=0).guard.benign_trigger == "tell me"
+    assert parse_defense(defense.spec()) == defense
