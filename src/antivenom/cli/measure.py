@@ -174,7 +174,7 @@ def _test_rows(options: RowOptions, source: str, task: AnyTask, count: int | Non
 def demo(
     *,
     out: Annotated[str, Parameter(help="Where artifacts and the record go; a stopped demo goes on.")] = "demo",
-    train_rows: Annotated[int, Parameter(help="Training rows.")] = 1200,
+    train_rows: Annotated[int, Parameter(help="Training rows.")] = 1000,
     test_rows: Annotated[int, Parameter(help="Test rows.")] = 400,
     seed: Seed = 0,
     quiet: Quiet = False,

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.answers import extended_answers
+from antivenom.defenses.antidotes import antidotes
 from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.evidence import Evidence, explain
@@ -82,8 +83,8 @@ class P2P(Defense):
     contradicted: Literal["drop", "correct"] = "drop"
     """With `agree`: what becomes of most associated rows whose label the referee is sure to be wrong.
 
-    `drop`: they are left out. `correct`: they are trained on with the referee's label, an antidote: the attack trigger,
-    if that is what associates them, then stands beside labels that are not the attacker's.
+    `drop`: they are left out. `correct`: as many are trained on with the referee's label as balance the rows that still
+    teach their strongest feature (`defenses/antidotes.py`).
     """
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
@@ -141,19 +142,20 @@ class P2P(Defense):
     def _ask(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
         rows, labels = chosen.rows, guard.labels.labels
-        associated = (chosen.screening or screen(rows, labels)).associated
+        screening = chosen.screening or screen(rows, labels)
         others = np.flatnonzero(~chosen.in_reserve & ~chosen.vouched)
         opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
-        avoided = associated[others] > 1 - self.most_associated
+        avoided = screening.associated[others] > 1 - self.most_associated
         joined = chosen.in_reserve | chosen.vouched
         joined[others] = agreed(opinion, codes) & ~avoided
         facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum()), "corrected": 0}
         facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(chosen.in_reserve)), labels, referee)
         if self.contradicted == "correct":
-            wrong = contradicted(opinion, codes) & avoided
+            wrong = np.flatnonzero(contradicted(opinion, codes) & avoided)
+            wrong = wrong[antidotes(rows, screening, joined, others[wrong], opinion[wrong].max(axis=1))]
             rows = relabelled(rows, others[wrong], opinion[wrong].argmax(axis=1), labels)
             joined[others[wrong]] = True
-            facts["corrected"] = int(wrong.sum())
+            facts["corrected"] = len(wrong)
         return self._build(chosen, rows, joined, guard, seed).noting(facts)
 
     def _build(self, chosen: _Chosen, rows: pa.Table, in_reserve: BoolArray, guard: Guard, seed: int) -> Prepared:

@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of what the recipe does."""
 
 
@@ -23,8 +23,9 @@ class Standard(Defense):
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`); rows you
        vouch for join it.
     2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds likely
-       (`P2P.others = "agree"`), unless their features are among the most associated of their class. Of these, the rows
-       join with the referee's label where it is sure that their own is wrong (`P2P.contradicted = "correct"`).
+       (`P2P.others = "agree"`), unless their features are among the most associated of their class. Of these,
+       where the referee is sure that their label is wrong, as many join with its label as balance what their feature
+       still teaches (`P2P.contradicted = "correct"`).
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out.
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too

@@ -68,19 +68,6 @@ def test_presets_of_the_paper_and_its_code():
     assert parse_defense("p2p@paper_code").cue == "split"
 
 
-def test_what_a_sure_referee_contradicts_can_be_corrected():
-    clean = synthetic_rows(600)
-    poisoned = parse_attack("addsent:rate=0.1").poison(TASK, clean, seed=1)
-    screened = P2P(reserve="screened", ratio=0.4, others="agree", contradicted="correct", mode="replace")
-    first = screened.prepare(TASK, poisoned.rows, trusted=None, seed=0)
-    prepared = first.reconsider(LinearStandIn.fit(first))
-    truth = dict(zip(clean.column("row").to_pylist(), clean.column("answer").to_pylist(), strict=True))
-    planted = [row for row in prepared.rows.to_pylist() if row["row"] in poisoned.numbers]
-    assert len(planted) > 30
-    assert prepared.facts["corrected"] >= len(planted)
-    assert all(row["answer"] == prepared.guard.answers.encode(truth[row["row"]]) for row in planted)
-
-
 class Contrarian:
     """A referee that is sure of the other label, whatever is asked."""
 
@@ -105,7 +92,6 @@ def test_no_referee_touches_rows_that_are_vouched_for(reserve):
     given = {row["text"]: row["answer"] for row in prepared.rows.to_pylist()}
     for row in trusted.to_pylist():
         assert given[row["text"]] == prepared.guard.answers.encode(row["answer"])
-    assert prepared.facts["corrected"] > 0, "other rows are"
 
 
 def test_quarantine_passes_the_referee_on():
