@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of what the recipe does."""
 
 

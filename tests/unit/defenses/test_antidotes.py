@@ -1,4 +1,4 @@
-"""Antidotes bring a feature back to saying nothing, and no further."""
+"""Antidotes balance the poison that is left, and no more."""
 
 import numpy as np
 import pytest
@@ -20,19 +20,18 @@ def choose(leaked: int):
     kept[places[:leaked]] = True
     offered = places[leaked:]
     taken = antidotes(table, screen(table, LABELS), kept, offered, np.linspace(0.8, 1, len(offered)))
-    return taken, kept, table
+    return taken
 
 
 def test_where_no_kept_row_has_the_feature_none_is_taken():
-    assert not choose(0)[0].any()
+    assert not choose(0).any()
 
 
 @pytest.mark.parametrize("leaked", [5, 20])
 def test_as_many_are_taken_as_balance_those_that_leaked(leaked):
-    taken, kept, table = choose(leaked)
-    share = (table.column("answer").to_numpy(zero_copy_only=False)[kept] == "yes").mean()
-    assert taken.sum() == int(leaked * (1 - share) / share)
-    assert taken[-taken.sum() :].all(), "the surest first"
+    taken = choose(leaked)
+    assert taken.sum() == leaked
+    assert taken[-leaked:].all(), "the surest first"
 
 
 class Sure:
