@@ -1,4 +1,4 @@
-"""Antidotes: rows with a corrected label, no more than rows that still teach what their suspicious feature stood for."""
+"""Antidotes: rows with a corrected label, no more than the rows that still teach what their feature stood for."""
 
 from __future__ import annotations
 

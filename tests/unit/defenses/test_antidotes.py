@@ -19,8 +19,7 @@ def choose(leaked: int):
     kept = ~is_planted
     kept[places[:leaked]] = True
     offered = places[leaked:]
-    taken = antidotes(table, screen(table, LABELS), kept, offered, np.linspace(0.8, 1, len(offered)))
-    return taken
+    return antidotes(table, screen(table, LABELS), kept, offered, np.linspace(0.8, 1, len(offered)))
 
 
 def test_where_no_kept_row_has_the_feature_none_is_taken():
