@@ -130,6 +130,7 @@ def _head(first: str) -> list[str]:
         *UNDEFENDED_HEAD[1:],
         f"`standard`: {OUTCOME_HEAD[0]}",
         *OUTCOME_HEAD[1:],
+        "version",
     ]
     return [row([first, *names]), "|" + "---|" * (len(names) + 1)]
 
@@ -162,7 +163,8 @@ def _pair(title: str, records: Sequence[Record]) -> str:
         return ""
     before, after = (_cells(found[name]) if name in found else [] for name in ("none", "standard"))
     before = before[: len(UNDEFENDED_HEAD)] or ["not run", "", ""]
-    return row([title, *before, *(after or ["not run", *[""] * (len(OUTCOME_HEAD) - 1)])])
+    after = [*after, str(recipe_of(found["standard"]))] if after else ["not run", *[""] * len(OUTCOME_HEAD)]
+    return row([title, *before, *after])
 
 
 def _cells(outcome: Record) -> list[str]:
