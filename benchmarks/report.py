@@ -169,17 +169,23 @@ def _pair(title: str, records: Sequence[Record]) -> str:
 
 def _cells(outcome: Record) -> list[str]:
     """What one fit gave, in percent, with Wilson's intervals."""
-    evaluation, reading = outcome["evaluation"], outcome["evaluation"]["attacks"][0]
-    clean = reading["accuracy_clean"] or evaluation["clean"]["accuracy"]
+    reading = outcome["evaluation"]["attacks"][0]
     # Undefended, the space that is read is the only one, and every poisoned row is taught in it.
     kept = "all" if outcome["defense"]["name"] == "none" else str(outcome["leaked"])
     return [
-        _rate(clean),
+        _rate(_clean(outcome)),
         _rate(reading["asr_deployed"]),
         f"{100 * reading['floor']['value']:.1f}",
         f"{100 * reading['excess']:+.1f}",
         kept,
     ]
+
+
+def _clean(outcome: Record) -> Record:
+    """Clean accuracy, in the attack's own form of clean rows where it has one."""
+    evaluation = outcome["evaluation"]
+    found: Record = evaluation["attacks"][0]["accuracy_clean"] or evaluation["clean"]["accuracy"]
+    return found
 
 
 def _rate(rate: Record) -> str:
@@ -212,14 +218,7 @@ def _summary(pairs: Sequence[dict[str, Any]]) -> str:
     if not taken:
         return ""
     excess = [100 * first(pair["standard"])["excess"] for pair in taken]
-    change = [
-        100
-        * (
-            pair["standard"]["evaluation"]["clean"]["accuracy"]["value"]
-            - pair["none"]["evaluation"]["clean"]["accuracy"]["value"]
-        )
-        for pair in taken
-    ]
+    change = [100 * (_clean(pair["standard"])["value"] - _clean(pair["none"])["value"]) for pair in taken]
     return (
         f"Of these, {len(taken)} take undefended (ASR at least {TAKES:.0%}). With `standard` their excess is "
         f"{fmean(excess):+.1f} points on average and {max(excess):+.1f} at most; clean accuracy changes by "
