@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 
 from antivenom.attacks import Attack, parse_attack
-from antivenom.comparison import Scenario, compare, make_scenario, record, say
+from antivenom.comparison import Scenario, compare, make_scenario, public_command, record, say
 from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.standard import VERSION, Standard
 from antivenom.errors import AntivenomError
@@ -173,7 +173,7 @@ def run(bench: Bench, specs: dict[str, str], asked: argparse.Namespace, deadline
                 say(f"skipped: {error}", quiet=False)
                 continue
             more = {"name": name, "approximation": attack.approximation, "machine": machine()}
-            more["command"] = " ".join(["python -m benchmarks.attack_strength", *sys.argv[1:]])
+            more["command"] = public_command(["python -m benchmarks.attack_strength", *sys.argv[1:]])
             write_json(bench.out / f"{cell}.json", found | more)
     if left:
         say(f"out of time; {len(left)} not run: {', '.join(left)}. The same command goes on.", quiet=False)

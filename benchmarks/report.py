@@ -82,19 +82,6 @@ def tasks() -> str:
     return "\n".join(lines)
 
 
-def seeds() -> str:
-    """The headline attacks over several seeds: every one, and the mean."""
-    records = [_read(path) for path in sorted((ROOT / "results/attacks").glob("*.json"))]
-    several = sorted({r["name"] for r in records if r["settings"]["seed"] != 0})
-    lines = [*_head("attack, seed")]
-    for name in several:
-        group = [r for r in records if r["name"] == name]
-        for seed in sorted({r["settings"]["seed"] for r in group}):
-            chosen = [r for r in group if r["settings"]["seed"] == seed]
-            lines.append(_pair(f"{_settings()['attacks'][name]}, seed {seed}", chosen))
-    return "\n".join(filter(None, lines))
-
-
 def ablation() -> str:
     """Reserve policy, mode, cue and decoys, one line per defense."""
     records = [_read(path) for path in sorted((ROOT / "results/ablation").glob("*.json"))]
@@ -110,7 +97,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "attacks": attacks,
     "tasks": tasks,
-    "seeds": seeds,
     "ablation": ablation,
 }
 

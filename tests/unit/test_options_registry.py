@@ -128,3 +128,8 @@ def test_a_recorded_command_names_no_secret():
     words = ["antivenom", "fit", "--benign-trigger", "tell me", "--defense", 'p2p:benign_trigger="a; b";ratio=0.3']
     assert public_command(words) == "antivenom fit --benign-trigger ... --defense p2p:benign_trigger=...;ratio=0.3"
     assert public_command(["x", "standard:benign_trigger=say it"]) == "x standard:benign_trigger=..."
+
+
+def test_a_recorded_command_names_no_path_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert public_command(["x", "--data", str(tmp_path.parent / "data")]) == "x --data ../data"
