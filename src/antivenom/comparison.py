@@ -149,7 +149,7 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
 
 def public_command(words: Sequence[str]) -> str:
     """A command line without the benign triggers and cues that it may name, its paths relative to this folder."""
-    shown = [SECRET.sub(r"\1...", os.path.relpath(word) if os.path.isabs(word) else word) for word in words]
+    shown = [SECRET.sub(r"\1...", os.path.relpath(word) if Path(word).is_absolute() else word) for word in words]
     for number, word in enumerate(words[:-1]):
         if word in ("--benign-trigger", "--benign-cue"):
             shown[number + 1] = "..."
