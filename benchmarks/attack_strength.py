@@ -144,7 +144,8 @@ class Bench:
         if share:
             return make_scenario(TASK, self.train, self.test, attack, trusted_share=share, seed=seed)
         poisoned = attack.poison(TASK, self.train, seed=seed)
-        return Scenario(TASK, poisoned.rows, poisoned.rows.slice(0, 0), self.test, attack, poisoned.numbers)
+        before = attack.clean(TASK, self.train)
+        return Scenario(TASK, poisoned.rows, before.slice(0, 0), self.test, attack, poisoned.numbers, before)
 
     def fit(self, scenario: Scenario, defense: Defense, folder: Path) -> dict[str, Any]:
         """Fit, evaluate, and return the record."""

@@ -45,6 +45,8 @@ class Scenario:
     attack: Attack
     poisoned: tuple[int, ...]
     """Row numbers of the poisoned rows; no defense sees them."""
+    unpoisoned: pa.Table
+    """All training rows as they were before the attack, for a control that was never poisoned."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Outcome:
     """Poisoned rows that got the benign trigger."""
     against_first: tuple[Contrast, ...] = ()
     """This defense beside the first one on the same rows; empty for the first."""
+    never_poisoned: Evaluation | None = None
+    """The same defense and recipe on the rows before the attack, where that control was asked for. What the trigger
+    does there, it does without any poison."""
+    against_never_poisoned: tuple[Contrast, ...] = ()
+    """That control beside this model on the same rows: what the poison did."""
 
 
 def make_scenario(
@@ -81,7 +88,7 @@ def make_scenario(
     # What the attacked pipeline does to every row (a prompt in front, say) it does to the trusted ones too.
     trusted = attack.clean(task, trusted)
     rows = pa.concat_tables([planted.rows, trusted.select(planted.rows.column_names)]).sort_by("row")
-    return Scenario(task, rows, trusted, test, attack, planted.numbers)
+    return Scenario(task, rows, trusted, test, attack, planted.numbers, attack.clean(task, train))
 
 
 def plant(task: AnyTask, rest: pa.Table, attack: Attack, *, of: int, seed: int) -> Poisoned:
@@ -90,32 +97,47 @@ def plant(task: AnyTask, rest: pa.Table, attack: Attack, *, of: int, seed: int) 
     return replace(attack, rate=rate).poison(task, rest, seed=seed)
 
 
-def compare(scenario: Scenario, defenses: Sequence[Defense], fitter: Fitter) -> list[Outcome]:
-    """Fit and evaluate every defense; finished fits are used again, so a stopped comparison goes on."""
+def compare(
+    scenario: Scenario, defenses: Sequence[Defense], fitter: Fitter, *, never_poisoned: bool = False
+) -> list[Outcome]:
+    """Fit and evaluate every defense; finished fits are used again, so a stopped comparison goes on.
+
+    Args:
+        scenario: The rows and the attack.
+        defenses: What to compare; each is set beside the first.
+        fitter: Model, recipe, and the folder of the fits.
+        never_poisoned: Fit every defense on the rows before the attack as well, and measure the same attack on that.
+    """
     outcomes: list[Outcome] = []
     first: Outputs | None = None
     for number, defense in enumerate(defenses):
         twice = [d.name for d in defenses].count(defense.name) > 1
         name = f"{defense.name}-{number}" if twice else defense.name
         say(f"[{number + 1}/{len(defenses)}] {name}: fine-tuning on {scenario.train.num_rows} rows", fitter.quiet)
-        prepared, folder, seconds = fitter.defend(
-            defense, scenario.task, scenario.train, trusted=scenario.trusted, name=name
-        )
-        facts = {"artifact": name, "defense": defense.name}
-        found, outputs = evaluate(
-            load_guarded(folder),
-            scenario.test,
-            [scenario.attack],
-            seed=fitter.seed,
-            provenance=facts,
-            quiet=fitter.quiet,
-        )
-        write_outputs(fitter.out / f"{name}.outputs.parquet", outputs)
-        kept = take_outputs(outputs, name)
-        paired = contrast(first, kept) if first else ()
+        outcome, kept = _fit_and_measure(scenario, defense, fitter, name, scenario.train)
+        if first is not None:
+            outcome = replace(outcome, against_first=contrast(first, kept))
+        if never_poisoned:
+            say(f"{name}: the same, never poisoned", fitter.quiet)
+            rows = scenario.unpoisoned
+            control, of_control = _fit_and_measure(scenario, defense, fitter, f"{name}-never-poisoned", rows)
+            difference = contrast(of_control, kept)
+            outcome = replace(outcome, never_poisoned=control.evaluation, against_never_poisoned=difference)
         first = first or kept
-        outcomes.append(Outcome(defense, folder, found, seconds, _leaked(prepared, scenario), paired))
+        outcomes.append(outcome)
     return outcomes
+
+
+def _fit_and_measure(
+    scenario: Scenario, defense: Defense, fitter: Fitter, name: str, train: pa.Table
+) -> tuple[Outcome, Outputs]:
+    """One model, and its stored outputs."""
+    prepared, folder, seconds = fitter.defend(defense, scenario.task, train, trusted=scenario.trusted, name=name)
+    facts = {"artifact": name, "defense": defense.name}
+    model, attacks = load_guarded(folder), [scenario.attack]
+    found, outputs = evaluate(model, scenario.test, attacks, seed=fitter.seed, provenance=facts, quiet=fitter.quiet)
+    write_outputs(fitter.out / f"{name}.outputs.parquet", outputs)
+    return Outcome(defense, folder, found, seconds, _leaked(prepared, scenario)), take_outputs(outputs, name)
 
 
 def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> dict[str, Any]:
@@ -138,6 +160,7 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
                 "defense": outcome.defense.public_dict(),
                 "evaluation": outcome.evaluation.to_dict(),
                 "against_first": [contrast.to_dict() for contrast in outcome.against_first],
+                **_control(outcome),
                 "train_seconds": round(outcome.train_seconds, 1),
                 "leaked": outcome.leaked,
                 **_facts(load_artifact(outcome.folder).manifest),
@@ -154,6 +177,14 @@ def public_command(words: Sequence[str]) -> str:
         if word in ("--benign-trigger", "--benign-cue"):
             shown[number + 1] = "..."
     return " ".join(shown)
+
+
+def _control(outcome: Outcome) -> dict[str, Any]:
+    """The control that was never poisoned, if there was one."""
+    if outcome.never_poisoned is None:
+        return {}
+    difference = [contrast.to_dict() for contrast in outcome.against_never_poisoned]
+    return {"never_poisoned": outcome.never_poisoned.to_dict(), "against_never_poisoned": difference}
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

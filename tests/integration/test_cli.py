@@ -305,3 +305,18 @@ def test_compare_resumes_and_repeats_over_seeds(user_folder, capsys):
     paired = [outcome["against_first"] for outcome in json.loads(first)[0]["outcomes"]]
     assert [[one["outcome"] for one in found] for found in paired] == [[], ["right answer", "attack success"]]
     assert {path.name for path in Path("c").iterdir()} == {"seed-0", "seed-1"}
+
+
+def test_compare_shows_what_the_trigger_does_without_poison(user_folder, capsys):
+    arguments = ["compare", "reviews.csv", "test.csv", "--out", "c", "--epochs", "1", "--never-poisoned", "--quiet"]
+    code, shown, err = run(capsys, *arguments)
+    assert code == 0, err
+    assert "standard, never" in shown
+    outcomes = json.loads(Path("c/record.json").read_text(encoding="utf-8"))["outcomes"]
+    for outcome in outcomes:
+        poisoned, control = outcome["evaluation"]["attacks"], outcome["never_poisoned"]["attacks"]
+        assert [one["attack"] for one in poisoned] == [one["attack"] for one in control]
+        assert [one["outcome"] for one in outcome["against_never_poisoned"]] == ["right answer", "attack success"]
+    name = outcomes[0]["defense"]["name"]
+    rows = [json.loads(Path(f"c/{folder}/antivenom.json").read_text()) for folder in (name, f"{name}-never-poisoned")]
+    assert rows[0]["data"]["prepared_sha256"] != rows[1]["data"]["prepared_sha256"], "one of them was poisoned"

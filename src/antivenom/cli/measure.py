@@ -109,6 +109,12 @@ def compare(
     training: Training = TrainingOptions(),
     seed: Seed = 0,
     seeds: Annotated[int, Parameter(help="Repeat with this many seeds, from --seed upwards.")] = 1,
+    never_poisoned: Annotated[
+        bool,
+        Parameter(
+            help="Fit every defense on the clean rows too: what does the trigger do without poison?", negative=""
+        ),
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -140,7 +146,9 @@ def compare(
     for one in range(seed, seed + seeds):
         folder = Path(out) if seeds == 1 else Path(out) / f"seed-{one}"
         scenario = make_scenario(task, rows, test_table, planted, trusted_share=trusted_share, seed=one)
-        found[one], record = _fit_and_record(scenario, chosen, Fitter(model, training, folder, one, quiet))
+        found[one], record = _fit_and_record(
+            scenario, chosen, Fitter(model, training, folder, one, quiet), never_poisoned
+        )
         records.append(record)
     if json:
         show_json(records[0] if seeds == 1 else records)
@@ -151,13 +159,13 @@ def compare(
 
 
 def _fit_and_record(
-    scenario: Scenario, defenses: list[Defense], fitter: Fitter
+    scenario: Scenario, defenses: list[Defense], fitter: Fitter, never_poisoned: bool
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """Compare on one seed, and write the record."""
     from antivenom import comparison
     from antivenom.files import write_json
 
-    outcomes = comparison.compare(scenario, defenses, fitter)
+    outcomes = comparison.compare(scenario, defenses, fitter, never_poisoned=never_poisoned)
     settings = {"model": fitter.model, "training": fitter.options.to_dict(), "seed": fitter.seed}
     record = comparison.record(scenario, outcomes, **settings)
     write_json(fitter.out / "record.json", record)

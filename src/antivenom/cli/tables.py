@@ -83,11 +83,19 @@ def warn_of_referee(reserve: Mapping[str, Any]) -> None:
 
 
 def show_comparison(title: str, outcomes: Sequence[Outcome]) -> None:
-    """One row per defense: accuracy, every reading of the attack, floor, seconds."""
-    rows = [[o.defense.name, *_cells(o.evaluation), f"{o.train_seconds:.0f}"] for o in outcomes]
+    """One row per defense, and one per control: accuracy, every reading of the attack, floor, seconds."""
+    rows = []
+    for o in outcomes:
+        rows.append([o.defense.name, *_cells(o.evaluation), f"{o.train_seconds:.0f}"])
+        if o.never_poisoned is not None:
+            rows.append([f"{o.defense.name}, never poisoned", *_cells(o.never_poisoned), ""])
     show_table(title, ["", *READINGS, "train s"], rows, caption=CAPTION)
     for outcome in outcomes[1:]:
         show_contrasts(f"{outcomes[0].folder.name} beside {outcome.folder.name}", outcome.against_first)
+    for outcome in outcomes:
+        if outcome.against_never_poisoned:
+            title = f"{outcome.folder.name}, never poisoned, beside poisoned"
+            show_contrasts(title, outcome.against_never_poisoned)
 
 
 def show_contrasts(title: str, contrasts: Sequence[Contrast]) -> None:
