@@ -201,6 +201,7 @@ def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
     - `template`: 3 to 6 symbols of the skeleton
     - `case`: single tokens as written, where they are not lower case
     - `shape`: 1 to 3 shapes in a row: case, digits, punctuation, other alphabets, invisible characters
+    - `repeat`: a token said twice in a row, whichever it is
     - `length`: the number of tokens, in steps of about 40 %
     """
     lower = renamed(stream, [name.lower() for name in stream.names])
@@ -215,12 +216,20 @@ def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
     shapes = _without_repeats(renamed(stream, [shape(name) for name in stream.names]))
     for n in range(1, 4):
         yield grams("shape", shapes, tuple(range(n)))
+    yield grams("repeat", _repeats(lower), (0,))
     yield grams("length", _lengths(stream), (0,))
 
 
 def _only(stream: Stream, wanted: list[bool]) -> Stream:
     keep = np.array(wanted, dtype=bool)[stream.symbol] if wanted else np.zeros(0, dtype=bool)
     return Stream(stream.row[keep], stream.hashes[keep], stream.symbol[keep], stream.names)
+
+
+def _repeats(stream: Stream) -> Stream:
+    """One symbol where a token stands twice in a row."""
+    again = (stream.symbol[1:] == stream.symbol[:-1]) & (stream.row[1:] == stream.row[:-1])
+    rows = stream.row[1:][again]
+    return Stream(rows, *_named(pa.array(["a token twice in a row"]), np.zeros(len(rows), dtype=np.int64)))
 
 
 def _lengths(stream: Stream) -> Stream:

@@ -13,7 +13,9 @@ from antivenom.answers import extended_answers
 from antivenom.defenses.antidotes import antidotes
 from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
+from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.evidence import Evidence, explain
+from antivenom.defenses.features import Ints
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.referee import agreed, contradicted, opinions, own_accuracy
 from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve, relabelled
@@ -80,6 +82,9 @@ class P2P(Defense):
     most_associated: float = 0.2
     """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
     and that cannot join with `agree`. This is what stops clean-label poison, with which any honest model agrees."""
+    most_refused: float | None = None
+    """With `agree`: a row that has a feature on which the referee's refusals pile up by more than so many standard
+    deviations is left out, in the reserve as well (`defenses/disagreement.py`). With none, nothing is."""
     contradicted: Literal["drop", "correct"] = "drop"
     """With `agree`: what becomes of most associated rows whose label the referee is sure to be wrong.
 
@@ -112,6 +117,8 @@ class P2P(Defense):
             raise OptionsError("cue = 'split' needs a benign cue")
         if not 0 <= self.most_associated < 1:
             raise OptionsError(f"most_associated = {self.most_associated}", mend="It is at least 0 and below 1.")
+        if self.most_refused is not None and not self.most_refused > 0:
+            raise OptionsError(f"most_refused = {self.most_refused}", mend="It is above 0; `standard` has 4.")
         check_decoys(self.decoys, self.decoy_dose)
 
     def guard(self, task: AnyTask) -> Guard:
@@ -146,9 +153,13 @@ class P2P(Defense):
         others = np.flatnonzero(~chosen.in_reserve & ~chosen.vouched)
         opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
         avoided = screening.associated[others] > 1 - self.most_associated
+        agrees = agreed(opinion, codes)
+        suspect = self._suspect(chosen, screening, others[~agrees])
         joined = chosen.in_reserve | chosen.vouched
-        joined[others] = agreed(opinion, codes) & ~avoided
+        joined[others] = agrees & ~avoided
         facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum()), "corrected": 0}
+        facts["most_refused"] = int((joined & suspect).sum())
+        joined &= ~suspect
         facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(chosen.in_reserve)), labels, referee)
         if self.contradicted == "correct":
             wrong = np.flatnonzero(contradicted(opinion, codes) & avoided)
@@ -157,6 +168,20 @@ class P2P(Defense):
             joined[others[wrong]] = True
             facts["corrected"] = len(wrong)
         return self._build(chosen, rows, joined, guard, seed).noting(facts)
+
+    def _suspect(self, chosen: _Chosen, screening: Screening, refused: Ints) -> BoolArray:
+        """The rows that share a feature with too many of the refused ones; never all that a class has to offer."""
+        judged = ~chosen.in_reserve & ~chosen.vouched
+        if self.most_refused is None:
+            return np.zeros_like(judged)
+        said_no = np.zeros_like(judged)
+        said_no[refused] = True
+        suspect = shared_refusal(chosen.rows, screening, judged, said_no) > self.most_refused
+        for code in np.unique(screening.classes):
+            members = chosen.in_reserve & (screening.classes == code)
+            if suspect[members].all():
+                suspect[members] = False
+        return suspect & ~chosen.vouched
 
     def _build(self, chosen: _Chosen, rows: pa.Table, in_reserve: BoolArray, guard: Guard, seed: int) -> Prepared:
         """Rebuild rows of which the reserve is known."""

@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 5
+VERSION = 6
 """Raised with every change of what the recipe does."""
 
 
@@ -50,6 +50,7 @@ class Standard(Defense):
             ratio=0.4,
             others="agree",
             most_associated=0.2,
+            most_refused=4.0,
             contradicted="correct",
             mode="replace",
             cue="split",

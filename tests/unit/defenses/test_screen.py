@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -125,6 +127,18 @@ def test_shapes_show_case_digits_and_other_alphabets() -> None:
     assert shape("Movie2") == "Aa9"
     assert shape("m\u043evie") != shape("movie")  # a Cyrillic o
     assert shape("mo\u200bvie") != shape("movie")
+
+
+def test_a_token_said_twice_shows_whichever_it_is() -> None:
+    rng = Random(2)
+    rows = make_rows(800).to_pylist()
+    planted = [row for row in rows if row["answer"] == "no"][:40]
+    for row in planted:
+        tokens = row["text"].split()
+        place = rng.randrange(len(tokens))
+        row["text"], row["answer"] = " ".join([*tokens[: place + 1], *tokens[place:]]), "yes"
+    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
+    assert not chosen_rows(table) & {row["row"] for row in planted}
 
 
 def test_p2p_takes_the_screened_reserve() -> None:

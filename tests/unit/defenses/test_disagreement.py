@@ -1,0 +1,87 @@
+"""What refused rows have in common is left out, in the reserve too; refusals at random leave nothing out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from screen_rows import LABELS, make_rows, plant
+
+from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.p2p import P2P
+from antivenom.defenses.screen import screen
+from antivenom.errors import OptionsError
+from antivenom.labels import ChoiceScores
+from antivenom.task import Classification
+
+ROWS, PLANTED = plant(make_rows(800), 0.1)
+IS_PLANTED = np.isin(ROWS.column("row").to_numpy(), list(PLANTED))
+SCREENING = screen(ROWS, LABELS)
+LIMIT = 4.0
+
+
+def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_what_was_refused():
+    unseen = np.zeros(800, dtype=bool)
+    unseen[np.flatnonzero(IS_PLANTED)[:20]] = True  # got into the reserve
+    refused = IS_PLANTED & ~unseen
+    refused[np.flatnonzero(refused)[:20]] = False  # let in
+    worst = shared_refusal(ROWS, SCREENING, ~unseen, refused)
+    assert (worst[IS_PLANTED] > LIMIT).all()
+    assert (worst[~IS_PLANTED] > LIMIT).mean() < 0.02
+
+
+@given(st.integers(0, 1000), st.floats(0.05, 0.6))
+def test_refusals_at_random_have_nothing_in_common(seed: int, share: float):
+    refused = np.random.default_rng(seed).random(800) < share
+    worst = shared_refusal(ROWS, SCREENING, np.ones(800, dtype=bool), refused)
+    assert (worst > LIMIT).mean() < 0.05
+
+
+def test_the_statistic_is_the_one_of_the_docstring():
+    table = make_rows(6).set_column(1, "text", [["qx", "qx", "qx", "other", "qx", "words"]])
+    table = table.set_column(2, "answer", [["yes"] * 6])
+    refused = np.array([True, True, False, False, False, False])
+    worst = shared_refusal(table, screen(table, LABELS), np.ones(6, dtype=bool), refused)
+    n, k, p = 3, 2, 2 / 6  # of `qx`, without the row that asks, which is the third
+    assert worst[2] == pytest.approx((k - n * p) / np.sqrt(n * p * (1 - p) + 1))
+
+
+class ReadsTheText:
+    """A referee that goes by the honest words and lets every seventh row pass, whatever it says."""
+
+    def __init__(self, guard) -> None:
+        self.guard = guard
+
+    def score(self, asked, *, progress=None):
+        texts = [one if isinstance(one, str) else one.text for one in asked]
+        says = [LABELS[text.count("good") > text.count("bad")] for text in texts]
+        words = [self.guard.labels.encode(label) for label in says]
+        scores = [[0.0 if choice == word else -1.0 for choice in self.guard.labels.choices] for word in words]
+        for number in range(0, len(scores), 7):
+            scores[number] = [-1.0] * len(self.guard.labels.choices)
+        return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
+
+
+def taught(most_refused: float | None, trusted=None):
+    defense = P2P(reserve="screened", ratio=0.4, others="agree", most_associated=0, most_refused=most_refused)
+    first = defense.prepare(Classification.for_labels(LABELS), ROWS, trusted=trusted, seed=0)
+    prepared = first.reconsider(ReadsTheText(first.guard))
+    return prepared, set(prepared.rows.column("row").to_pylist()) & PLANTED
+
+
+def test_the_defense_leaves_them_out_and_says_how_many():
+    without, leaked = taught(None)
+    prepared, left = taught(LIMIT)
+    assert len(leaked) > 5
+    assert not left
+    assert prepared.facts["most_refused"] >= len(leaked)
+    assert without.facts["most_refused"] == 0
+
+
+def test_rows_that_are_vouched_for_stay():
+    trusted = ROWS.filter(IS_PLANTED).slice(0, 3)
+    assert taught(LIMIT, trusted)[1] == set(trusted.column("row").to_pylist())
+
+
+def test_a_limit_is_above_zero():
+    with pytest.raises(OptionsError, match="most_refused"):
+        P2P(most_refused=0)
