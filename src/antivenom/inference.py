@@ -57,12 +57,16 @@ class GuardedModel:
                 bar.update(len(chunk))
 
 
-def load_guarded(artifact: Artifact | Path | str, *, on_escape: OnEscape = "report") -> GuardedModel | GuardedWriter:
+def load_guarded(
+    artifact: Artifact | Path | str, *, on_escape: OnEscape = "report", top_layers: int | None = None
+) -> GuardedModel | GuardedWriter:
     """Verify an artifact and load it with its base model.
 
     Args:
         artifact: The artifact, or its folder.
         on_escape: What a client gets when a free answer lacks its prefix.
+        top_layers: Where the adapters lie in so many of the last layers alone: labels are scored on the kept states of
+            the layers below (`models.trunk_model`). For rows that are trained on too, never for a client's texts.
 
     Returns:
         A model that answers with labels, or one that writes free text, as the artifact's task has it.
@@ -74,12 +78,18 @@ def load_guarded(artifact: Artifact | Path | str, *, on_escape: OnEscape = "repo
     from antivenom.models.loading import load_codec, scorer
 
     artifact = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
-    base_folder = artifact.verify().folder
+    located = artifact.verify()
+    base_folder = located.folder
     modality = artifact.guard.task.frame.modality
     encoder = make_encoder(artifact.guard, load_codec(artifact.folder, modality, model=base_folder))
     weights = _weights(artifact.folder, base_folder, modality)
     if isinstance(encoder, TextEncoder):
         return GuardedWriter(encoder, LocalGenerator(weights), on_escape=on_escape)
+    if top_layers is not None:
+        from antivenom.models.trunk import Trunk
+        from antivenom.models.trunk_model import TrunkModel
+
+        return GuardedModel(encoder, TrunkModel(Trunk.of(weights, top=top_layers, identity=located.identity.sha256)))
     return GuardedModel(encoder, scorer(weights, encoder))
 
 

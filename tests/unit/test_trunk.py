@@ -16,8 +16,10 @@ from antivenom.errors import OptionsError
 from antivenom.models import trunk as trunk_module
 from antivenom.models.answer_loss import plain_head
 from antivenom.models.batches import length_batches
+from antivenom.models.local import LocalModel
 from antivenom.models.states import StateStore, row_key
 from antivenom.models.trunk import Trunk, linear_names
+from antivenom.models.trunk_model import TrunkModel
 from antivenom.trainer import (
     LabelTrainer,
     LengthGroupedSampler,
@@ -176,6 +178,19 @@ def test_dropout_is_off_in_the_trunk_and_the_mode_of_training_does_not_matter():
     model.train()
     for a, b in zip(plain, trunk.run(inputs_of(EXAMPLES)), strict=True):
         torch.testing.assert_close(a, b, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("choices", [[(40,), (41,)], [(40,), (41, 50), (41, 51)]])
+def test_scores_on_the_trunk_are_those_of_the_whole_model(choices, monkeypatch):
+    merged = adapted(tiny_model(), 2).merge_and_unload()
+    prompts = [prompt for prompt, _ in EXAMPLES]
+    expected = LocalModel(merged).score(prompts, choices)
+    model = TrunkModel(Trunk.of(merged, top=2, identity="base"))
+    for _ in range(2):
+        found = model.score(prompts, choices)
+        assert found.log_probabilities == pytest.approx(expected.log_probabilities, abs=1e-4)
+        assert (found.other == expected.other).all()
+        monkeypatch.setattr(Trunk, "run", None)  # the second time everything is kept
 
 
 def test_a_damaged_shard_is_ignored_and_computed_again():
