@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 6
+VERSION = 7
 """Raised with every change of what the recipe does."""
 
 
@@ -26,7 +26,10 @@ class Standard(Defense):
        (`P2P.others = "agree"`), unless their features are among the most associated of their class. Of these,
        where the referee is sure that their label is wrong, as many join with its label as balance what their feature
        still teaches (`P2P.contradicted = "correct"`).
-    3. All that joined is moved to the extended label space under the benign trigger; the rest is left out.
+       Rows that share a feature with too many of those that it refused are left out, those of the reserve too
+       (`P2P.most_refused`).
+    3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Half of
+       these rows get a random string or a few words of another row, so that foreign words say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
     (docs/science.md). It costs a second fine-tuning, on 40 % of the rows. Free answers have no referee; there step 2
@@ -41,8 +44,8 @@ class Standard(Defense):
     placement: Placement = "prefix"
     """Where the benign trigger stands: in front of the text, or as the system prompt."""
 
-    def p2p(self) -> P2P:
-        """The settings behind the recipe."""
+    def p2p(self, task: AnyTask) -> P2P:
+        """The settings behind the recipe. Decoys are for labels alone: a number put into a problem changes it."""
         return P2P(
             benign_trigger=self.benign_trigger,
             placement=self.placement,
@@ -52,13 +55,14 @@ class Standard(Defense):
             most_associated=0.2,
             most_refused=4.0,
             contradicted="correct",
+            decoys=() if task.classes is None else ("strings", "spans"),
             mode="replace",
             cue="split",
         )
 
     def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
         """What in the rows stands against P2P."""
-        self.p2p().check(task, train, report)
+        self.p2p(task).check(task, train, report)
 
     def prepare(self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
         """Step 1; a referee decides steps 2 and 3 (`Prepared.reconsider`), except about free answers.
@@ -66,5 +70,5 @@ class Standard(Defense):
         Raises:
             RowsError: a class has no row.
         """
-        prepared = self.p2p().prepare(task, train, trusted=trusted, seed=seed)
+        prepared = self.p2p(task).prepare(task, train, trusted=trusted, seed=seed)
         return prepared.noting({"recipe": f"{self.name}-{VERSION}"})
