@@ -15,9 +15,10 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
+from benchmarks import dose
 from benchmarks.attack_table import TAKES, Record, row
 
 ROOT = Path(__file__).parents[1]
@@ -64,10 +65,11 @@ def demo() -> str:
 
 
 def attacks() -> str:
-    """One line per attack: undefended, and with `standard`."""
+    """One line per attack: undefended, and with `standard`, on as many rows as the benchmark takes today."""
     configured = _settings()["attacks"]
     records = [_read(path) for path in sorted((ROOT / "results/attacks").glob("*.json"))]
-    usual = [r for r in records if r["settings"]["seed"] == 0]
+    rows = tomllib.loads((ROOT / "benchmarks/attack_strength.toml").read_text(encoding="utf-8"))["train_rows"]
+    usual = [r for r in records if r["settings"]["seed"] == 0 and r["settings"]["train_rows"] == rows]
     lines = [_pair(title, [r for r in usual if r["name"] == name]) for name, title in configured.items()]
     summary = _summary([pair for name in configured if (pair := _outcomes([r for r in usual if r["name"] == name]))])
     return "\n".join([*_head("attack"), *filter(None, lines), "", summary])
@@ -84,7 +86,7 @@ def tasks() -> str:
 
 def ablation() -> str:
     """Reserve policy, mode, cue and decoys, one line per defense."""
-    records = [_read(path) for path in sorted((ROOT / "results/ablation").glob("*.json"))]
+    records = [r for r in _small() if r["settings"]["seed"] == 0]
     lines = [row(["attack", "defense", *OUTCOME_HEAD]), "|" + "---|" * (len(OUTCOME_HEAD) + 2)]
     order = list(_settings()["attacks"])
     for record in sorted(records, key=lambda r: (order.index(r["name"]), _defense(r["outcomes"][0]))):
@@ -93,12 +95,43 @@ def ablation() -> str:
     return "\n".join(lines)
 
 
+def seeds() -> str:
+    """Mean and standard deviation over seeds of what was run with several."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in _small():
+        key = _settings()["attacks"][record["name"]], _defense(record["outcomes"][0])
+        groups.setdefault(key, []).append(record["outcomes"][0])
+    head = ("accuracy", "ASR", "floor", "excess")
+    lines = [row(["attack", "defense", "seeds", *head]), "|" + "---|" * (len(head) + 3)]
+    for (attack, defense), outcomes in sorted(groups.items()):
+        if len(outcomes) > 1:
+            readings = [outcome["evaluation"]["attacks"][0] for outcome in outcomes]
+            columns = [[_clean(outcome)["value"] for outcome in outcomes]]
+            columns += [[reading[name]["value"] for reading in readings] for name in ("asr_deployed", "floor")]
+            columns.append([reading["excess"] for reading in readings])
+            spreads = [f"{100 * fmean(values):.1f} ± {100 * stdev(values):.1f}" for values in columns]
+            lines.append(row([attack, defense, len(outcomes), *spreads]))
+    return "\n".join(lines)
+
+
+def doses() -> str:
+    """How much poison in the reserve is too much."""
+    return dose.table(dose.read_records(ROOT / dose.RECORDS))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "attacks": attacks,
     "tasks": tasks,
     "ablation": ablation,
+    "seeds": seeds,
+    "doses": doses,
 }
+
+
+def _small() -> list[Record]:
+    """The records of the ablation, every seed."""
+    return [_read(path) for path in sorted((ROOT / "results/ablation").glob("*.json"))]
 
 
 def _settings() -> dict[str, dict[str, str]]:

@@ -1,0 +1,136 @@
+"""How much poison in the reserve is too much? One record per fit.
+
+    python -m benchmarks.dose --data DIR        # runs what has no record yet
+    python -m benchmarks.dose --table           # what the records say; runs nothing
+
+1,000 rows of SST-2, AddSent in 5 % of them. The reserve is put together by hand: so many rows, so many of them
+poisoned, and the model is trained on these alone (`others="drop"`), or beside all other rows, poisoned ones included
+(`keep`).
+DIR holds `sst2/{train,test}.tsv`. About 3 minutes a fit on one CPU core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tomllib
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from antivenom.attacks.addsent import AddSent
+from antivenom.comparison import Scenario, compare, public_command, record
+from antivenom.defenses.p2p import P2P
+from antivenom.files import write_json
+from antivenom.fitting import Fitter
+from antivenom.rows import join_rows, split_rows
+from antivenom.training import TrainingOptions
+from benchmarks.attack_strength import SETTINGS, TASK, rows_of
+from benchmarks.attack_table import row
+from benchmarks.harness import machine
+
+RECORDS = Path("results/dose")
+HEAD = ("rows in the reserve", "poisoned", "share", "other rows", "accuracy", "ASR", "floor", "excess")
+
+
+class Cell(NamedTuple):
+    """One fit."""
+
+    size: int
+    poisoned: int
+    others: Literal["keep", "drop"]
+
+    @property
+    def name(self) -> str:
+        """Of its record and its folder."""
+        return f"addsent-{self.others}-{self.size}-{self.poisoned}"
+
+
+CELLS = (
+    *(Cell(400, poisoned, "drop") for poisoned in (0, 2, 4, 8, 16)),
+    *(Cell(size, 8, "drop") for size in (200, 800)),
+    *(Cell(400, poisoned, "keep") for poisoned in (0, 8)),
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the cells that have no record yet, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.dose", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder of the data sets")
+    parser.add_argument("--work", type=Path, default=Path("runs/dose"), help="folder of the fits")
+    parser.add_argument("--out", type=Path, default=RECORDS, help="folder of the records")
+    parser.add_argument("--table", action="store_true", help="print the records, run nothing")
+    asked = parser.parse_args(argv)
+    if asked.data is None and not asked.table:
+        parser.error("--data is needed, except with --table")
+    warnings.simplefilter("ignore")
+    for cell in () if asked.table else CELLS:
+        path = asked.out / f"{cell.name}.json"
+        if not path.exists():
+            write_json(path, run(cell, asked.data, asked.work))
+    print(table(read_records(asked.out)))
+    return 0
+
+
+def run(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
+    """Fit one cell and return its record."""
+    settings = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
+    settings = {name: settings[name] for name in ("model", "target", "seed", "training")}
+    settings |= {"train_rows": 1000, "test_rows": 300, "reserve": cell._asdict()}
+    train, test = rows_of(data, settings)
+    scenario = scenario_of(cell, train, test, settings["seed"])
+    defense = P2P(reserve="trusted", ratio=cell.size / train.num_rows, mode="replace", cue="split", others=cell.others)
+    fitter = Fitter(settings["model"], TrainingOptions(**settings["training"]), work / cell.name, settings["seed"])
+    found = record(scenario, compare(scenario, [defense], fitter), **settings)
+    command = public_command(["python -m benchmarks.dose", *sys.argv[1:]])
+    return {**found, "name": cell.name, "machine": machine(), "command": command}
+
+
+def scenario_of(cell: Cell, train: pa.Table, test: pa.Table, seed: int) -> Scenario:
+    """Poison the rows, and vouch for some of them by mistake."""
+    attack = replace(AddSent(rate=0.05), target="positive")
+    planted = attack.poison(TASK, train, seed=seed)
+    is_poisoned = pc.is_in(planted.rows.column("row"), value_set=pa.array(planted.numbers))
+    [bad] = split_rows(planted.rows.filter(is_poisoned), [cell.poisoned], seed=seed)
+    [good] = split_rows(planted.rows.filter(pc.invert(is_poisoned)), [cell.size - cell.poisoned], seed=seed)
+    trusted = join_rows([good, bad]).sort_by("row")
+    return Scenario(TASK, planted.rows, trusted, test, attack, planted.numbers, train)
+
+
+def read_records(folder: Path = RECORDS) -> list[dict[str, Any]]:
+    """Every record, the smallest reserve first."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    return sorted(found, key=lambda r: (r["settings"]["reserve"]["others"], *_numbers(r)))
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """One line per fit."""
+    lines = [row(HEAD), "|" + "---|" * len(HEAD)]
+    for found in records:
+        [outcome] = found["outcomes"]
+        evaluation = outcome["evaluation"]
+        [reading] = evaluation["attacks"]
+        size, poisoned = _numbers(found)
+        others = {"drop": "left out", "keep": "trained on"}[found["settings"]["reserve"]["others"]]
+        rates = [evaluation["clean"]["accuracy"], reading["asr_deployed"]]
+        shown = [f"{100 * r['value']:.1f} [{100 * r['low']:.0f}, {100 * r['high']:.0f}]" for r in rates]
+        floor = f"{100 * reading['floor']['value']:.1f}"
+        cells = [size, poisoned, f"{poisoned / size:.1%}", others, *shown, floor, f"{100 * reading['excess']:+.1f}"]
+        lines.append(row(cells))
+    return "\n".join(lines)
+
+
+def _numbers(found: dict[str, Any]) -> tuple[int, int]:
+    reserve = found["settings"]["reserve"]
+    return reserve["size"], reserve["poisoned"]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

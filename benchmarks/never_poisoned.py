@@ -1,0 +1,103 @@
+"""What triggers do to models that nobody poisoned: no defense can get under that.
+
+    python -m benchmarks.never_poisoned --data DIR     # after benchmarks.attack_strength has run `clean`
+    python -m benchmarks.never_poisoned --table        # what the records say; fits and runs nothing
+
+The two models are those that `benchmarks.attack_strength --only clean --defense none --defense standard` fitted on the
+rows as they are; each is measured with the triggers of all attacks below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any
+
+from antivenom.comparison import public_command
+from antivenom.defenses import parse_defense
+from antivenom.errors import AntivenomError
+from antivenom.evaluation import evaluate
+from antivenom.files import write_json
+from antivenom.inference import load_guarded
+from benchmarks.attack_strength import SETTINGS, Bench, rows_of
+from benchmarks.attack_table import row
+from benchmarks.harness import machine
+
+RECORDS = Path("results/never_poisoned")
+DEFENSES = ("none", "standard")
+ATTACKS = ("badnets", "addsent", "synattack", "syn_rule", "proattack_code", "ctba", "mtba_one", "mtba_all", "lws")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure what has no record yet, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.never_poisoned",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, help="folder of the data sets")
+    parser.add_argument("--work", type=Path, default=Path("runs/attacks"), help="folder of the fits")
+    parser.add_argument("--out", type=Path, default=RECORDS, help="folder of the records")
+    parser.add_argument("--table", action="store_true", help="print the records, run nothing")
+    asked = parser.parse_args(argv)
+    if asked.data is None and not asked.table:
+        parser.error("--data is needed, except with --table")
+    warnings.simplefilter("ignore")
+    for name in () if asked.table else DEFENSES:
+        path = asked.out / f"{name}.json"
+        if not path.exists():
+            write_json(path, measure(name, asked.data, asked.work))
+    print(table(read_records(asked.out)))
+    return 0
+
+
+def measure(name: str, data: Path, work: Path) -> dict[str, Any]:
+    """Evaluate the model that a defense made of the clean rows."""
+    configured = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
+    specs, _ = configured.pop("attacks"), configured.pop("needs")
+    train, test = rows_of(data, configured)
+    bench = Bench(data, Path(), work, configured, train, test)
+    folder = work / f"clean.{name}-{bench.key(specs['clean'], None, parse_defense(name))}" / name
+    if not folder.exists():
+        raise AntivenomError(f"{folder} is not there", mend="Run attack_strength --only clean first.")
+    attacks = [bench.attack(attack, specs[attack], None) for attack in ATTACKS]
+    found, _ = evaluate(load_guarded(folder), test, attacks, seed=configured["seed"], quiet=False)
+    # MTBA's triggers one by one are left to its mean.
+    names = {str(attack): name for name, attack in zip(ATTACKS, attacks, strict=True)}
+    evaluation = found.to_dict()
+    evaluation["attacks"] = [{**a, "name": names[a["attack"]]} for a in evaluation["attacks"] if a["attack"] in names]
+    command = public_command(["python -m benchmarks.never_poisoned", *sys.argv[1:]])
+    return {"settings": configured, "evaluation": evaluation, "machine": machine(), "command": command}
+
+
+def table(records: dict[str, dict[str, Any]]) -> str:
+    """One line per attack, the models beside each other."""
+    head = ["trigger of", *(f"`{name}`: {what}" for name in DEFENSES for what in ("ASR", "floor", "excess"))]
+    lines = [row(head), "|" + "---|" * len(head)]
+    for attack in ATTACKS:
+        cells = [attack]
+        for record in records.values():
+            for reading in record["evaluation"]["attacks"]:
+                if reading["name"] == attack:
+                    rates = [f"{100 * reading[key]['value']:.1f}" for key in ("asr_deployed", "floor")]
+                    cells += [*rates, f"{100 * reading['excess']:+.1f}"]
+        lines.append(row(cells))
+    return "\n".join(lines)
+
+
+def read_records(folder: Path = RECORDS) -> dict[str, dict[str, Any]]:
+    """The records by the name of their defense."""
+    return {name: _read(folder / f"{name}.json") for name in DEFENSES}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
