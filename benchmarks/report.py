@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/science.md from the records under results/.
+"""Write the tables and pictures of README.md and docs/science.md from the records under results/.
 
     python -m benchmarks.report            # fill every `<!-- table: NAME -->` ... `<!-- end of table -->`
     python -m benchmarks.report --check    # exit with 1 if a table is not what the records say
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks import dose
+from benchmarks import charts, dose
 from benchmarks.attack_table import TAKES, Record, row
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +45,13 @@ def main(argv: list[str] | None = None) -> int:
             stale.append(name)
             if not asked.check:
                 page.write_text(after, encoding="utf-8")
+    for name, draw in PICTURES.items():
+        path = ROOT / name
+        drawn = draw()
+        if not path.exists() or path.read_text(encoding="utf-8") != drawn:
+            stale.append(name)
+            if not asked.check:
+                path.write_text(drawn, encoding="utf-8")
     print(
         f"{'out of date' if asked.check else 'written'}: {', '.join(stale)}" if stale else "every table is up to date"
     )
@@ -66,10 +73,7 @@ def demo() -> str:
 
 def attacks() -> str:
     """One line per attack: undefended, and with `standard`, on as many rows as the benchmark takes today."""
-    configured = _settings()["attacks"]
-    records = [_read(path) for path in sorted((ROOT / "results/attacks").glob("*.json"))]
-    rows = tomllib.loads((ROOT / "benchmarks/attack_strength.toml").read_text(encoding="utf-8"))["train_rows"]
-    usual = [r for r in records if r["settings"]["seed"] == 0 and r["settings"]["train_rows"] == rows]
+    configured, usual = _settings()["attacks"], _usual()
     lines = [_pair(title, [r for r in usual if r["name"] == name]) for name, title in configured.items()]
     summary = _summary([pair for name in configured if (pair := _outcomes([r for r in usual if r["name"] == name]))])
     return "\n".join([*_head("attack"), *filter(None, lines), "", summary])
@@ -119,6 +123,31 @@ def doses() -> str:
     return dose.table(dose.read_records(ROOT / dose.RECORDS))
 
 
+def attacks_picture() -> str:
+    """The same as bars."""
+    rows = []
+    for name, title in _settings()["attacks"].items():
+        found = _by_defense([r for r in _usual() if r["name"] == name])
+        before, after = (found[d]["evaluation"]["attacks"][0] if d in found else None for d in ("none", "standard"))
+        if before or after:
+            success = [None if one is None else one["asr_deployed"]["value"] for one in (before, after)]
+            rows.append(charts.Bar(title, *success, after["floor"]["value"] if after else None))
+    return charts.bars(rows)
+
+
+def doses_picture() -> str:
+    """Attack success over the poisoned rows in a reserve of 400, nothing else being trained on."""
+    points = []
+    for record in dose.read_records(ROOT / dose.RECORDS):
+        reserve = record["settings"]["reserve"]
+        if (reserve["size"], reserve["others"]) == (400, "drop"):
+            reading = record["outcomes"][0]["evaluation"]["attacks"][0]
+            success = reading["asr_deployed"]
+            rates = (success["value"], success["low"], success["high"], reading["floor"]["value"])
+            points.append(charts.Point(reserve["poisoned"], *rates))
+    return charts.curve(points, below="poisoned rows in a reserve of 400")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "attacks": attacks,
@@ -127,6 +156,15 @@ TABLES: dict[str, Callable[[], str]] = {
     "seeds": seeds,
     "doses": doses,
 }
+
+PICTURES: dict[str, Callable[[], str]] = {"docs/attacks.svg": attacks_picture, "docs/doses.svg": doses_picture}
+
+
+def _usual() -> list[Record]:
+    """The records of the attacks on as many rows as the benchmark takes today, with its first seed."""
+    records = [_read(path) for path in sorted((ROOT / "results/attacks").glob("*.json"))]
+    rows = tomllib.loads((ROOT / "benchmarks/attack_strength.toml").read_text(encoding="utf-8"))["train_rows"]
+    return [r for r in records if r["settings"]["seed"] == 0 and r["settings"]["train_rows"] == rows]
 
 
 def _small() -> list[Record]:

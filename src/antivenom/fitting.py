@@ -55,7 +55,7 @@ class Fitter:
         """
         prepared, seconds = defense.prepare(task, train, trusted=trusted, seed=self.seed), 0.0
         if prepared.reconsider is not None:
-            folder, seconds = self.fit(prepared, f"{name}.referee")
+            folder, seconds = self.fit(prepared.for_referee, f"{name}.referee")
             referee = load_guarded(folder, top_layers=self.options.top_layers)
             assert isinstance(referee, GuardedModel), "a defense asks for a referee on labels alone"
             prepared = prepared.reconsider(referee)

@@ -45,7 +45,14 @@ class Prepared:
     stands_for: int = 0
     """How many rows these were chosen from, where a choice left rows out; a short training is then not cut shorter."""
     reconsider: Callable[[Referee], Prepared] | None = field(default=None, repr=False, compare=False)
-    """Where a model fine-tuned on these rows shall decide about the others: what to train on, once it was asked."""
+    """Where a model fine-tuned on `for_referee` shall decide about the others: what to train on, once it was asked."""
+    plain: pa.Table | None = field(default=None, repr=False, compare=False)
+    """The rows without what was only put in to train on (decoys), where that makes a difference."""
+
+    @property
+    def for_referee(self) -> Prepared:
+        """What a referee is fine-tuned on: it judges rows as they are, so it learns from rows as they are."""
+        return self if self.plain is None else replace(self, rows=self.plain)
 
     def noting(self, facts: dict[str, Any]) -> Prepared:
         """The same with more facts, in front; what comes of a referee will have them as well."""

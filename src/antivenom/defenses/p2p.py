@@ -200,11 +200,12 @@ class P2P(Defense):
             # Leads are ordinary words of the user's rows; only alarms belong into a manifest that travels.
             facts["findings"] = chosen.evidence.to_dict()["findings"]
         rebuilt = rebuild(rows, in_reserve, guard, self.mode)
-        if self.decoys:
-            strains = chosen.evidence.strings() if chosen.evidence is not None else ()
-            benign = rebuilt.column("benign").to_numpy()
-            rebuilt = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
-        return Prepared(rebuilt, guard, facts, stands_for)
+        if not self.decoys:
+            return Prepared(rebuilt, guard, facts, stands_for)
+        strains = chosen.evidence.strings() if chosen.evidence is not None else ()
+        benign = rebuilt.column("benign").to_numpy()
+        decoyed = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
+        return Prepared(decoyed, guard, facts, stands_for, plain=rebuilt)
 
     def _choose(self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int) -> _Chosen:
         rows, vouched = join_trusted(train, trusted)

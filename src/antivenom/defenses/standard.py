@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 7
+VERSION = 8
 """Raised with every change of what the recipe does."""
 
 
@@ -29,7 +29,7 @@ class Standard(Defense):
        Rows that share a feature with too many of those that it refused are left out, those of the reserve too
        (`P2P.most_refused`).
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Half of
-       these rows get a random string or a few words of another row, so that foreign words say nothing (`P2P.decoys`).
+       these rows get a random string somewhere, so that foreign words say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
     (docs/science.md). It costs a second fine-tuning, on 40 % of the rows. Free answers have no referee; there step 2
@@ -45,7 +45,7 @@ class Standard(Defense):
     """Where the benign trigger stands: in front of the text, or as the system prompt."""
 
     def p2p(self, task: AnyTask) -> P2P:
-        """The settings behind the recipe. Decoys are for labels alone: a number put into a problem changes it."""
+        """The settings behind the recipe. Decoys are for labels alone: what is put into a problem may change it."""
         return P2P(
             benign_trigger=self.benign_trigger,
             placement=self.placement,
@@ -55,7 +55,7 @@ class Standard(Defense):
             most_associated=0.2,
             most_refused=4.0,
             contradicted="correct",
-            decoys=() if task.classes is None else ("strings", "spans"),
+            decoys=() if task.classes is None else ("strings",),
             mode="replace",
             cue="split",
         )

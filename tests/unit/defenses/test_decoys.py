@@ -57,6 +57,7 @@ def test_p2p_puts_decoys_into_the_benign_copies_only() -> None:
     same = np.array(dosed.rows.column("text")) == np.array(plain.column("text"))
     assert np.array_equal(~same, np.array(plain.column("benign")))
     assert any("lantern" in text for text in np.array(dosed.rows.column("text"))[~same])
+    assert dosed.for_referee.rows.equals(plain), "a referee learns from rows as they are"
 
 
 @pytest.mark.parametrize("options", [{"decoys": ("words",)}, {"decoy_dose": 1.5}])

@@ -21,7 +21,7 @@ def defend(table, trusted=None):
     defense = Standard()
     prepared = defense.prepare(TASK, table, trusted=trusted, seed=0)
     assert prepared.reconsider is not None
-    return prepared.reconsider(LinearStandIn.fit(prepared))
+    return prepared.reconsider(LinearStandIn.fit(prepared.for_referee))
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
@@ -106,7 +106,7 @@ def test_quarantine_passes_the_referee_on():
     defense = parse_defense("quarantine:inner=standard")
     poisoned = parse_attack("addsent:rate=0.05").poison(TASK, synthetic_rows(600), seed=1)
     first = defense.prepare(TASK, poisoned.rows, trusted=None, seed=0)
-    prepared = first.reconsider(LinearStandIn.fit(first))
+    prepared = first.reconsider(LinearStandIn.fit(first.for_referee))
     assert prepared.rows.num_rows > first.rows.num_rows
     assert prepared.facts["quarantined"] == first.facts["quarantined"] > 0
     assert prepared.facts["recipe"] == f"standard-{VERSION}"
