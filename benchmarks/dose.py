@@ -4,8 +4,7 @@
     python -m benchmarks.dose --table           # what the records say; runs nothing
 
 1,000 rows of SST-2, AddSent in 5 % of them. The reserve is put together by hand: so many rows, so many of them
-poisoned, and the model is trained on these alone (`others="drop"`), or beside all other rows, poisoned ones included
-(`keep`).
+poisoned, and the model is trained on these alone (`others="drop"`).
 DIR holds `sst2/{train,test}.tsv`. About 3 minutes a fit on one CPU core.
 """
 
@@ -54,7 +53,6 @@ class Cell(NamedTuple):
 CELLS = (
     *(Cell(400, poisoned, "drop") for poisoned in (0, 2, 4, 8, 16)),
     *(Cell(size, 8, "drop") for size in (200, 800)),
-    *(Cell(400, poisoned, "keep") for poisoned in (0, 8)),
 )
 
 

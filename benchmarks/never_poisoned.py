@@ -29,7 +29,7 @@ from benchmarks.harness import machine
 
 RECORDS = Path("results/never_poisoned")
 DEFENSES = ("none", "standard")
-ATTACKS = ("badnets", "addsent", "synattack", "syn_rule", "proattack_code", "ctba", "mtba_one", "mtba_all", "lws")
+ATTACKS = ("badnets", "addsent", "synattack", "proattack_code", "ctba", "mtba_one")
 
 
 def main(argv: list[str] | None = None) -> int:
