@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -218,13 +219,16 @@ def _rate(rate: Record) -> str:
 
 
 def _defense(outcome: Record) -> str:
-    """The defense by name and what is not its default."""
+    """The defense by name and what is not its default; an option that no longer exists stands as it was given."""
     from antivenom.defenses import defenses
 
-    options = dict(outcome["defense"])
-    name = options.pop("name")
-    version = f" {recipe_of(outcome)}" if name == "standard" else ""
-    return f"`{defenses()[name].from_dict(options)}`{version}"
+    method = defenses()[outcome["defense"]["name"]]
+    known = {field.name for field in fields(method)}
+    given = {key: value for key, value in outcome["defense"].items() if key != "name"}
+    spec = str(method.from_dict({key: value for key, value in given.items() if key in known}))
+    gone = [f"{key}={json.dumps(value)}" for key, value in given.items() if key not in known and value != "drop"]
+    version = f" {recipe_of(outcome)}" if method.name == "standard" else ""
+    return f"`{';'.join([spec, *gone])}`{version}"
 
 
 def recipe_of(outcome: Record) -> int:

@@ -10,15 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.answers import extended_answers
-from antivenom.defenses.antidotes import antidotes
 from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.features import Ints
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.referee import agreed, contradicted, opinions, own_accuracy
-from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve, relabelled
+from antivenom.defenses.referee import agreed, opinions, own_accuracy
+from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve
 from antivenom.defenses.screen import Screening, least_suspicious, screen
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
@@ -85,12 +84,6 @@ class P2P(Defense):
     most_refused: float | None = None
     """With `agree`: a row that has a feature on which the referee's refusals pile up by more than so many standard
     deviations is left out, in the reserve as well (`defenses/disagreement.py`). With none, nothing is."""
-    contradicted: Literal["drop", "correct"] = "drop"
-    """With `agree`: what becomes of most associated rows whose label the referee is sure to be wrong.
-
-    `drop`: they are left out. `correct`: as many are trained on with the referee's label as balance the rows that still
-    teach their strongest feature (`defenses/antidotes.py`).
-    """
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
@@ -141,7 +134,7 @@ class P2P(Defense):
         """
         chosen = self._choose(task, train, trusted, seed)
         self._require_every_class(task, chosen.rows, chosen.in_reserve)
-        first = self._build(chosen, chosen.rows, chosen.in_reserve, self.guard(task), seed)
+        first = self._build(chosen, chosen.in_reserve, self.guard(task), seed)
         if self.others != "agree" or task.classes is None:
             return first
         return replace(first, reconsider=partial(self._ask, chosen, first.guard, seed))
@@ -157,17 +150,11 @@ class P2P(Defense):
         suspect = self._suspect(chosen, screening, others[~agrees])
         joined = chosen.in_reserve | chosen.vouched
         joined[others] = agrees & ~avoided
-        facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum()), "corrected": 0}
+        facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum())}
         facts["most_refused"] = int((joined & suspect).sum())
         joined &= ~suspect
         facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(chosen.in_reserve)), labels, referee)
-        if self.contradicted == "correct":
-            wrong = np.flatnonzero(contradicted(opinion, codes) & avoided)
-            wrong = wrong[antidotes(rows, screening, joined, others[wrong], opinion[wrong].max(axis=1))]
-            rows = relabelled(rows, others[wrong], opinion[wrong].argmax(axis=1), labels)
-            joined[others[wrong]] = True
-            facts["corrected"] = len(wrong)
-        return self._build(chosen, rows, joined, guard, seed).noting(facts)
+        return self._build(chosen, joined, guard, seed).noting(facts)
 
     def _suspect(self, chosen: _Chosen, screening: Screening, refused: Ints) -> BoolArray:
         """The rows that share a feature with too many of the refused ones; never all that a class has to offer."""
@@ -183,8 +170,9 @@ class P2P(Defense):
                 suspect[members] = False
         return suspect & ~chosen.vouched
 
-    def _build(self, chosen: _Chosen, rows: pa.Table, in_reserve: BoolArray, guard: Guard, seed: int) -> Prepared:
+    def _build(self, chosen: _Chosen, in_reserve: BoolArray, guard: Guard, seed: int) -> Prepared:
         """Rebuild rows of which the reserve is known."""
+        rows = chosen.rows
         facts: dict[str, Any] = {
             "policy": self.reserve,
             "mode": self.mode,

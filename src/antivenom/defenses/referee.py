@@ -14,8 +14,6 @@ from antivenom.files import row_keys
 from antivenom.labels import shares
 from antivenom.query import queries
 
-SURE = 0.8
-"""The share of a label that a referee is sure of."""
 LOOKED_AT = 200
 """So many of its own rows show whether a referee learnt anything."""
 
@@ -47,9 +45,3 @@ def agreed(opinion: Floats, codes: Ints) -> BoolArray:
     """
     same: BoolArray = opinion[np.arange(len(codes)), codes] >= 1 / opinion.shape[1]
     return same
-
-
-def contradicted(opinion: Floats, codes: Ints) -> BoolArray:
-    """For each row whether the referee is sure (`SURE`) of another label than its own."""
-    sure: BoolArray = (opinion.max(axis=1) >= SURE) & (opinion.argmax(axis=1) != codes)
-    return sure

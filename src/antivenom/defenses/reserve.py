@@ -93,11 +93,3 @@ def _identity(table: pa.Table) -> npt.NDArray[np.uint64]:
     context, image = (extras.get(name, pa.scalar("")) for name in EXTRAS.names)
     joined = pc.binary_join_element_wise(table.column("text"), table.column("answer"), context, image, "\x1f")
     return row_keys(joined, seed=0, purpose="identity")
-
-
-def relabelled(table: pa.Table, places: npt.NDArray[Any], codes: npt.NDArray[Any], labels: Sequence[str]) -> pa.Table:
-    """The table with other labels (by their numbers) at some places."""
-    numbers = label_codes(table, labels)
-    numbers[places] = codes
-    answers = pc.take(pa.array(list(labels), pa.string()), pa.array(numbers))
-    return table.set_column(table.column_names.index("answer"), table.schema.field("answer"), answers)

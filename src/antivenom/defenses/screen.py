@@ -65,8 +65,6 @@ class Screening:
     association: Association
     classes: Ints
     """The class of each row; one class for free answers."""
-    feature: Ints
-    """The place of each row's strongest feature in the tables; -1 where it has none."""
 
 
 def screen(table: pa.Table, labels: Sequence[str] | None) -> Screening:
@@ -90,7 +88,7 @@ def screen(table: pa.Table, labels: Sequence[str] | None) -> Screening:
     ranks = [_ranks_beside(values, association.tokens, outputs.own) for values in measures]
     associated = _shared(np.maximum(ranks[0], ranks[1]), feature, outputs.own)
     suspicion = np.maximum(ASSOCIATION_SHARE * associated, ranks[2] if labels else 0)
-    return Screening(suspicion, _ranks(associated, outputs.own, ties="max"), association, outputs.own, feature)
+    return Screening(suspicion, _ranks(associated, outputs.own, ties="max"), association, outputs.own)
 
 
 def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0) -> BoolArray:
@@ -106,23 +104,6 @@ def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avo
         order = np.lexsort((keys[members], screening.suspicion[members], avoided))
         chosen[members[order[: quota(len(members), ratio)]]] = True
     return chosen
-
-
-def rows_beside(table: pa.Table, screening: Screening, features: Ints, among: BoolArray) -> Ints:
-    """In how many rows of each class each feature stands, of the rows `among`; shape (features, classes).
-
-    Args:
-        table: The rows that were screened.
-        screening: What the screen found.
-        features: Places of features, ascending.
-        among: Which rows count.
-    """
-    association = screening.association
-    found = np.zeros((len(features), int(screening.classes.max(initial=0)) + 1), dtype=np.int64)
-    for rows, places in entries(whole_texts(table), association.vocabulary, len(association.rows_with)):
-        counts = among[rows] & np.isin(places, features)
-        np.add.at(found, (np.searchsorted(features, places[counts]), screening.classes[rows[counts]]), 1)
-    return found
 
 
 def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats, Ints]:

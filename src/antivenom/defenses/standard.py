@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 8
+VERSION = 9
 """Raised with every change of what the recipe does."""
 
 
@@ -23,11 +23,8 @@ class Standard(Defense):
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`); rows you
        vouch for join it.
     2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds likely
-       (`P2P.others = "agree"`), unless their features are among the most associated of their class. Of these,
-       where the referee is sure that their label is wrong, as many join with its label as balance what their feature
-       still teaches (`P2P.contradicted = "correct"`).
-       Rows that share a feature with too many of those that it refused are left out, those of the reserve too
-       (`P2P.most_refused`).
+       (`P2P.others = "agree"`), unless their features are among the most associated of their class. Rows that share a
+       feature with too many of those that it refused are left out, those of the reserve too (`P2P.most_refused`).
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Half of
        these rows get a random string somewhere, so that foreign words say nothing (`P2P.decoys`).
 
@@ -54,7 +51,6 @@ class Standard(Defense):
             others="agree",
             most_associated=0.2,
             most_refused=4.0,
-            contradicted="correct",
             decoys=() if task.classes is None else ("strings",),
             mode="replace",
             cue="split",

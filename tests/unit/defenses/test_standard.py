@@ -25,13 +25,11 @@ def defend(table, trusted=None):
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
-def test_relabelled_rows_are_left_out_or_corrected(attack):
+def test_relabelled_rows_are_left_out(attack):
     clean = synthetic_rows(600)
     poisoned = parse_attack(attack).poison(TASK, clean, seed=1)
     prepared = defend(poisoned.rows)
-    truth = dict(zip(clean.column("row").to_pylist(), clean.column("answer").to_pylist(), strict=True))
-    planted = [row for row in prepared.rows.to_pylist() if row["row"] in poisoned.numbers]
-    assert all(row["answer"] == prepared.guard.answers.encode(truth[row["row"]]) for row in planted)
+    assert not set(prepared.rows.column("row").to_pylist()) & set(poisoned.numbers)
     assert prepared.rows.num_rows > 0.55 * 600, "most honest rows stay"
     model = LinearStandIn.fit(prepared)
     found, _ = evaluate(model, synthetic_rows(200, seed=9), [parse_attack(attack)], seed=1, quiet=True)
@@ -94,7 +92,7 @@ class Contrarian:
 def test_no_referee_touches_rows_that_are_vouched_for(reserve):
     trusted, table = synthetic_rows(150, seed=7), synthetic_rows(200)
     answers = {row["text"]: row["answer"] for row in [*table.to_pylist(), *trusted.to_pylist()]}
-    defense = P2P(reserve=reserve, others="agree", contradicted="correct", mode="replace")
+    defense = P2P(reserve=reserve, others="agree", mode="replace")
     first = defense.prepare(TASK, table, trusted=trusted, seed=0)
     prepared = first.reconsider(Contrarian(first.guard, answers))
     given = {row["text"]: row["answer"] for row in prepared.rows.to_pylist()}
