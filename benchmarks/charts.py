@@ -34,9 +34,9 @@ class Point(NamedTuple):
 def bars(rows: Sequence[Bar]) -> str:
     """Attack success, undefended above defended, with a tick at the floor."""
     height = TOP + LINE * len(rows) + BOTTOM
-    parts = [_legend("undefended", UNDEFENDED, LEFT), _legend("with standard", DEFENDED, LEFT + 130)]
-    parts.append(f'<path d="M{LEFT + 268} 22v14" stroke="{INK}" stroke-width="2"/>')
-    parts.append(_text(LEFT + 276, 34, "floor: the same rows without the trigger"))
+    parts = [_legend("undefended", UNDEFENDED, 20), _legend("with standard", DEFENDED, 140)]
+    parts.append(f'<path d="M283 22v14" stroke="{INK}" stroke-width="2"/>')
+    parts.append(_text(292, 34, "floor: the same rows without the trigger"))
     for share in (0, 0.25, 0.5, 0.75, 1):
         x = _across(share)
         parts.append(f'<path d="M{x:.1f} {TOP - 6}V{height - BOTTOM}" stroke="{QUIET}" stroke-width="0.5"/>')
