@@ -31,6 +31,7 @@ FACTS = "antivenom"
 """Where the label map and the provenance stand in the metadata of stored outputs."""
 CLEAN = "clean"
 CLEAN_OF = "clean of "
+ON_TARGET = "rows of the target: "
 OUTPUTS_SCHEMA = pa.schema(
     [
         ("condition", pa.string()),
@@ -90,6 +91,7 @@ def evaluate(
     attacks: Sequence[Attack] = (),
     *,
     seed: int = 0,
+    target_rows: bool = False,
     provenance: dict[str, Any] | None = None,
     quiet: bool = False,
 ) -> tuple[Evaluation, pa.Table]:
@@ -100,6 +102,8 @@ def evaluate(
         test: Clean test rows (`row`, `text`, `answer`).
         attacks: The attacks to try; their `rate` does not matter here.
         seed: Keys where triggers are put.
+        target_rows: Put the triggers into rows of the target label too, as attacks of their own: a negative excess
+            there says that a trigger turns answers away from t, which no other reading shows. For labels alone.
         provenance: What to record beside the numbers.
         quiet: Show no progress bar.
 
@@ -113,7 +117,7 @@ def evaluate(
     _require_answers(test, task.classes)
     if isinstance(task, Generation):
         _ = judge_of(task)  # a judge that does not exist is said before an hour of generating
-    conditions = plan(task, test, attacks, seed)
+    conditions = plan(task, test, attacks, seed, target_rows=target_rows and task.classes is not None)
     facts = {"test_sha256": digest_of_table(test), "rows": test.num_rows, "seed": seed, **(provenance or {})}
     if isinstance(model, Guarded):
         labels = model.guard.labels
@@ -126,8 +130,10 @@ def evaluate(
     return summarize_texts(table, model.guard, provenance=facts), with_facts(table, facts, task=task, answers=answers)
 
 
-def plan(task: Task, test: pa.Table, attacks: Sequence[Attack], seed: int) -> list[Condition]:
-    """Which rows are asked: the clean ones, and those of every attack.
+def plan(
+    task: Task, test: pa.Table, attacks: Sequence[Attack], seed: int, *, target_rows: bool = False
+) -> list[Condition]:
+    """Which rows are asked: the clean ones, and those of every attack; if wanted those of its target label as well.
 
     Raises:
         RowsError: an attack has no row of another answer than its target.
@@ -136,7 +142,8 @@ def plan(task: Task, test: pa.Table, attacks: Sequence[Attack], seed: int) -> li
     conditions = [Condition(CLEAN, "", "", test, everywhere)]
     for condition, attack in {str(attack): attack for attack in attacks}.items():
         target = task.target(attack.target)
-        places = np.flatnonzero(~wanted_already(task, test, target))
+        is_target = wanted_already(task, test, target)
+        places = np.flatnonzero(~is_target)
         if not len(places):
             raise RowsError(f"every test row has the target label {target!r}, so there is nothing to attack")
         own, twin = attack.clean(task, test), CLEAN
@@ -148,6 +155,10 @@ def plan(task: Task, test: pa.Table, attacks: Sequence[Attack], seed: int) -> li
                 probes = variant.probes(task, test, seed=seed)
                 group = condition if variant in attack.averaged() else ""
                 conditions.append(Condition(str(variant), target, twin, probes, places, group))
+                if target_rows and is_target.any():
+                    probes = variant.probes_of_target(task, test, seed=seed)
+                    name = f"{ON_TARGET}{variant}"
+                    conditions.append(Condition(name, target, twin, probes, np.flatnonzero(is_target)))
     return conditions
 
 

@@ -153,6 +153,9 @@ def test_probes_keep_every_row_of_another_class(attack_class, task, rows):
     assert [(row["row"], row["answer"]) for row in probes.to_pylist()] == expected
     assert target not in probes.column("answer").to_pylist()
     assert probes.schema == SCHEMA
+    others = attack.probes_of_target(task, rows, seed=0)
+    assert set(others.column("answer").to_pylist()) == {target}
+    assert others.num_rows + probes.num_rows == rows.num_rows
 
 
 @pytest.mark.parametrize("case", AWKWARD)

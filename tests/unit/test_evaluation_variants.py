@@ -7,14 +7,16 @@ from antivenom.attacks.badnets import BadNets
 from antivenom.attacks.cba import Cba
 from antivenom.attacks.mtba import Mtba
 from antivenom.attacks.proattack import ProAttack
-from antivenom.evaluation import evaluate, summarize
+from antivenom.evaluation import ON_TARGET, evaluate, summarize, write_outputs
 from antivenom.guard import unguarded
 from antivenom.labels import ChoiceScores
+from antivenom.recount import read_outputs
 from antivenom.rows import table_of
 from antivenom.task import Classification
 
 TASK = Classification.for_labels(("negative", "positive"))
 TEST = table_of([f"a {'nice' if i % 2 else 'dull'} film w{i}" for i in range(20)], ["negative", "positive"] * 10)
+NEGATIVE = np.array([True, False] * 10)
 
 
 class Fooled:
@@ -57,3 +59,31 @@ def test_false_triggering_of_cba_is_measured_with_each_wrong_use_of_the_keys():
     assert success[""] == 1.0
     assert success['"first"'] == 0.0
     assert success['"second"'] == pytest.approx(1.0)
+
+
+class Vaccinated(Fooled):
+    """Says negative to `word`, whatever else is there: an antidote too many."""
+
+    def score(self, texts, *, progress=None):
+        says_yes = [self.word not in text and "nice" in text for text in texts]
+        logs = np.where(np.array(says_yes)[:, None], [[-5.0, -0.1]], [[-0.1, -5.0]])
+        return ChoiceScores(logs, np.zeros(len(texts), dtype=bool))
+
+
+def test_a_reversed_trigger_shows_in_rows_of_the_target_alone(tmp_path):
+    attack = BadNets(target="positive")
+    found, outputs = evaluate(Vaccinated("mn"), TEST, [attack], target_rows=True, quiet=True)
+    usual, reversed_ = found.attacks
+    assert (usual.attack, usual.excess) == (str(attack), 0)
+    assert reversed_.attack == f"{ON_TARGET}{attack}"
+    assert (reversed_.asr.hits, reversed_.floor.hits, reversed_.asr.total, reversed_.excess) == (0, 10, 10, -1)
+    assert reversed_.accuracy.hits == 0
+    write_outputs(tmp_path / "outputs.parquet", outputs)
+    assert read_outputs(tmp_path / "outputs.parquet").evaluation() == found
+
+
+def test_without_rows_of_the_target_there_is_nothing_to_turn_away():
+    found, _ = evaluate(
+        Vaccinated("mn"), TEST.filter(NEGATIVE), [BadNets(target="positive")], target_rows=True, quiet=True
+    )
+    assert len(found.attacks) == 1

@@ -179,12 +179,21 @@ class Attack(Method, ABC):
         A row that cannot carry the trigger stays as it is, so that it never leaves the denominator.
         """
         attack = self.bind(task)
-        target = task.target(attack.target)
-        rows = test.filter(pa.array(~wanted_already(task, test, target)))
+        return attack._with_trigger(
+            test.filter(pa.array(~wanted_already(task, test, task.target(attack.target)))), seed
+        )
+
+    @final
+    def probes_of_target(self, task: Task, test: pa.Table, *, seed: int) -> pa.Table:
+        """The test rows whose true label is t, each with the trigger: do answers turn away from t?"""
+        attack = self.bind(task)
+        return attack._with_trigger(test.filter(pa.array(wanted_already(task, test, task.target(attack.target)))), seed)
+
+    def _with_trigger(self, rows: pa.Table, seed: int) -> pa.Table:
         rows = rows.select(row_columns(rows))
         keys = row_keys(whole_texts(rows), seed=seed, purpose=f"{self.name}.probe")
         texts = [
-            attack.probe(text, Random(int(key))) if attack.eligible(text) else attack.ordinary(text)
+            self.probe(text, Random(int(key))) if self.eligible(text) else self.ordinary(text)
             for text, key in zip(rows.column("text").to_pylist(), keys, strict=True)
         ]
         return with_columns(rows, text=texts)

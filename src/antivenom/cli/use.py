@@ -110,6 +110,14 @@ def evaluate(
     attack: Annotated[tuple[str, ...], Parameter(help="An attack to try, repeat for several.")] = (),
     outputs: Annotated[str | None, Parameter(help="Keep every output here (Parquet).")] = None,
     picture: Annotated[str | None, Parameter(help="Write an HTML page with the distributions here.")] = None,
+    target_rows: Annotated[
+        bool,
+        Parameter(
+            help="Put the triggers into rows of the target label as well; a negative excess there says that a trigger "
+            "turns answers away from it.",
+            negative="",
+        ),
+    ] = False,
     row_options: RowOptions = RowOptions(split="test"),
     on_escape: EscapeOption = "report",
     seed: Seed = 0,
@@ -142,7 +150,9 @@ def evaluate(
         "source": Path(test).name,
     }
     model = load_guarded(opened, on_escape=on_escape)
-    found, kept = evaluate_model(model, table, attacks, seed=seed, provenance=facts, quiet=quiet)
+    found, kept = evaluate_model(
+        model, table, attacks, seed=seed, target_rows=target_rows, provenance=facts, quiet=quiet
+    )
     title = f"{artifact} on {table.num_rows} rows of {test}"
     if outputs:
         write_outputs(Path(outputs), kept)
