@@ -12,7 +12,8 @@ import argparse
 import re
 import sys
 
-from benchmarks.report_tables import PICTURES, ROOT, TABLES
+from benchmarks.report_pictures import PICTURES
+from benchmarks.report_tables import ROOT, TABLES
 
 PAGES = ("README.md", "docs/science.md")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks import charts, dose, never_poisoned
+from benchmarks import dose, never_poisoned
 from benchmarks.attack_table import TAKES, Record, row
 
 ROOT = Path(__file__).parents[1]
@@ -34,11 +34,13 @@ def demo() -> str:
 
 def attacks() -> str:
     """One line per attack: undefended, and with `standard`."""
-    configured = _settings()["attacks"]
-    found = {title: chosen for name, title in configured.items() if (chosen := _records_of(name))}
-    lines = [_pair(title, records) for title, records in found.items()]
-    summary = _summary([pair for records in found.values() if (pair := _outcomes(records))])
-    return "\n".join([*_head("attack"), *lines, "", summary])
+    lines = [_pair(title, records) for title, records in attacks_run().items()]
+    return "\n".join([*_head("attack"), *lines, "", summary()])
+
+
+def summary() -> str:
+    """In a sentence, over the attacks that take."""
+    return _summary([pair for records in attacks_run().values() if (pair := _outcomes(records))])
 
 
 def tasks() -> str:
@@ -85,37 +87,13 @@ def doses() -> str:
     return dose.table(dose.read_records(ROOT / dose.RECORDS))
 
 
-def attacks_picture() -> str:
-    """The same as bars."""
-    rows = []
-    for name, title in _settings()["attacks"].items():
-        found = _by_defense(_records_of(name))
-        before, after = (found[d]["evaluation"]["attacks"][0] if d in found else None for d in ("none", "standard"))
-        if before or after:
-            success = [None if one is None else one["asr_deployed"]["value"] for one in (before, after)]
-            rows.append(charts.Bar(title, *success, after["floor"]["value"] if after else None))
-    return charts.bars(rows)
-
-
-def doses_picture() -> str:
-    """Attack success over the poisoned rows in a reserve of 400, nothing else being trained on."""
-    points = []
-    for record in dose.read_records(ROOT / dose.RECORDS):
-        reserve = record["settings"]["reserve"]
-        if (reserve["size"], reserve["others"]) == (400, "drop"):
-            reading = record["outcomes"][0]["evaluation"]["attacks"][0]
-            success = reading["asr_deployed"]
-            rates = (success["value"], success["low"], success["high"], reading["floor"]["value"])
-            points.append(charts.Point(reserve["poisoned"], *rates))
-    return charts.curve(points, below="poisoned rows in a reserve of 400")
-
-
 def triggers_alone() -> str:
     """What triggers do to models that nobody poisoned."""
     return never_poisoned.table(never_poisoned.read_records(ROOT / never_poisoned.RECORDS))
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "summary": summary,
     "demo": demo,
     "attacks": attacks,
     "tasks": tasks,
@@ -124,7 +102,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "doses": doses,
     "triggers_alone": triggers_alone,
 }
-PICTURES: dict[str, Callable[[], str]] = {"docs/attacks.svg": attacks_picture, "docs/doses.svg": doses_picture}
+
+
+def attacks_run() -> dict[str, list[Record]]:
+    """The records of every attack that was run, by what the table calls it."""
+    configured = _settings()["attacks"].items()
+    return {title: found for name, title in configured if (found := _records_of(name))}
 
 
 def _records_of(name: str) -> list[Record]:
@@ -134,7 +117,7 @@ def _records_of(name: str) -> list[Record]:
         record = _read(path)
         if record["settings"]["seed"] == 0 and record["outcomes"][0]["defense"]["name"] in ("none", "standard"):
             by_rows.setdefault(record["settings"]["train_rows"], []).append(record)
-    return max(by_rows.items(), key=lambda rows: (len(_by_defense(rows[1])), rows[0]), default=(0, []))[1]
+    return max(by_rows.items(), key=lambda rows: (len(by_defense(rows[1])), rows[0]), default=(0, []))[1]
 
 
 def _small() -> list[Record]:
@@ -165,11 +148,11 @@ def _head(first: str) -> list[str]:
 
 def _outcomes(records: Sequence[Record]) -> dict[str, Any]:
     """The outcomes by the name of their defense, if both were run."""
-    found = _by_defense(records)
+    found = by_defense(records)
     return found if {"none", "standard"} <= found.keys() else {}
 
 
-def _by_defense(records: Sequence[Record]) -> dict[str, Record]:
+def by_defense(records: Sequence[Record]) -> dict[str, Record]:
     """The outcomes by the name of their defense, of `standard` the newest version alone.
 
     Raises:
@@ -186,7 +169,7 @@ def _by_defense(records: Sequence[Record]) -> dict[str, Record]:
 
 def _pair(title: str, records: Sequence[Record]) -> str:
     """One line of an attack."""
-    found = _by_defense(records)
+    found = by_defense(records)
     before, after = (_cells(found[name]) if name in found else [] for name in ("none", "standard"))
     before = before[: len(UNDEFENDED_HEAD)] or ["not run", "", ""]
     after = [*after, str(recipe_of(found["standard"]))] if after else ["not run", *[""] * len(OUTCOME_HEAD)]
