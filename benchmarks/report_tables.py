@@ -16,6 +16,7 @@ from benchmarks.attack_table import TAKES, Record, row
 ROOT = Path(__file__).parents[1]
 SETTINGS = Path(__file__).with_name("report.toml")
 UNDEFENDED_HEAD = ("accuracy", "ASR", "floor")
+ADAPTIVE = "adaptive:"
 OUTCOME_HEAD = (*UNDEFENDED_HEAD, "excess", "poison taught")
 
 
@@ -39,8 +40,12 @@ def attacks() -> str:
 
 
 def summary() -> str:
-    """In a sentence, over the attacks that take."""
-    return _summary([pair for records in attacks_run().values() if (pair := _outcomes(records))])
+    """In a sentence or two, over the attacks that take; those of attackers who know the recipe apart."""
+    pairs = {title: pair for title, records in attacks_run().items() if (pair := _outcomes(records))}
+    usual = [pair for title, pair in pairs.items() if not title.startswith(ADAPTIVE)]
+    adaptive = [pair for title, pair in pairs.items() if title.startswith(ADAPTIVE)]
+    said = _summary(usual, "the attacks run with both"), _summary(adaptive, "the adaptive ones")
+    return "\n".join(filter(None, said))
 
 
 def tasks() -> str:
@@ -219,8 +224,8 @@ def recipe_of(outcome: Record) -> int:
     return int(outcome.get("reserve", {}).get("recipe", "standard-1").rpartition("-")[2])
 
 
-def _summary(pairs: Sequence[dict[str, Any]]) -> str:
-    """Over the attacks that take and were run with both."""
+def _summary(pairs: Sequence[dict[str, Any]], of: str) -> str:
+    """Over the attacks that take."""
 
     def first(outcome: Record) -> Record:
         reading: Record = outcome["evaluation"]["attacks"][0]
@@ -232,7 +237,7 @@ def _summary(pairs: Sequence[dict[str, Any]]) -> str:
     excess = [100 * first(pair["standard"])["excess"] for pair in taken]
     change = [100 * (_clean(pair["standard"])["value"] - _clean(pair["none"])["value"]) for pair in taken]
     return (
-        f"Of these, {len(taken)} take undefended (ASR at least {TAKES:.0%}). With `standard` their excess is "
+        f"Of {of}, {len(taken)} take undefended (ASR at least {TAKES:.0%}). With `standard` their excess is "
         f"{fmean(excess):+.1f} points on average and {max(excess):+.1f} at most; clean accuracy changes by "
         f"{fmean(change):+.1f} points on average, {min(change):+.1f} at worst."
     )
