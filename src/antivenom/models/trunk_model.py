@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from antivenom.labels import ChoiceScores
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.local import LocalModel
 from antivenom.models.sharing import Read
@@ -23,13 +24,20 @@ class TrunkModel(LocalModel):
         super().__init__(trunk.model)
         self._trunk = trunk
 
+    def score(
+        self, prompts: Sequence[list[int]], choices: Sequence[tuple[int, ...]], *, progress: str | None = None
+    ) -> ChoiceScores:
+        """Compute the states that are missing, under a bar of their own, then score; see `models.base.Model`."""
+        if prompts and all(len(choice) == 1 for choice in choices):
+            self._trunk.prepare(prompts, quiet=progress is None)
+        return super().score(prompts, choices, progress=progress)
+
     def _read_prompts(
         self, prompts: Sequence[list[int]], *, deep: bool
     ) -> Iterator[tuple[list[int], torch.Tensor, Read | None]]:
         if deep or not prompts:
             yield from super()._read_prompts(prompts, deep=deep)
             return
-        self._trunk.prepare(prompts)
         with self._trunk.removed():
             for batch in length_batches([len(prompt) for prompt in prompts], self.token_budget):
                 rows = [prompts[i] for i in batch]
