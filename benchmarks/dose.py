@@ -10,11 +10,9 @@ DIR holds `sst2/{train,test}.tsv`. About 3 minutes a fit on one CPU core.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tomllib
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,13 +23,13 @@ import pyarrow.compute as pc
 from antivenom.attacks.addsent import AddSent
 from antivenom.comparison import Scenario, compare, public_command, record
 from antivenom.defenses.p2p import P2P
-from antivenom.files import write_json
 from antivenom.fitting import Fitter
 from antivenom.rows import join_rows, split_rows
 from antivenom.training import TrainingOptions
 from benchmarks.attack_strength import SETTINGS, TASK, rows_of
 from benchmarks.attack_table import row
 from benchmarks.harness import machine
+from benchmarks.missing import run_missing
 
 RECORDS = Path("results/dose")
 HEAD = ("rows in the reserve", "poisoned", "share", "other rows", "accuracy", "ASR", "floor", "excess")
@@ -58,22 +56,17 @@ CELLS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Run the cells that have no record yet, and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.dose", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    cells = {cell.name: cell for cell in CELLS}
+    folder = run_missing(
+        argv,
+        prog="python -m benchmarks.dose",
+        about=__doc__,
+        work="runs/dose",
+        out=RECORDS,
+        cells=cells,
+        run=lambda name, data, work: run(cells[name], data, work),
     )
-    parser.add_argument("--data", type=Path, help="folder of the data sets")
-    parser.add_argument("--work", type=Path, default=Path("runs/dose"), help="folder of the fits")
-    parser.add_argument("--out", type=Path, default=RECORDS, help="folder of the records")
-    parser.add_argument("--table", action="store_true", help="print the records, run nothing")
-    asked = parser.parse_args(argv)
-    if asked.data is None and not asked.table:
-        parser.error("--data is needed, except with --table")
-    warnings.simplefilter("ignore")
-    for cell in () if asked.table else CELLS:
-        path = asked.out / f"{cell.name}.json"
-        if not path.exists():
-            write_json(path, run(cell, asked.data, asked.work))
-    print(table(read_records(asked.out)))
+    print(table(read_records(folder)))
     return 0
 
 

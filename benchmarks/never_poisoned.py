@@ -9,11 +9,9 @@ rows as they are; each is measured with the triggers of all attacks below.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tomllib
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,11 @@ from antivenom.comparison import public_command
 from antivenom.defenses import parse_defense
 from antivenom.errors import AntivenomError
 from antivenom.evaluation import evaluate
-from antivenom.files import write_json
 from antivenom.inference import load_guarded
 from benchmarks.attack_strength import SETTINGS, Bench, rows_of
 from benchmarks.attack_table import row
 from benchmarks.harness import machine
+from benchmarks.missing import run_missing
 
 RECORDS = Path("results/never_poisoned")
 DEFENSES = ("none", "standard")
@@ -34,24 +32,9 @@ ATTACKS = ("badnets", "addsent", "synattack", "proattack_code", "ctba", "mtba_on
 
 def main(argv: list[str] | None = None) -> int:
     """Measure what has no record yet, and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.never_poisoned",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", type=Path, help="folder of the data sets")
-    parser.add_argument("--work", type=Path, default=Path("runs/attacks"), help="folder of the fits")
-    parser.add_argument("--out", type=Path, default=RECORDS, help="folder of the records")
-    parser.add_argument("--table", action="store_true", help="print the records, run nothing")
-    asked = parser.parse_args(argv)
-    if asked.data is None and not asked.table:
-        parser.error("--data is needed, except with --table")
-    warnings.simplefilter("ignore")
-    for name in () if asked.table else DEFENSES:
-        path = asked.out / f"{name}.json"
-        if not path.exists():
-            write_json(path, measure(name, asked.data, asked.work))
-    print(table(read_records(asked.out)))
+    prog = "python -m benchmarks.never_poisoned"
+    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/attacks", out=RECORDS, cells=DEFENSES, run=measure)
+    print(table(read_records(folder)))
     return 0
 
 

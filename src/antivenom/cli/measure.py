@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from antivenom.defenses import Defense
     from antivenom.fitting import Fitter
 
+NeverPoisoned = Annotated[
+    bool,
+    Parameter(help="Fit every defense on the clean rows too: what does the trigger do without poison?", negative=""),
+]
+
 
 def check(
     rows: str,
@@ -109,12 +114,7 @@ def compare(
     training: Training = TrainingOptions(),
     seed: Seed = 0,
     seeds: Annotated[int, Parameter(help="Repeat with this many seeds, from --seed upwards.")] = 1,
-    never_poisoned: Annotated[
-        bool,
-        Parameter(
-            help="Fit every defense on the clean rows too: what does the trigger do without poison?", negative=""
-        ),
-    ] = False,
+    never_poisoned: NeverPoisoned = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -141,20 +141,18 @@ def compare(
     test_table = _test_rows(row_options, test, task, test_rows, seed)
     chosen = [fill_defense(parse_defense(spec), row_options.file) for spec in defense]
     planted = parse_attack(attack)
-    found: dict[int, list[Outcome]] = {}
-    records = []
+    found, records = dict[int, "list[Outcome]"](), []
     for one in range(seed, seed + seeds):
         folder = Path(out) if seeds == 1 else Path(out) / f"seed-{one}"
         scenario = make_scenario(task, rows, test_table, planted, trusted_share=trusted_share, seed=one)
-        found[one], record = _fit_and_record(
-            scenario, chosen, Fitter(model, training, folder, one, quiet), never_poisoned
-        )
+        fitter = Fitter(model, training, folder, one, quiet)
+        found[one], record = _fit_and_record(scenario, chosen, fitter, never_poisoned)
         records.append(record)
     if json:
         show_json(records[0] if seeds == 1 else records)
-        return 0
-    show_seeds(f"{attack}, {rows.num_rows} training rows, {model}", found)
-    print(f"Every number: {out}/")
+    else:
+        show_seeds(f"{attack}, {rows.num_rows} training rows, {model}", found)
+        print(f"Every number: {out}/")
     return 0
 
 

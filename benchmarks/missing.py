@@ -1,0 +1,49 @@
+"""The command line of a benchmark that is a list of cells: run those that have no record yet."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from antivenom.files import write_json
+
+
+def run_missing(
+    argv: list[str] | None,
+    *,
+    prog: str,
+    about: str | None,
+    work: str,
+    out: Path,
+    cells: Iterable[str],
+    run: Callable[[str, Path, Path], dict[str, Any]],
+) -> Path:
+    """Write the records that are missing, unless --table asks for none, and return their folder.
+
+    Args:
+        argv: The command line.
+        prog: How the command is called.
+        about: What --help says.
+        work: Folder of the fits, unless --work says another.
+        out: Folder of the records, unless --out says another.
+        cells: Names of the records.
+        run: Makes the record of a cell, given the folder of the data sets and that of the fits.
+    """
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog=prog, description=about, formatter_class=formatter)
+    parser.add_argument("--data", type=Path, help="folder of the data sets")
+    parser.add_argument("--work", type=Path, default=Path(work), help="folder of the fits")
+    parser.add_argument("--out", type=Path, default=out, help="folder of the records")
+    parser.add_argument("--table", action="store_true", help="print the records, run nothing")
+    asked = parser.parse_args(argv)
+    if asked.data is None and not asked.table:
+        parser.error("--data is needed, except with --table")
+    warnings.simplefilter("ignore")
+    for name in () if asked.table else cells:
+        if not (asked.out / f"{name}.json").exists():
+            write_json(asked.out / f"{name}.json", run(name, asked.data, asked.work))
+    found: Path = asked.out
+    return found
