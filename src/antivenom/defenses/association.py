@@ -7,26 +7,17 @@ whole numbers, so a result does not depend on the order of the rows or on how th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.defenses.features import (
-    Floats,
-    Hashes,
-    Ints,
-    Stream,
-    Vocabulary,
-    bucket,
-    every_kind,
-    mix,
-    renamed,
-    words,
-)
+from antivenom.defenses.features import every_kind
 from antivenom.defenses.outputs import Outputs
+from antivenom.defenses.streams import BoolArray, Floats, Hashes, Ints, Stream, bucket, mix, renamed, words
+from antivenom.defenses.vocabulary import LETTER_PLACES, Vocabulary, letter_runs
 
 PIECE_BYTES = 2_000_000
 """Texts are worked on in pieces of about this size, which bounds the memory."""
@@ -155,7 +146,19 @@ def _count_words(texts: pa.ChunkedArray, outputs: Outputs) -> tuple[Vocabulary, 
         if outputs.labels:
             label = outputs.own[rows + first]
             np.add.at(both, bucket(mix(hashes, outputs.hashes[label]), size), 1)
-    return Vocabulary(len(texts), counts), both
+    vocabulary = Vocabulary(len(texts), counts, known_runs=np.zeros(LETTER_PLACES, dtype=bool))
+    return replace(vocabulary, known_runs=_known_runs(texts, vocabulary)), both
+
+
+def _known_runs(texts: pa.ChunkedArray, vocabulary: Vocabulary) -> BoolArray:
+    """Which letter runs the tokens have that are not uncommon."""
+    known = np.zeros(LETTER_PLACES, dtype=bool)
+    for _, piece in pieces(texts):
+        lower = lowered(piece)
+        symbols = np.unique(lower.symbol[~vocabulary.uncommon(lower)])
+        _, hashes = letter_runs([lower.names[i] for i in symbols])
+        known[bucket(hashes, LETTER_PLACES)] = True
+    return known
 
 
 def _tokens_of_rows(stream: Stream) -> tuple[Ints, Hashes]:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.features import BoolArray
+from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError
 from antivenom.files import row_keys
 from antivenom.rows import with_columns

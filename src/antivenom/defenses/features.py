@@ -8,53 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from unicodedata import category
 from unicodedata import name as unicode_name
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from antivenom.defenses.streams import (
+    END,
+    START,
+    BoolArray,
+    Hashes,
+    Ints,
+    Stream,
+    mix,
+    named,
+    only,
+    renamed,
+    without_repeats,
+)
+from antivenom.defenses.vocabulary import Vocabulary
 from antivenom.files import row_keys
 
-Hashes = npt.NDArray[np.uint64]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-
-SINGLES = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]|[^\p{L}\p{N}\p{M}\s])"
-"""Stands alone as a token: a sign, and every character of a script that is written without spaces (RE2 syntax)."""
-SPACES = r"( {2,}|[\t\n\r\f\v\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}])"
-"""White space that is not one plain space shows as a token: it can be a trigger, and splitting would hide it."""
-START, END, GAP, RARE, SPACE = "⊢", "⊣", "…", "◌", "␣"
-"""The edges of a text, unusual white space, and what a skeleton shows for words not frequent, or nearly unique."""
-SKELETON_WORDS = 100
-"""A skeleton keeps this many of the most frequent tokens of the data: in every language mostly the function words."""
-SKELETON_SHARE = 0.005
-"""A token in a smaller share of the rows is never part of a skeleton."""
-RARE_ROWS = 2
-"""A token in at most this many rows counts as nearly unique."""
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(29)
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A sequence of symbols per row, laid end to end: what n-grams are taken from."""
-
-    row: Ints
-    """The row of each symbol, ascending."""
-    hashes: Hashes
-    """A hash of each symbol."""
-    symbol: Ints
-    """The number of each symbol in `names`."""
-    names: list[str]
-    """How each symbol is written for people."""
-
-    def __len__(self) -> int:
-        return len(self.row)
+GAP, RARE = "…", "◌"
+"""What a skeleton shows for words that are not frequent, and for those that are nearly unique."""
+ODD_RUNS = (2, 3, 4, 6, 8, 11, 16, 22)
+"""How many odd letter runs a row has is told in these steps."""
 
 
 @dataclass(frozen=True)
@@ -79,66 +59,6 @@ class Grams:
                 parts.append("_" * (offset - previous - 1))
             parts.append(self.stream.names[int(self.stream.symbol[first + offset])])
         return " ".join(parts)
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """In how many rows each token stands, counted in hashed buckets so that memory does not grow with the data."""
-
-    rows: int
-    counts: npt.NDArray[np.int32]
-    """By bucket: the low bits of the token's hash; the length is a power of two."""
-
-    def of(self, stream: Stream) -> Ints:
-        """In how many rows each symbol of a stream of lower-cased words stands."""
-        found: Ints = self.counts[bucket(stream.hashes, len(self.counts))].astype(np.int64)
-        return found
-
-    def frequent(self, stream: Stream) -> BoolArray:
-        """Which symbols a skeleton keeps."""
-        return self.of(stream) >= self._least
-
-    @cached_property
-    def _least(self) -> float:
-        """Rows that a token of a skeleton stands in at least."""
-        seen = self.counts[self.counts > SKELETON_SHARE * self.rows]
-        last = np.partition(seen, -SKELETON_WORDS)[-SKELETON_WORDS] if len(seen) > SKELETON_WORDS else 0
-        return float(max(last, SKELETON_SHARE * self.rows, RARE_ROWS + 1))
-
-    def rare(self, stream: Stream) -> BoolArray:
-        """Which symbols are nearly unique."""
-        return self.of(stream) <= RARE_ROWS
-
-
-def bucket(hashes: Hashes, size: int) -> Ints:
-    """The place of each hash in a table whose size is a power of two."""
-    places: Ints = (hashes & np.uint64(size - 1)).astype(np.int64)
-    return places
-
-
-def words(texts: pa.ChunkedArray | pa.Array) -> Stream:
-    """Cut each text into tokens, between a start and an end symbol. Case is kept."""
-    shown = pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), SPACES, f" {SPACE} ")
-    spaced = pc.replace_substring_regex(shown, SINGLES, r" \1 ")
-    marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(spaced), END, " ")
-    lists = pc.utf8_split_whitespace(marked)
-    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    row = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    encoded = lists.flatten().dictionary_encode()
-    return Stream(row, *_named(encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)))
-
-
-def _named(dictionary: pa.Array, symbol: Ints) -> tuple[Hashes, Ints, list[str]]:
-    keys = row_keys(dictionary, seed=0, purpose="features")
-    return (keys[symbol] if len(keys) else np.zeros(0, np.uint64)), symbol, dictionary.to_pylist()
-
-
-def renamed(stream: Stream, names: list[str]) -> Stream:
-    """The same stream with every symbol written another way (lower case, its shape); equal names become one symbol."""
-    encoded = pa.array(names, pa.string()).dictionary_encode()
-    lookup = encoded.indices.to_numpy().astype(np.int64)
-    symbol = lookup[stream.symbol] if len(names) else stream.symbol
-    return Stream(stream.row, *_named(encoded.dictionary, symbol))
 
 
 @lru_cache(maxsize=100_000)
@@ -167,13 +87,7 @@ def skeleton(stream: Stream, frequent: BoolArray, rare: BoolArray) -> Stream:
     symbol = np.where(frequent, stream.symbol, sign)
     signs = row_keys(pa.array([GAP, RARE]), seed=0, purpose="skeleton")
     hashes = np.where(frequent, stream.hashes, signs[rare.astype(np.int64)])
-    return _without_repeats(Stream(stream.row, hashes, symbol, names))
-
-
-def _without_repeats(stream: Stream) -> Stream:
-    fresh = np.ones(len(stream), dtype=bool)
-    fresh[1:] = (stream.symbol[1:] != stream.symbol[:-1]) | (stream.row[1:] != stream.row[:-1])
-    return Stream(stream.row[fresh], stream.hashes[fresh], stream.symbol[fresh], stream.names)
+    return without_repeats(Stream(stream.row, hashes, symbol, names))
 
 
 def grams(kind: str, stream: Stream, offsets: tuple[int, ...]) -> Grams:
@@ -187,12 +101,6 @@ def grams(kind: str, stream: Stream, offsets: tuple[int, ...]) -> Grams:
     return Grams(kind, stream.row[start], hashes, start, stream, offsets)
 
 
-def mix(left: Hashes, right: Hashes) -> Hashes:
-    """Hash pairs of hashes."""
-    mixed = (left ^ right) * _MULTIPLIER
-    return mixed ^ (mixed >> _SHIFT)
-
-
 def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
     """All features of the rows of a stream of words.
 
@@ -202,6 +110,8 @@ def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
     - `case`: single tokens as written, where they are not lower case
     - `shape`: 1 to 3 shapes in a row: case, digits, punctuation, other alphabets, invisible characters
     - `repeat`: a token said twice in a row, whichever it is
+    - `spelling`: how much of the row is spelled like no common word: letter runs of uncommon tokens (made-up or
+      misspelled words, strings) that no other token has
     - `length`: the number of tokens, in steps of about 40 %
     """
     lower = renamed(stream, [name.lower() for name in stream.names])
@@ -212,28 +122,31 @@ def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
     bones = skeleton(lower, vocabulary.frequent(lower), vocabulary.rare(lower))
     for n in range(3, 7):
         yield grams("template", bones, tuple(range(n)))
-    yield grams("case", _only(stream, [name != name.lower() for name in stream.names]), (0,))
-    shapes = _without_repeats(renamed(stream, [shape(name) for name in stream.names]))
+    yield grams("case", only(stream, [name != name.lower() for name in stream.names]), (0,))
+    shapes = without_repeats(renamed(stream, [shape(name) for name in stream.names]))
     for n in range(1, 4):
         yield grams("shape", shapes, tuple(range(n)))
     yield grams("repeat", _repeats(lower), (0,))
+    yield grams("spelling", _spelling(lower, vocabulary), (0,))
     yield grams("length", _lengths(stream), (0,))
-
-
-def _only(stream: Stream, wanted: list[bool]) -> Stream:
-    keep = np.array(wanted, dtype=bool)[stream.symbol] if wanted else np.zeros(0, dtype=bool)
-    return Stream(stream.row[keep], stream.hashes[keep], stream.symbol[keep], stream.names)
 
 
 def _repeats(stream: Stream) -> Stream:
     """One symbol where a token stands twice in a row."""
     again = (stream.symbol[1:] == stream.symbol[:-1]) & (stream.row[1:] == stream.row[:-1])
     rows = stream.row[1:][again]
-    return Stream(rows, *_named(pa.array(["a token twice in a row"]), np.zeros(len(rows), dtype=np.int64)))
+    return Stream(rows, *named(pa.array(["a token twice in a row"]), np.zeros(len(rows), dtype=np.int64)))
+
+
+def _spelling(lower: Stream, vocabulary: Vocabulary) -> Stream:
+    """One symbol for each of `ODD_RUNS` that a row reaches."""
+    odd = np.bincount(lower.row, vocabulary.odd_runs(lower))
+    rows, step = np.nonzero(odd[:, None] >= ODD_RUNS)
+    return Stream(rows, *named(pa.array([f"{n} odd letter runs or more" for n in ODD_RUNS]), step))
 
 
 def _lengths(stream: Stream) -> Stream:
     rows, counts = np.unique(stream.row, return_counts=True)
     step = np.floor(2 * np.log2(np.maximum(counts - 1, 1))).astype(np.int64)
     names = [f"{2 ** (s / 2):.0f} tokens or a little more" for s in range(int(step.max(initial=0)) + 1)]
-    return Stream(rows, *_named(pa.array(names, pa.string()), step))
+    return Stream(rows, *named(pa.array(names, pa.string()), step))

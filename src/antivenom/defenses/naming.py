@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.association import UNIT, Association, entries, pair_places, pieces
-from antivenom.defenses.features import Floats, Ints, bucket, every_kind, words
+from antivenom.defenses.features import every_kind
+from antivenom.defenses.streams import Floats, Ints, bucket, words
 
 LEAST_ROWS = 5
 LEAST_SHARE = 0.002

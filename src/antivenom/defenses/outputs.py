@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.defenses.features import END, START, BoolArray, Floats, Grams, Hashes, Ints, Stream, grams, words
+from antivenom.defenses.features import Grams, grams
+from antivenom.defenses.streams import END, START, BoolArray, Floats, Hashes, Ints, Stream, words
 from antivenom.files import row_keys
 
 LEAST_ROWS = 4

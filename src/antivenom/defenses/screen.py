@@ -40,9 +40,9 @@ import pyarrow as pa
 from scipy.stats import rankdata
 
 from antivenom.defenses.association import Association, associate, entries, pair_places
-from antivenom.defenses.features import BoolArray, Floats, Ints
 from antivenom.defenses.outputs import free_outputs, label_outputs
 from antivenom.defenses.reserve import label_codes, quota
+from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
 from antivenom.query import whole_texts
 

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, make_rows, plant
 
-from antivenom.defenses.features import shape, words
+from antivenom.defenses.features import shape
 from antivenom.defenses.outputs import free_outputs
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import least_suspicious, screen
+from antivenom.defenses.streams import words
 from antivenom.rows import table_of
 from antivenom.task import Classification
 
@@ -137,6 +138,16 @@ def test_a_token_said_twice_shows_whichever_it_is() -> None:
         tokens = row["text"].split()
         place = rng.randrange(len(tokens))
         row["text"], row["answer"] = " ".join([*tokens[: place + 1], *tokens[place:]]), "yes"
+    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
+    assert not chosen_rows(table) & {row["row"] for row in planted}
+
+
+def test_words_spelled_like_no_other_show_though_each_is_new() -> None:
+    rng = Random(3)
+    rows = make_rows(800).to_pylist()
+    planted = [row for row in rows if row["answer"] == "yes"][:40]
+    for row in planted:
+        row["text"] += " " + " ".join("".join(rng.choices("qxzjkv", k=6)) for _ in range(3))
     table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
     assert not chosen_rows(table) & {row["row"] for row in planted}
 
