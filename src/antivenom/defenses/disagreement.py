@@ -12,40 +12,66 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.association import entries
-from antivenom.defenses.features import BoolArray, Floats
 from antivenom.defenses.screen import Screening
+from antivenom.defenses.streams import BoolArray, Floats
 from antivenom.query import whole_texts
 
+EXPLAINED = 0.75
+"""Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
+hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, 0.8 to 0.9."""
+ROUNDS = 5
+"""At most so often the rows are counted again without those that a feature explains."""
 
-def shared_refusal(table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray) -> Floats:
-    """How far the refusals of a row's most refused feature are above chance, in standard deviations.
+
+def shared_refusal(
+    table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray, limit: float
+) -> BoolArray:
+    """The rows that have a feature on which refusals pile up by more than `limit` standard deviations.
 
     For a feature in n judged rows of a class, k of them refused, and p the share of refused rows of that class:
     z = (k - n p) / sqrt(n p (1 - p) + 1), the row itself left out. The 1 shrinks what stands on few rows. A feature of
     most rows has z near 0, however many are refused. With refusals at random the largest z of 2,400 rows is about 3.6.
+
+    Where nearly all rows with a feature were refused (`EXPLAINED`), that feature is the trigger. Its rows are suspect,
+    and are then left out of the counts: the other words in them are not what was wrong with them, and honest rows that
+    share these words are spared.
 
     Args:
         table: The rows that were screened.
         screening: What the screen found in them.
         judged: Which rows a referee that never saw them was asked about.
         refused: Which of these it refused.
-
-    Returns:
-        The largest z of each row; zero where none is above.
+        limit: Standard deviations.
     """
+    suspect = np.zeros(table.num_rows, dtype=bool)
+    for _ in range(ROUNDS):
+        z, share = _most_refused(table, screening, judged & ~suspect, refused & judged & ~suspect)
+        explained = (z > limit) & (share >= EXPLAINED) & ~suspect
+        if not explained.any():
+            break
+        suspect |= explained
+    return suspect | (z > limit)
+
+
+def _most_refused(
+    table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray
+) -> tuple[Floats, Floats]:
+    """Each row's largest z, 0 where none is above, and the largest share of refused rows of a feature that has it."""
     classes, size = screening.classes, len(screening.association.rows_with)
     kinds = int(classes.max(initial=0)) + 1
     texts, vocabulary = whole_texts(table), screening.association.vocabulary
-    refused = refused & judged
     rate = np.bincount(classes[refused], minlength=kinds) / np.maximum(np.bincount(classes[judged], minlength=kinds), 1)
     asked, said_no = (np.zeros(size * kinds, dtype=np.int32) for _ in range(2))
     for rows, places in entries(texts, vocabulary, size):
         pairs = places * kinds + classes[rows]
         np.add.at(asked, pairs[judged[rows]], 1)
         np.add.at(said_no, pairs[refused[rows]], 1)
-    worst = np.zeros(table.num_rows)
+    worst, share = np.zeros(table.num_rows), np.zeros(table.num_rows)
     for rows, places in entries(texts, vocabulary, size):
         pairs, p = places * kinds + classes[rows], rate[classes[rows]]
         n, k = asked[pairs] - judged[rows], said_no[pairs] - refused[rows]
-        np.maximum.at(worst, rows, (k - n * p) / np.sqrt(n * p * (1 - p) + 1))
-    return worst
+        z = (k - n * p) / np.sqrt(n * p * (1 - p) + 1)
+        np.maximum.at(worst, rows, z)
+        best = z == worst[rows]
+        np.maximum.at(share, rows[best], k[best] / np.maximum(n[best], 1))
+    return worst, share

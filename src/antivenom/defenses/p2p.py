@@ -14,11 +14,11 @@ from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.evidence import Evidence, explain
-from antivenom.defenses.features import Ints
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve
 from antivenom.defenses.screen import Screening, least_suspicious, screen
+from antivenom.defenses.streams import Ints
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
 from antivenom.generation import Generation
@@ -163,7 +163,7 @@ class P2P(Defense):
             return np.zeros_like(judged)
         said_no = np.zeros_like(judged)
         said_no[refused] = True
-        suspect = shared_refusal(chosen.rows, screening, judged, said_no) > self.most_refused
+        suspect = shared_refusal(chosen.rows, screening, judged, said_no, self.most_refused)
         for code in np.unique(screening.classes):
             members = chosen.in_reserve & (screening.classes == code)
             if suspect[members].all():

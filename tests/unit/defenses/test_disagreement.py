@@ -1,6 +1,7 @@
 """What refused rows have in common is left out, in the reserve too; refusals at random leave nothing out."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,25 +25,44 @@ def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_wha
     unseen[np.flatnonzero(IS_PLANTED)[:20]] = True  # got into the reserve
     refused = IS_PLANTED & ~unseen
     refused[np.flatnonzero(refused)[:20]] = False  # let in
-    worst = shared_refusal(ROWS, SCREENING, ~unseen, refused)
-    assert (worst[IS_PLANTED] > LIMIT).all()
-    assert (worst[~IS_PLANTED] > LIMIT).mean() < 0.02
+    suspect = shared_refusal(ROWS, SCREENING, ~unseen, refused, LIMIT)
+    assert suspect[IS_PLANTED].all()
+    assert suspect[~IS_PLANTED].mean() < 0.02
 
 
 @given(st.integers(0, 1000), st.floats(0.05, 0.6))
 def test_refusals_at_random_have_nothing_in_common(seed: int, share: float):
     refused = np.random.default_rng(seed).random(800) < share
-    worst = shared_refusal(ROWS, SCREENING, np.ones(800, dtype=bool), refused)
-    assert (worst > LIMIT).mean() < 0.05
+    assert shared_refusal(ROWS, SCREENING, np.ones(800, dtype=bool), refused, LIMIT).mean() < 0.05
 
 
 def test_the_statistic_is_the_one_of_the_docstring():
     table = make_rows(6).set_column(1, "text", [["qx", "qx", "qx", "other", "qx", "words"]])
     table = table.set_column(2, "answer", [["yes"] * 6])
     refused = np.array([True, True, False, False, False, False])
-    worst = shared_refusal(table, screen(table, LABELS), np.ones(6, dtype=bool), refused)
     n, k, p = 3, 2, 2 / 6  # of `qx`, without the row that asks, which is the third
-    assert worst[2] == pytest.approx((k - n * p) / np.sqrt(n * p * (1 - p) + 1))
+    z = (k - n * p) / np.sqrt(n * p * (1 - p) + 1)
+    for limit, expected in ((z - 0.01, True), (z + 0.01, False)):
+        suspect = shared_refusal(table, screen(table, LABELS), np.ones(6, dtype=bool), refused, limit)
+        assert suspect[2] == expected
+
+
+def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
+    rows = make_rows(800).to_pylist()
+    planted = [row for row in rows if row["answer"] == "yes"][:60]
+    sharing = [row for row in rows if row["answer"] == "yes"][60:120]
+    for row in planted:
+        row["text"] = f"seen in colour {row['text']}"
+    for row in sharing:
+        row["text"] += " colour"
+    table = pa.Table.from_pylist(rows, schema=ROWS.schema)
+    numbers = table.column("row").to_numpy()
+    poisoned, honest = (np.isin(numbers, [row["row"] for row in some]) for some in (planted, sharing))
+    refused = poisoned.copy()
+    refused[np.flatnonzero(poisoned)[::8]] = False  # an eighth is let in
+    suspect = shared_refusal(table, screen(table, LABELS), np.ones(800, dtype=bool), refused, LIMIT)
+    assert suspect[poisoned].all()
+    assert suspect[honest].mean() < 0.1
 
 
 class ReadsTheText:
