@@ -19,7 +19,7 @@ def run_missing(
     work: str,
     out: Path,
     cells: Iterable[str],
-    run: Callable[[str, Path, Path], dict[str, Any]],
+    run: Callable[[str, Path, Path], dict[str, Any] | None],
 ) -> Path:
     """Write the records that are missing, unless --table asks for none, and return their folder.
 
@@ -30,7 +30,7 @@ def run_missing(
         work: Folder of the fits, unless --work says another.
         out: Folder of the records, unless --out says another.
         cells: Names of the records.
-        run: Makes the record of a cell, given the folder of the data sets and that of the fits.
+        run: Makes the record of a cell, or None where it cannot, given the folders of the data sets and of the fits.
     """
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog=prog, description=about, formatter_class=formatter)
@@ -44,6 +44,8 @@ def run_missing(
     warnings.simplefilter("ignore")
     for name in () if asked.table else cells:
         if not (asked.out / f"{name}.json").exists():
-            write_json(asked.out / f"{name}.json", run(name, asked.data, asked.work))
+            record = run(name, asked.data, asked.work)
+            if record is not None:
+                write_json(asked.out / f"{name}.json", record)
     found: Path = asked.out
     return found

@@ -1,0 +1,107 @@
+"""What `standard` costs in accuracy, on every test row: the same models as benchmarks.attack_strength, read alone.
+
+    python -m benchmarks.accuracy --data DIR     # after benchmarks.attack_strength has run an attack with both defenses
+    python -m benchmarks.accuracy --table        # what the records say; fits and runs nothing
+
+The attacks are measured on 600 test rows, where two models of equal worth differ by a point or two; SST-2 has 1,821.
+The two models of an attack answer the same rows, so McNemar's test compares them. A record keeps the numbers of the
+rows that a model got wrong, so everything else can be computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from antivenom.comparison import public_command
+from antivenom.defenses import parse_defense
+from antivenom.defenses.standard import VERSION
+from antivenom.inference import load_guarded
+from antivenom.metrics import mcnemar
+from antivenom.rows import load_rows
+from benchmarks.attack_strength import LABELS, SETTINGS, TASK, Bench, rows_of
+from benchmarks.attack_table import row
+from benchmarks.harness import machine
+from benchmarks.missing import run_missing
+
+RECORDS = Path("results/accuracy")
+DEFENSES = ("none", "standard")
+HEAD = ("attack", "version", "undefended", "`standard`", "change", "right only undefended", "only defended", "p")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read what has no record yet, and print the table."""
+    specs: dict[str, str] = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["attacks"]
+    cells = [f"{name}-{VERSION}" for name in specs]
+    prog = "python -m benchmarks.accuracy"
+    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/attacks", out=RECORDS, cells=cells, run=measure)
+    print(table(read_records(folder)))
+    return 0
+
+
+def measure(cell: str, data: Path, work: Path) -> dict[str, Any] | None:
+    """Ask both models of an attack all test rows; nothing if one of them was not fitted."""
+    name = cell.rpartition("-")[0]
+    configured = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
+    specs, _ = configured.pop("attacks"), configured.pop("needs")
+    train, few = rows_of(data, configured)
+    bench = Bench(data, Path(), work, configured, train, few)
+    folders = [work / f"{name}.{d}-{bench.key(specs[name], None, parse_defense(d))}" / d for d in DEFENSES]
+    if not all((folder / "antivenom.json").exists() for folder in folders):
+        return None
+    # Some attacks have a form of their own for clean rows (ProAttack's prompt).
+    test = bench.attack(name, specs[name], None).clean(TASK, load_rows(data / "sst2/test.tsv", labels=LABELS).table)
+    wrong = [wrong_rows(folder, test, configured["training"]["top_layers"]) for folder in folders]
+    command = public_command(["python -m benchmarks.accuracy", *sys.argv[1:]])
+    found = {"name": name, "version": VERSION, "rows": test.num_rows, "wrong": dict(zip(DEFENSES, wrong, strict=True))}
+    return found | {"settings": configured, "machine": machine(), "command": command}
+
+
+def wrong_rows(artifact: Path, test: pa.Table, top_layers: int) -> list[int]:
+    """The numbers of the test rows that a model answers wrongly."""
+    # Kept states of the frozen layers are for rows that are asked again and again, as these are, by every model.
+    answers = load_guarded(artifact, top_layers=top_layers).predict(test.column("text").to_pylist())
+    truth = test.column("answer").to_pylist()
+    return [i for i, (answer, label) in enumerate(zip(answers, truth, strict=True)) if answer.answer != label]
+
+
+def table(records: dict[str, dict[str, Any]]) -> str:
+    """One line per attack."""
+    lines = [row(HEAD), "|" + "---|" * len(HEAD)]
+    changes = []
+    for name, record in records.items():
+        before, after = (right(record, defense) for defense in DEFENSES)
+        pairing = mcnemar(before, after)
+        changes.append(100 * (after.mean() - before.mean()))
+        rates = [f"{100 * before.mean():.1f}", f"{100 * after.mean():.1f}", f"{changes[-1]:+.1f}"]
+        counts = [pairing.only_first, pairing.only_second, f"{pairing.p_value:.2f}"]
+        lines.append(row([name, record["version"], *rates, *counts]))
+    if changes:
+        lines.append(row(["mean of all", "", "", "", f"{np.mean(changes):+.1f}", "", "", ""]))
+    return "\n".join(lines)
+
+
+def right(record: dict[str, Any], defense: str) -> npt.NDArray[np.bool_]:
+    """Which rows a model answered rightly."""
+    found = np.ones(record["rows"], dtype=bool)
+    found[record["wrong"][defense]] = False
+    return found
+
+
+def read_records(folder: Path = RECORDS) -> dict[str, dict[str, Any]]:
+    """By attack, in the order of attack_strength.toml, the newest version of `standard`."""
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    newest = {record["name"]: record for record in sorted(read, key=lambda record: record["version"])}
+    names = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["attacks"]
+    return {name: newest[name] for name in names if name in newest}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,27 @@
+"""The accuracy benchmark says what its records hold."""
+
+from benchmarks.accuracy import DEFENSES, read_records, right, table
+
+from antivenom.files import write_json
+
+
+def record(name: str, version: int, none: list[int], standard: list[int]) -> dict:
+    wrong = dict(zip(DEFENSES, (none, standard), strict=True))
+    return {"name": name, "version": version, "rows": 10, "wrong": wrong}
+
+
+def test_the_newest_record_of_each_attack_counts(tmp_path):
+    for version, wrong in ((9, [0]), (10, [0, 1])):
+        write_json(tmp_path / f"addsent-{version}.json", record("addsent", version, [], wrong))
+    write_json(tmp_path / "clean-9.json", record("clean", 9, [], []))
+    found = read_records(tmp_path)
+    assert list(found) == ["clean", "addsent"]
+    assert found["addsent"]["version"] == 10
+
+
+def test_the_table_compares_the_same_rows():
+    found = record("addsent", 10, none=[0, 1], standard=[1, 2, 3, 4])
+    assert right(found, "none").tolist() == [False, False, *[True] * 8]
+    line = table({"addsent": found}).splitlines()[2]
+    assert line == "| addsent | 10 | 80.0 | 60.0 | -20.0 | 3 | 1 | 0.62 |"
+    assert table({"addsent": found}).splitlines()[-1].split("|")[5].strip() == "-20.0"
