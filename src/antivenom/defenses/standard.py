@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 9
+VERSION = 10
 """Raised with every change of what the recipe does."""
 
 
@@ -25,8 +25,8 @@ class Standard(Defense):
     2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds likely
        (`P2P.others = "agree"`), unless their features are among the most associated of their class. Rows that share a
        feature with too many of those that it refused are left out, those of the reserve too (`P2P.most_refused`).
-    3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Half of
-       these rows get a random string somewhere, so that foreign words say nothing (`P2P.decoys`).
+    3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. A quarter
+       of these rows get a random string somewhere, so that foreign words say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
     (docs/science.md). It costs a second fine-tuning, on 40 % of the rows. Free answers have no referee; there step 2
@@ -52,6 +52,7 @@ class Standard(Defense):
             most_associated=0.2,
             most_refused=4.0,
             decoys=() if task.classes is None else ("strings",),
+            decoy_dose=0.25,
             mode="replace",
             cue="split",
         )
