@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from benchmarks import accuracy as accuracies
 from benchmarks import dose, never_poisoned
 from benchmarks.attack_table import TAKES, Record, row
 
@@ -97,10 +98,17 @@ def triggers_alone() -> str:
     return never_poisoned.table(never_poisoned.read_records(ROOT / never_poisoned.RECORDS))
 
 
+def accuracy() -> str:
+    """What `standard` costs, on every test row."""
+    titles, found = _settings()["attacks"], accuracies.read_records(ROOT / accuracies.RECORDS)
+    return accuracies.table({titles[name]: record for name, record in found.items()})
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "summary": summary,
     "demo": demo,
     "attacks": attacks,
+    "accuracy": accuracy,
     "tasks": tasks,
     "ablation": ablation,
     "seeds": seeds,
