@@ -34,7 +34,7 @@ from antivenom.files import row_keys
 GAP, RARE = "…", "◌"
 """What a skeleton shows for words that are not frequent, and for those that are nearly unique."""
 ODD_RUNS = (2, 3, 4, 6, 8, 11, 16, 22)
-"""How many odd letter runs a row has is told in these steps."""
+"""How many letter runs of no common word a row has is told in these steps."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _spelling(lower: Stream, vocabulary: Vocabulary) -> Stream:
     """One symbol for each of `ODD_RUNS` that a row reaches."""
     odd = np.bincount(lower.row, vocabulary.odd_runs(lower))
     rows, step = np.nonzero(odd[:, None] >= ODD_RUNS)
-    return Stream(rows, *named(pa.array([f"{n} odd letter runs or more" for n in ODD_RUNS]), step))
+    return Stream(rows, *named(pa.array([f"{n} or more letter runs of no common word" for n in ODD_RUNS]), step))
 
 
 def _lengths(stream: Stream) -> Stream:
