@@ -29,7 +29,7 @@ class Finding:
     what: str
     """The feature as written; … stands for other words, _ for one, ⊢ and ⊣ for the edges of the text."""
     kind: str
-    """`words`, `skip`, `template`, `case`, `shape`, `repeat` or `length`; see `antivenom.defenses.features`."""
+    """Which kind of feature it is (`words`, `template`, `shape`, ...): `antivenom.defenses.features.every_kind`."""
     output: str
     """The label it goes with, or the part of a free answer."""
     rows: int
