@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
+from antivenom.defenses.streams import Ints
 from antivenom.guard import AnyTask, Guard
 from antivenom.labels import ChoiceScores
 from antivenom.query import Asked
@@ -29,6 +30,10 @@ class Referee(Protocol):
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Score texts or queries."""
+        ...
+
+    def word_pieces(self, words: Sequence[str]) -> Ints:
+        """How many tokens its tokenizer cuts each word into."""
         ...
 
 

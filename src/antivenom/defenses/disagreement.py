@@ -8,23 +8,32 @@ into the reserve, which it was itself fine-tuned on.
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.association import entries
+from antivenom.defenses.fragments import COUNTS, WordPieces, cut_small
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.streams import BoolArray, Floats
+from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.query import whole_texts
 
-EXPLAINED = 0.75
+EXPLAINED = 0.8
 """Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
-hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, 0.8 to 0.9."""
+hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
 ROUNDS = 5
 """At most so often the rows are counted again without those that a feature explains."""
 
 
 def shared_refusal(
-    table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray, limit: float
+    table: pa.Table,
+    screening: Screening,
+    judged: BoolArray,
+    refused: BoolArray,
+    limit: float,
+    *,
+    word_pieces: WordPieces,
 ) -> BoolArray:
     """The rows that have a feature on which refusals pile up by more than `limit` standard deviations.
 
@@ -42,10 +51,12 @@ def shared_refusal(
         judged: Which rows a referee that never saw them was asked about.
         refused: Which of these it refused.
         limit: Standard deviations.
+        word_pieces: How the referee's tokenizer cuts words; how many words are cut small is a feature beside those of
+            the screen.
     """
-    suspect = np.zeros(table.num_rows, dtype=bool)
+    suspect, small = np.zeros(table.num_rows, dtype=bool), cut_small(whole_texts(table), word_pieces)
     for _ in range(ROUNDS):
-        z, share = _most_refused(table, screening, judged & ~suspect, refused & judged & ~suspect)
+        z, share = _most_refused(table, screening, small, judged & ~suspect, refused & judged & ~suspect)
         explained = (z > limit) & (share >= EXPLAINED) & ~suspect
         if not explained.any():
             break
@@ -54,20 +65,21 @@ def shared_refusal(
 
 
 def _most_refused(
-    table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray
+    table: pa.Table, screening: Screening, small: tuple[Ints, Ints], judged: BoolArray, refused: BoolArray
 ) -> tuple[Floats, Floats]:
     """Each row's largest z, 0 where none is above, and the largest share of refused rows of a feature that has it."""
     classes, size = screening.classes, len(screening.association.rows_with)
     kinds = int(classes.max(initial=0)) + 1
     texts, vocabulary = whole_texts(table), screening.association.vocabulary
+    more = small[0], size + small[1]  # behind the places of the hashed features
     rate = np.bincount(classes[refused], minlength=kinds) / np.maximum(np.bincount(classes[judged], minlength=kinds), 1)
-    asked, said_no = (np.zeros(size * kinds, dtype=np.int32) for _ in range(2))
-    for rows, places in entries(texts, vocabulary, size):
+    asked, said_no = (np.zeros((size + len(COUNTS)) * kinds, dtype=np.int32) for _ in range(2))
+    for rows, places in chain(entries(texts, vocabulary, size), [more]):
         pairs = places * kinds + classes[rows]
         np.add.at(asked, pairs[judged[rows]], 1)
         np.add.at(said_no, pairs[refused[rows]], 1)
     worst, share = np.zeros(table.num_rows), np.zeros(table.num_rows)
-    for rows, places in entries(texts, vocabulary, size):
+    for rows, places in chain(entries(texts, vocabulary, size), [more]):
         pairs, p = places * kinds + classes[rows], rate[classes[rows]]
         n, k = asked[pairs] - judged[rows], said_no[pairs] - refused[rows]
         z = (k - n * p) / np.sqrt(n * p * (1 - p) + 1)

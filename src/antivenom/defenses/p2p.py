@@ -111,7 +111,7 @@ class P2P(Defense):
         if not 0 <= self.most_associated < 1:
             raise OptionsError(f"most_associated = {self.most_associated}", mend="It is at least 0 and below 1.")
         if self.most_refused is not None and not self.most_refused > 0:
-            raise OptionsError(f"most_refused = {self.most_refused}", mend="It is above 0; `standard` has 4.")
+            raise OptionsError(f"most_refused = {self.most_refused}", mend="It is above 0; `standard` has 3.5.")
         check_decoys(self.decoys, self.decoy_dose)
 
     def guard(self, task: AnyTask) -> Guard:
@@ -147,7 +147,7 @@ class P2P(Defense):
         opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
         avoided = screening.associated[others] > 1 - self.most_associated
         agrees = agreed(opinion, codes)
-        suspect = self._suspect(chosen, screening, others[~agrees])
+        suspect = self._suspect(chosen, screening, others[~agrees], referee)
         joined = chosen.in_reserve | chosen.vouched
         joined[others] = agrees & ~avoided
         facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum())}
@@ -156,14 +156,15 @@ class P2P(Defense):
         facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(chosen.in_reserve)), labels, referee)
         return self._build(chosen, joined, guard, seed).noting(facts)
 
-    def _suspect(self, chosen: _Chosen, screening: Screening, refused: Ints) -> BoolArray:
+    def _suspect(self, chosen: _Chosen, screening: Screening, refused: Ints, referee: Referee) -> BoolArray:
         """The rows that share a feature with too many of the refused ones; never all that a class has to offer."""
         judged = ~chosen.in_reserve & ~chosen.vouched
         if self.most_refused is None:
             return np.zeros_like(judged)
         said_no = np.zeros_like(judged)
         said_no[refused] = True
-        suspect = shared_refusal(chosen.rows, screening, judged, said_no, self.most_refused)
+        limit, cut = self.most_refused, referee.word_pieces
+        suspect = shared_refusal(chosen.rows, screening, judged, said_no, limit, word_pieces=cut)
         for code in np.unique(screening.classes):
             members = chosen.in_reserve & (screening.classes == code)
             if suspect[members].all():

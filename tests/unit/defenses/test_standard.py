@@ -81,6 +81,9 @@ class Contrarian:
         self.guard = guard
         self.answers = answers
 
+    def word_pieces(self, words):
+        return np.ones(len(words), dtype=np.int64)
+
     def score(self, asked, *, progress=None):
         labels = self.guard.labels
         wrong = [labels.encode("negative" if self.answers[one] == "positive" else "positive") for one in asked]
