@@ -37,16 +37,21 @@ def demo() -> str:
 def attacks() -> str:
     """One line per attack: undefended, and with `standard`."""
     lines = [_pair(title, records) for title, records in attacks_run().items()]
-    return "\n".join([*_head("attack"), *lines, "", summary()])
+    return "\n".join([*_head("attack"), *lines, "", *_summaries()])
 
 
 def summary() -> str:
-    """In a sentence or two, over the attacks that take; those of attackers who know the recipe apart."""
+    """In a few sentences: excess over the attacks that take, accuracy over all."""
+    return "\n".join([*_summaries(), accuracies.summary(accuracies.read_records(ROOT / accuracies.RECORDS))])
+
+
+def _summaries() -> list[str]:
+    """Over the attacks that take; those of attackers who know the recipe apart."""
     pairs = {title: pair for title, records in attacks_run().items() if (pair := _outcomes(records))}
     usual = [pair for title, pair in pairs.items() if not title.startswith(ADAPTIVE)]
     adaptive = [pair for title, pair in pairs.items() if title.startswith(ADAPTIVE)]
     said = _summary(usual, "the attacks run with both"), _summary(adaptive, "the adaptive ones")
-    return "\n".join(filter(None, said))
+    return [sentence for sentence in said if sentence]
 
 
 def tasks() -> str:
