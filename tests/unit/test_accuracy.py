@@ -24,4 +24,4 @@ def test_the_table_compares_the_same_rows():
     assert right(found, "none").tolist() == [False, False, *[True] * 8]
     line = table({"addsent": found}).splitlines()[2]
     assert line == "| addsent | 10 | 80.0 | 60.0 | -20.0 | 3 | 1 | 0.62 |"
-    assert "-20.0 points on average, -20.0 at worst" in table({"addsent": found})
+    assert "by -20.0 points on average and -20.0 at worst" in table({"addsent": found})
