@@ -19,6 +19,9 @@ from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.query import whole_texts
 
+MAJORITY = 0.5
+"""A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
+this, features of unusual rows, of which a few more are refused than of others, would cost half of a class."""
 EXPLAINED = 0.8
 """Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
 hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
@@ -35,7 +38,7 @@ def shared_refusal(
     *,
     word_pieces: WordPieces,
 ) -> BoolArray:
-    """The rows that have a feature on which refusals pile up by more than `limit` standard deviations.
+    """The rows with a feature most of whose rows were refused, by more than `limit` standard deviations above chance.
 
     For a feature in n judged rows of a class, k of them refused, and p the share of refused rows of that class:
     z = (k - n p) / sqrt(n p (1 - p) + 1), the row itself left out. The 1 shrinks what stands on few rows. A feature of
@@ -82,7 +85,7 @@ def _most_refused(
     for rows, places in chain(entries(texts, vocabulary, size), [more]):
         pairs, p = places * kinds + classes[rows], rate[classes[rows]]
         n, k = asked[pairs] - judged[rows], said_no[pairs] - refused[rows]
-        z = (k - n * p) / np.sqrt(n * p * (1 - p) + 1)
+        z = np.where(k >= MAJORITY * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
         np.maximum.at(worst, rows, z)
         best = z == worst[rows]
         np.maximum.at(share, rows[best], k[best] / np.maximum(n[best], 1))

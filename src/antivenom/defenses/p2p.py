@@ -111,7 +111,7 @@ class P2P(Defense):
         if not 0 <= self.most_associated < 1:
             raise OptionsError(f"most_associated = {self.most_associated}", mend="It is at least 0 and below 1.")
         if self.most_refused is not None and not self.most_refused > 0:
-            raise OptionsError(f"most_refused = {self.most_refused}", mend="It is above 0; `standard` has 3.5.")
+            raise OptionsError(f"most_refused = {self.most_refused}", mend="It is above 0; `standard` has 3.")
         check_decoys(self.decoys, self.decoy_dose)
 
     def guard(self, task: AnyTask) -> Guard:

@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 11
+VERSION = 12
 """Raised with every change of what the recipe does."""
 
 
@@ -50,7 +50,7 @@ class Standard(Defense):
             ratio=0.4,
             others="agree",
             most_associated=0.2,
-            most_refused=3.5,
+            most_refused=3.0,
             decoys=() if task.classes is None else ("strings",),
             decoy_dose=0.25,
             mode="replace",
