@@ -82,8 +82,8 @@ class P2P(Defense):
     """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
     and that cannot join with `agree`. This is what stops clean-label poison, with which any honest model agrees."""
     most_refused: float | None = None
-    """With `agree`: a row with a feature most of whose rows the referee refused, by more than so many standard deviations
-    above chance, is left out, in the reserve as well (`defenses/disagreement.py`). With none, nothing is."""
+    """With `agree`: a row with a feature most of whose rows the referee refused, by more than so many standard
+    deviations above chance, is left out, in the reserve as well (`defenses/disagreement.py`). With none, nothing is."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
