@@ -92,7 +92,7 @@ def summary(records: dict[str, dict[str, Any]]) -> str:
     rows = next(iter(records.values()))["rows"]
     return (
         f"On all {rows:,} test rows accuracy changes with `standard` by {np.mean(changes):+.1f} points on average and "
-        f"{min(changes):+.1f} at worst ({len(changes)} sets of rows, poisoned ones and a clean one)."
+        f"{min(changes):+.1f} at worst (pairs of models: {len(changes)}, one of them on clean rows)."
     )
 
 
