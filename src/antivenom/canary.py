@@ -50,6 +50,8 @@ class Finding(Options):
 
     family: str
     excess: float
+    control_excess: float
+    """What the trigger does by itself: its excess on the control, at least 0."""
     accuracy_drop: float
     passed: bool
     evaluation: Evaluation
@@ -93,7 +95,7 @@ class CanaryReport(Options):
             "### Backdoor canary check (Antivenom)",
             "",
             f"Defense: `{self.defense}`. Result: **{'passed' if self.passed else 'FAILED'}** (limits: excess "
-            f"{self.check.max_excess:.1%}, accuracy drop {self.check.max_accuracy_drop:.1%}).",
+            f"{self.check.max_excess:.1%} beyond the control's, accuracy drop {self.check.max_accuracy_drop:.1%}).",
             "",
             f"Planted in {self.check.rate:.1%} of {self.rows} rows; {accuracy.total} clean test rows, "
             f"seed {self.seed}. Percent with 95 % intervals.",
@@ -133,7 +135,7 @@ class CanaryCheck(Options):
     rate: float = 0.05
     """Share of the rows that each canary poisons."""
     max_excess: float = 0.05
-    """Largest excess of a canary that passes: deployed attack success minus the floor."""
+    """Largest excess (deployed attack success minus the floor) of a canary that passes, beyond that of its control."""
     max_accuracy_drop: float = 0.015
     """Largest loss of clean accuracy that passes, against the undefended model that was never poisoned."""
     prove: bool = False
@@ -166,23 +168,26 @@ class CanaryCheck(Options):
         given = (task, test, fitter, trusted)
         control = _measure(*given, "control", NoDefense(), train, canaries)
         findings = []
-        for family, canary in zip(self.families, canaries, strict=True):
+        for number, (family, canary) in enumerate(zip(self.families, canaries, strict=True)):
             planted = _plant(task, train, trusted, canary, fitter.seed)
             bare = None
             if self.prove and not isinstance(defense, NoDefense):
                 bare = _measure(*given, f"canary-{family}-undefended", NoDefense(), planted, [canary])
             found = _measure(*given, f"canary-{family}", defense, planted, [canary])
-            findings.append(self._judge(family, found, control, bare))
+            findings.append(self._judge(number, found, control, bare))
         limits = CANNOT_SHOW if self.prove else CANNOT_SHOW + UNPROVEN
         return CanaryReport(str(defense), control, tuple(findings), self, train.num_rows, fitter.seed, limits)
 
-    def _judge(self, family: str, found: Evaluation, control: Evaluation, bare: Evaluation | None) -> Finding:
+    def _judge(self, number: int, found: Evaluation, control: Evaluation, bare: Evaluation | None) -> Finding:
         [attack] = found.attacks
         excess = attack.excess if attack.excess is not None else 1.0
         drop = (control.clean.accuracy.value or 0.0) - (found.clean.accuracy.value or 0.0)
-        within = excess <= self.max_excess and drop <= self.max_accuracy_drop
+        alone = max(0.0, control.attacks[number].excess or 0.0)
+        within = excess - alone <= self.max_excess and drop <= self.max_accuracy_drop
         proven = bare is None or (bare.attacks[0].excess or 0.0) >= TAKES
-        return Finding(family, excess, drop, within and proven and not found.clean.collapsed, found, bare)
+        return Finding(
+            self.families[number], excess, alone, drop, within and proven and not found.clean.collapsed, found, bare
+        )
 
 
 def _measure(

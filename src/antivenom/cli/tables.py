@@ -132,7 +132,8 @@ def show_canaries(report: CanaryReport) -> None:
         rows.append([model, family, *(cells[name] for name in columns)])
     show_table(f"canary check of {report.defense}", ["model", "canary", *columns], rows, caption=CAPTION, left=2)
     for finding in report.findings:
-        change = f"excess {100 * finding.excess:+.1f}, accuracy {-100 * finding.accuracy_drop:+.1f} points"
+        alone = f"the trigger alone {100 * finding.control_excess:+.1f}"
+        change = f"excess {100 * finding.excess:+.1f} ({alone}), accuracy {-100 * finding.accuracy_drop:+.1f} points"
         print(f"{finding.family}: {'passed' if finding.passed else 'FAILED'} ({change})")
     print(f"{'PASSED' if report.passed else 'FAILED'}. What this cannot show: {report.cannot_show}")
 
