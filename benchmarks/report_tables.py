@@ -248,9 +248,10 @@ def _summary(pairs: Sequence[dict[str, Any]], of: str) -> str:
     if not taken:
         return ""
     excess = [100 * first(pair["standard"])["excess"] for pair in taken]
+    versions = ", ".join(map(str, sorted({recipe_of(pair["standard"]) for pair in taken})))
     change = [100 * (_clean(pair["standard"])["value"] - _clean(pair["none"])["value"]) for pair in taken]
     return (
-        f"Of {of}, {len(taken)} take undefended (ASR at least {TAKES:.0%}). With `standard` their excess is "
-        f"{fmean(excess):+.1f} points on average and {max(excess):+.1f} at most; clean accuracy changes by "
+        f"Of {of}, {len(taken)} take undefended (ASR at least {TAKES:.0%}). With `standard` ({versions}) their "
+        f"excess is {fmean(excess):+.1f} points on average and {max(excess):+.1f} at most; clean accuracy changes by "
         f"{fmean(change):+.1f} points on average, {min(change):+.1f} at worst."
     )

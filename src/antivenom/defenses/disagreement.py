@@ -70,7 +70,10 @@ def shared_refusal(
 def _most_refused(
     table: pa.Table, screening: Screening, small: tuple[Ints, Ints], judged: BoolArray, refused: BoolArray
 ) -> tuple[Floats, Floats]:
-    """Each row's largest z, 0 where none is above, and the largest share of refused rows of a feature that has it."""
+    """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it.
+
+    Where the tokenizer's feature is more refused than any of the screen's, the larger share of the two best is told.
+    """
     classes, size = screening.classes, len(screening.association.rows_with)
     kinds = int(classes.max(initial=0)) + 1
     texts, vocabulary = whole_texts(table), screening.association.vocabulary
