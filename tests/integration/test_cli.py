@@ -203,6 +203,16 @@ def test_a_large_file_is_rebuilt_to_the_same_rows(user_folder, capsys):
     assert Path("small/antivenom.json").read_text() == Path("large/antivenom.json").read_text()
 
 
+def test_finish_names_a_folder_without_a_tokenizer(user_folder, capsys):
+    assert run(capsys, "immunize", "reviews.csv", "--out", "imm")[0] == 0
+    Path("empty").mkdir()
+    for folder, said in (("nowhere", "there is no folder nowhere"), ("empty", "holds no tokenizer")):
+        code, _, err = run(capsys, "finish", folder, "--manifest", "imm", "--model", "smollm2")
+        assert code == 1
+        assert said in " ".join(err.split())
+        assert "Traceback" not in err
+
+
 def test_finish_binds_the_guard_to_another_trainers_adapter(artifact, user_folder, capsys):
     assert run(capsys, "immunize", "reviews.csv", "--trusted", "vouched.csv", "--out", "imm")[0] == 0
     (artifact / "antivenom.json").unlink()

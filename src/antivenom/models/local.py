@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from antivenom.errors import ArtifactError
 from antivenom.labels import ChoiceScores
 from antivenom.models.batches import length_batches
 from antivenom.models.packing import is_exact_when_packed, pack, read_packed
@@ -179,10 +180,21 @@ def make_head_input_contiguous(model: Any) -> None:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load a tokenizer, never running code from the folder; one without a padding token pads with its end token."""
+    """Load a tokenizer, never running code from the folder; one without a padding token pads with its end token.
+
+    Raises:
+        ArtifactError: the folder is not there, or holds no tokenizer.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not folder.is_dir():  # transformers would take its name for one of the hub
+        raise ArtifactError(f"there is no folder {folder}", mend="Name the folder that your trainer wrote.")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        said = str(error).strip().splitlines()[0]
+        mend = f"Save it there: tokenizer.save_pretrained({str(folder)!r})."
+        raise ArtifactError(f"{folder} holds no tokenizer that can be loaded ({said})", mend=mend) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
