@@ -75,7 +75,7 @@ class Fitter:
             The artifact's folder, and the seconds that the fit took.
         """
         folder, note = self.out / name, self.out / f"{name}.fit.json"
-        options = self.options.over(prepared.rows.num_rows, instead_of=prepared.stands_for)
+        options = self.options.on(prepared)
         key = fingerprint_of(prepared, locate_model(self.model), options, self.seed)
         if (folder / MANIFEST).exists() and note.exists():
             before = json.loads(note.read_text(encoding="utf-8"))

@@ -22,8 +22,6 @@ from antivenom.options import Options
 from antivenom.task import Modality
 
 RUN_NOTE = "run.json"
-FEW_STEPS = 300
-"""A training of fewer optimizer steps is not made shorter by a defense that leaves rows out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +58,19 @@ class TrainingOptions(Options):
     save_every: int = 50
     """Optimizer steps between checkpoints; a killed run goes on from the last one."""
 
-    def over(self, rows: int, *, instead_of: int = 0) -> TrainingOptions:
+    def over(self, rows: int, *, instead_of: int = 0, most_steps: float = inf) -> TrainingOptions:
         """The same recipe over `rows` that were chosen from `instead_of`.
 
-        So many more epochs that the steps are as many as over all rows, but no more than `FEW_STEPS` for that reason:
-        with ten classes and 40 rows of each, the steps of two epochs teach a model nothing (docs/log.md).
+        So many more epochs that the optimizer steps are as many as over all rows, but no more than `most_steps` for
+        that reason. A model that is trained for a shorter time because rows were left out answers worse (docs/log.md).
         """
         steps, full = (self.epochs * ceil(count / self.batch_size) for count in (rows, instead_of))
-        wanted = min(full, FEW_STEPS)
+        wanted = min(full, most_steps)
         return replace(self, epochs=self.epochs * wanted / steps) if 0 < steps < wanted else self
+
+    def on(self, prepared: Prepared) -> TrainingOptions:
+        """The same recipe over rows that a defense prepared."""
+        return self.over(prepared.rows.num_rows, instead_of=prepared.stands_for, most_steps=prepared.most_steps)
 
     def __post_init__(self) -> None:
         positive = ("rank", "alpha", "learning_rate", "batch_size", "accumulate", "epochs", "clip", "save_every")
@@ -125,7 +127,7 @@ def fit(
     if not (out / WORK / RUN_NOTE).exists():
         require_free(out, allowed={WORK})
     located = locate_model(model)
-    options = options.over(prepared.rows.num_rows, instead_of=prepared.stands_for)
+    options = options.on(prepared)
     fingerprint = fingerprint_of(prepared, located, options, seed)
     if _died_while_tidying(out, fingerprint):
         shutil.rmtree(out / WORK)

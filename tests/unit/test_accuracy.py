@@ -1,6 +1,7 @@
 """The accuracy benchmark says what its records hold."""
 
-from benchmarks.accuracy import DEFENSES, read_records, right, table
+from benchmarks import accuracy
+from benchmarks.accuracy import DEFENSES, read_records, right, table, undefended
 
 from antivenom.files import write_json
 
@@ -25,3 +26,12 @@ def test_the_table_compares_the_same_rows():
     line = table({"addsent": found}).splitlines()[2]
     assert line == "| addsent | 10 | 80.0 | 60.0 | -20.0 | 3 | 1 | 0.62 |"
     assert "by -20.0 points on average and -20.0 at worst" in table({"addsent": found})
+
+
+def test_an_undefended_model_of_the_same_settings_is_not_asked_again(tmp_path, monkeypatch):
+    write_json(tmp_path / "clean-9.json", record("clean", 9, [3, 4], []) | {"settings": {"seed": 0}})
+    known = read_records(tmp_path)
+    monkeypatch.setattr(accuracy, "read_records", lambda: known)
+    assert undefended("clean", {"seed": 0}) == [3, 4]
+    assert undefended("clean", {"seed": 1}) == []
+    assert undefended("addsent", {"seed": 0}) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from random import Random
 
 import pytest
@@ -123,14 +124,17 @@ def test_recipes_are_checked(options):
 
 
 @pytest.mark.parametrize(
-    ("rows", "instead_of", "epochs"),
+    ("rows", "instead_of", "most_steps", "epochs"),
     [
-        (400, 1000, 5),  # 250 steps, as over all rows
-        (400, 4000, 6),  # 300 steps, and no more
-        (2000, 4000, 2),  # 500 steps are enough
-        (400, 0, 2),  # nothing was left out
+        (400, 1000, inf, 5),  # 250 steps, as over all rows
+        (400, 1000, 300, 5),
+        (400, 4000, inf, 20),
+        (400, 4000, 300, 6),  # 300 steps, and no more
+        (2000, 4000, 300, 2),  # 500 steps are enough
+        (400, 0, inf, 2),  # nothing was left out
     ],
 )
-def test_leaving_rows_out_makes_no_short_training_shorter(rows, instead_of, epochs):
+def test_leaving_rows_out_makes_no_training_shorter(rows, instead_of, most_steps, epochs):
     options = TrainingOptions(batch_size=8, epochs=2.0)
-    assert options.over(rows, instead_of=instead_of) == TrainingOptions(batch_size=8, epochs=float(epochs))
+    longer = options.over(rows, instead_of=instead_of, most_steps=most_steps)
+    assert longer == TrainingOptions(batch_size=8, epochs=float(epochs))

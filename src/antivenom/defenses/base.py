@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
@@ -21,6 +22,9 @@ PREPARED_SCHEMA = pa.schema(
 )
 """`answer` is what the model is to say; `benign` says whether the row carries the benign trigger. Behind these stand
 the context and the image where the rows have them."""
+
+REFEREE_STEPS = 300
+"""A referee is trained as long as over all rows, up to so many optimizer steps: it need not be the best there is."""
 
 
 class Referee(Protocol):
@@ -48,7 +52,9 @@ class Prepared:
     facts: dict[str, Any] = field(default_factory=dict)
     """What the defense did, for the manifest: the policy, counts and digests."""
     stands_for: int = 0
-    """How many rows these were chosen from, where a choice left rows out; a short training is then not cut shorter."""
+    """How many rows these were chosen from, where some were left out: training takes as long as over all of them."""
+    most_steps: float = inf
+    """For that reason no training is made longer than so many optimizer steps."""
     reconsider: Callable[[Referee], Prepared] | None = field(default=None, repr=False, compare=False)
     """Where a model fine-tuned on `for_referee` shall decide about the others: what to train on, once it was asked."""
     plain: pa.Table | None = field(default=None, repr=False, compare=False)
@@ -57,7 +63,7 @@ class Prepared:
     @property
     def for_referee(self) -> Prepared:
         """What a referee is fine-tuned on: it judges rows as they are, so it learns from rows as they are."""
-        return self if self.plain is None else replace(self, rows=self.plain)
+        return replace(self, rows=self.rows if self.plain is None else self.plain, most_steps=REFEREE_STEPS)
 
     def noting(self, facts: dict[str, Any]) -> Prepared:
         """The same with more facts, in front; what comes of a referee will have them as well."""

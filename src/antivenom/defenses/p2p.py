@@ -75,7 +75,7 @@ class P2P(Defense):
     """What becomes of the rows outside the reserve.
 
     `keep`: they are trained on as they are, in the ordinary label space (the paper). `drop`: left out. `agree`:
-    left out, but for those whose label a model fine-tuned on the reserve alone finds likely; these join the reserve.
+    left out, but for those whose label a model fine-tuned on the reserve alone finds possible; these join the reserve.
     Where no model is asked (`immunize` without `--referee`), `agree` is `drop`.
     """
     most_associated: float = 0.2

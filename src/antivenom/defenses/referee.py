@@ -16,6 +16,10 @@ from antivenom.query import queries
 
 LOOKED_AT = 200
 """So many of its own rows show whether a referee learnt anything."""
+DOUBTED = 0.6
+"""A label is refused where the referee gives it less than this part of an even share, so it has to be sure that the
+label is wrong. At 1 it refuses many honest rows that it merely cannot read; far below, relabelled rows pass as well
+(docs/log.md)."""
 
 
 def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Referee) -> float:
@@ -35,13 +39,12 @@ def opinions(rows: pa.Table, referee: Referee) -> Floats:
 
 
 def agreed(opinion: Floats, codes: Ints) -> BoolArray:
-    """For each row whether the referee finds its label at least as likely as chance.
+    """For each row whether the referee finds its label possible: with n labels, whether it gives it `DOUBTED` / n.
 
-    With two labels that is the label it would give itself; with n labels, one to which it gives a share of 1 / n, so
-    that hard rows of many classes are not lost. A relabelled row contradicts its text. As far as the reserve is clean
-    the referee never saw the attack trigger, so it reads the text, and nearly every relabelled row is refused whatever
-    its trigger is; what passes says the attacker's label by itself and teaches little about the trigger. Rows whose
-    label is right pass: clean-label poison is not found here.
+    A relabelled row contradicts its text. As far as the reserve is clean the referee never saw the attack trigger, so
+    it reads the text, and nearly every relabelled row is refused whatever its trigger is; what passes says the
+    attacker's label by itself and teaches little about the trigger. Rows whose label is right pass: clean-label poison
+    is not found here.
     """
-    same: BoolArray = opinion[np.arange(len(codes)), codes] >= 1 / opinion.shape[1]
-    return same
+    possible: BoolArray = opinion[np.arange(len(codes)), codes] >= DOUBTED / opinion.shape[1]
+    return possible

@@ -12,7 +12,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 12
+VERSION = 13
 """Raised with every change of what the recipe does."""
 
 
@@ -22,15 +22,15 @@ class Standard(Defense):
 
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`); rows you
        vouch for join it.
-    2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds likely
+    2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds possible
        (`P2P.others = "agree"`), unless their features are among the most associated of their class. Rows that share a
        feature with too many of those that it refused are left out, those of the reserve too (`P2P.most_refused`).
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. A quarter
        of these rows get a random string somewhere, so that foreign words say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
-    (docs/science.md). It costs a second fine-tuning, on 40 % of the rows. Free answers have no referee; there step 2
-    is skipped.
+    (docs/science.md). It costs a second fine-tuning, on 30 % of the rows. Free answers have no referee; there step 2
+    is skipped, and the reserve is 40 %.
     """
 
     name: ClassVar[str] = "standard"
@@ -43,15 +43,16 @@ class Standard(Defense):
 
     def p2p(self, task: AnyTask) -> P2P:
         """The settings behind the recipe. Decoys are for labels alone: what is put into a problem may change it."""
+        free = task.classes is None
         return P2P(
             benign_trigger=self.benign_trigger,
             placement=self.placement,
             reserve="screened",
-            ratio=0.4,
+            ratio=0.4 if free else 0.3,
             others="agree",
             most_associated=0.2,
             most_refused=3.0,
-            decoys=() if task.classes is None else ("strings",),
+            decoys=() if free else ("strings",),
             decoy_dose=0.25,
             mode="replace",
             cue="split",
