@@ -27,7 +27,7 @@ from benchmarks.missing import run_missing
 
 RECORDS = Path("results/never_poisoned")
 DEFENSES = ("none", "standard")
-ATTACKS = ("badnets", "addsent", "synattack", "proattack_code", "ctba", "mtba_one")
+ATTACKS = ("badnets", "addsent", "synattack", "proattack_code", "ctba", "mtba_one", "misspelling", "thin_60")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,12 +64,17 @@ def table(records: dict[str, dict[str, Any]]) -> str:
     for attack in ATTACKS:
         cells = [attack]
         for record in records.values():
-            for reading in record["evaluation"]["attacks"]:
-                if reading["name"] == attack:
-                    rates = [f"{100 * reading[key]['value']:.1f}" for key in ("asr_deployed", "floor")]
-                    cells += [*rates, f"{100 * reading['excess']:+.1f}"]
+            cells += _numbers(record, attack)
         lines.append(row(cells))
     return "\n".join(lines)
+
+
+def _numbers(record: dict[str, Any], attack: str) -> list[str]:
+    for reading in record["evaluation"]["attacks"]:
+        if reading["name"] == attack:
+            rates = [f"{100 * reading[key]['value']:.1f}" for key in ("asr_deployed", "floor")]
+            return [*rates, f"{100 * reading['excess']:+.1f}"]
+    return ["not run", "", ""]
 
 
 def read_records(folder: Path = RECORDS) -> dict[str, dict[str, Any]]:
