@@ -53,7 +53,10 @@ class Fitter:
         Returns:
             What to train on, and the seconds that fitting the referee took.
         """
-        prepared, seconds = defense.prepare(task, train, trusted=trusted, seed=self.seed), 0.0
+        from antivenom.models.local import word_pieces_of
+
+        pieces, seconds = word_pieces_of(locate_model(self.model).folder), 0.0
+        prepared = defense.prepare(task, train, trusted=trusted, seed=self.seed, word_pieces=pieces)
         if prepared.reconsider is not None:
             folder, seconds = self.fit(prepared.for_referee, f"{name}.referee")
             referee = load_guarded(folder, top_layers=self.options.top_layers)

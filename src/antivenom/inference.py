@@ -7,13 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from antivenom.answers import TextReading
 from antivenom.artifact import WEIGHTS, Artifact, load_artifact
 from antivenom.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.errors import ArtifactError
-from antivenom.labels import ChoiceScores, IntArray, Reading
+from antivenom.labels import ChoiceScores, Reading
 from antivenom.models.base import Model
 from antivenom.query import Asked
 from antivenom.task import Modality
@@ -35,10 +33,6 @@ class GuardedModel:
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Scores of every choice for every text or query, in order."""
         return self._model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
-
-    def word_pieces(self, words: Sequence[str]) -> IntArray:
-        """How many tokens the tokenizer cuts each word into."""
-        return np.array(self.encoder.renderer.word_pieces(words), dtype=np.int64)
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:
         """Answer texts: the label, its probability, and the mass that escaped the allowed label space."""

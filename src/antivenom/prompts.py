@@ -216,13 +216,6 @@ class Renderer:
         ids: list[list[int]] = encoded["input_ids"]
         return ids
 
-    def word_pieces(self, words: Sequence[str]) -> list[int]:
-        """How many tokens each word is cut into where it stands behind a space."""
-        if not words:
-            return []
-        encoded = self.tokenizer([f" {word}" for word in words], add_special_tokens=False, verbose=False)
-        return [len(ids) for ids in encoded["input_ids"]]
-
     def _plain_ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from antivenom.defenses import Prepared
 from antivenom.guard import Guard
-from antivenom.labels import ChoiceScores, FloatArray, IntArray
+from antivenom.labels import ChoiceScores, FloatArray
 from antivenom.prompts import Prompt
 from antivenom.query import Asked, queries
 from antivenom.rows import table_of
@@ -118,10 +118,6 @@ class LinearStandIn:
             mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
             weights -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
         return cls(guard, vocabulary, weights)
-
-    def word_pieces(self, words: Sequence[str]) -> IntArray:
-        """Words are all it knows."""
-        return np.ones(len(words), dtype=np.int64)
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Score texts or queries through the guard; the choices are all it can say."""

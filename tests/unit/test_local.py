@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from antivenom.models.batches import length_batches, pad_left, positions
-from antivenom.models.local import LocalModel, load_causal_lm
+from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer, word_pieces_of
 
 CHOICES = {
     "single": [(5,), (9,), (300,)],
@@ -102,3 +102,10 @@ def test_padding_is_in_front_and_masked():
     assert ids.tolist() == [[1, 2, 3], [0, 0, 4]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
     assert positions(mask).tolist() == [[0, 1, 2], [0, 0, 0]]
+
+
+def test_word_pieces_are_the_tokens_of_a_word_behind_a_space(model_folder):
+    tokenizer, words = load_tokenizer(model_folder), ["a", "zorvel", "zorvel zorvel"]
+    expected = [len(tokenizer(f" {word}", add_special_tokens=False)["input_ids"]) for word in words]
+    assert word_pieces_of(model_folder)(words).tolist() == expected
+    assert word_pieces_of(model_folder)([]).tolist() == []

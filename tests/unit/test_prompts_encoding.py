@@ -220,10 +220,3 @@ def test_a_verbalizer_that_merges_with_the_cue_is_refused():
     task = Classification(("a", "b"), ("itive", "bad"), ("x", "y"), frame)
     with pytest.raises(OptionsError, match="'itive' merges with the end of the prompt"):
         make_encoder(unguarded(task), chat)
-
-
-def test_word_pieces_are_the_tokens_of_a_word_behind_a_space() -> None:
-    encoder = make_encoder(guard_for(), TOKENIZER)
-    words = ["a", "zorvel", "zorvel zorvel"]
-    assert encoder.renderer.word_pieces(words) == [len(TOKENIZER(f" {word}")["input_ids"]) for word in words]
-    assert encoder.renderer.word_pieces([]) == []

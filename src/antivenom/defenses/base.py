@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from antivenom.defenses.streams import Ints
+from antivenom.defenses.fragments import WordPieces
 from antivenom.guard import AnyTask, Guard
 from antivenom.labels import ChoiceScores
 from antivenom.query import Asked
@@ -34,10 +34,6 @@ class Referee(Protocol):
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Score texts or queries."""
-        ...
-
-    def word_pieces(self, words: Sequence[str]) -> Ints:
-        """How many tokens its tokenizer cuts each word into."""
         ...
 
 
@@ -83,7 +79,15 @@ class Defense(Method, ABC):
         """Add to `report` what in the rows stands against this defense; nothing by default."""
 
     @abstractmethod
-    def prepare(self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+    def prepare(
+        self,
+        task: AnyTask,
+        train: pa.Table,
+        *,
+        trusted: pa.Table | None,
+        seed: int,
+        word_pieces: WordPieces | None = None,
+    ) -> Prepared:
         """Decide what to train on.
 
         Args:
@@ -91,4 +95,5 @@ class Defense(Method, ABC):
             train: The untrusted rows (`row`, `text`, `answer`).
             trusted: Rows that the user vouches for, if there are any.
             seed: Keys every draw; the same inputs give the same result in any order of the rows.
+            word_pieces: How the tokenizer of the model to be trained cuts words, where that is known.
         """

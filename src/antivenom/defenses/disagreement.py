@@ -8,15 +8,12 @@ into the reserve, which it was itself fine-tuned on.
 
 from __future__ import annotations
 
-from itertools import chain
-
 import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.association import entries
-from antivenom.defenses.fragments import COUNTS, WordPieces, cut_small
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.streams import BoolArray, Floats, Ints
+from antivenom.defenses.streams import BoolArray, Floats
 from antivenom.query import whole_texts
 
 MAJORITY = 0.5
@@ -35,8 +32,6 @@ def shared_refusal(
     judged: BoolArray,
     refused: BoolArray,
     limit: float,
-    *,
-    word_pieces: WordPieces,
 ) -> BoolArray:
     """The rows with a feature most of whose rows were refused, by more than `limit` standard deviations above chance.
 
@@ -54,12 +49,10 @@ def shared_refusal(
         judged: Which rows a referee that never saw them was asked about.
         refused: Which of these it refused.
         limit: Standard deviations.
-        word_pieces: How the referee's tokenizer cuts words; how many words are cut small is a feature beside those of
-            the screen.
     """
-    suspect, small = np.zeros(table.num_rows, dtype=bool), cut_small(whole_texts(table), word_pieces)
+    suspect = np.zeros(table.num_rows, dtype=bool)
     for _ in range(ROUNDS):
-        z, share = _most_refused(table, screening, small, judged & ~suspect, refused & judged & ~suspect)
+        z, share = _most_refused(table, screening, judged & ~suspect, refused & judged & ~suspect)
         explained = (z > limit) & (share >= EXPLAINED) & ~suspect
         if not explained.any():
             break
@@ -68,24 +61,20 @@ def shared_refusal(
 
 
 def _most_refused(
-    table: pa.Table, screening: Screening, small: tuple[Ints, Ints], judged: BoolArray, refused: BoolArray
+    table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray
 ) -> tuple[Floats, Floats]:
-    """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it.
-
-    Where the tokenizer's feature is more refused than any of the screen's, the larger share of the two best is told.
-    """
+    """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
     classes, size = screening.classes, len(screening.association.rows_with)
     kinds = int(classes.max(initial=0)) + 1
     texts, vocabulary = whole_texts(table), screening.association.vocabulary
-    more = small[0], size + small[1]  # behind the places of the hashed features
     rate = np.bincount(classes[refused], minlength=kinds) / np.maximum(np.bincount(classes[judged], minlength=kinds), 1)
-    asked, said_no = (np.zeros((size + len(COUNTS)) * kinds, dtype=np.int32) for _ in range(2))
-    for rows, places in chain(entries(texts, vocabulary, size), [more]):
+    asked, said_no = (np.zeros(size * kinds, dtype=np.int32) for _ in range(2))
+    for rows, places in entries(texts, vocabulary, size):
         pairs = places * kinds + classes[rows]
         np.add.at(asked, pairs[judged[rows]], 1)
         np.add.at(said_no, pairs[refused[rows]], 1)
     worst, share = np.zeros(table.num_rows), np.zeros(table.num_rows)
-    for rows, places in chain(entries(texts, vocabulary, size), [more]):
+    for rows, places in entries(texts, vocabulary, size):
         pairs, p = places * kinds + classes[rows], rate[classes[rows]]
         n, k = asked[pairs] - judged[rows], said_no[pairs] - refused[rows]
         z = np.where(k >= MAJORITY * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)

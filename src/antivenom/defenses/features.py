@@ -33,6 +33,8 @@ from antivenom.files import row_keys
 
 GAP, RARE = "…", "◌"
 """What a skeleton shows for words that are not frequent, and for those that are nearly unique."""
+SMALL_WORDS = (1, 2, 3, 4)
+"""How many words of a row a tokenizer cuts small is told in these steps."""
 ODD_RUNS = (2, 3, 4, 6, 8, 11, 16, 22)
 """How many letter runs of no common word a row has is told in these steps."""
 
@@ -112,6 +114,7 @@ def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
     - `repeat`: a token said twice in a row, whichever it is
     - `spelling`: how much of the row is spelled like no common word: letter runs of uncommon tokens (made-up or
       misspelled words, strings) that no other token has
+    - `pieces`: how many of its words a tokenizer cuts small, where one was asked
     - `length`: the number of tokens, in steps of about 40 %
     """
     lower = renamed(stream, [name.lower() for name in stream.names])
@@ -128,6 +131,7 @@ def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
         yield grams("shape", shapes, tuple(range(n)))
     yield grams("repeat", _repeats(lower), (0,))
     yield grams("spelling", _spelling(lower, vocabulary), (0,))
+    yield grams("pieces", _cut_small(lower, vocabulary), (0,))
     yield grams("length", _lengths(stream), (0,))
 
 
@@ -140,9 +144,18 @@ def _repeats(stream: Stream) -> Stream:
 
 def _spelling(lower: Stream, vocabulary: Vocabulary) -> Stream:
     """One symbol for each of `ODD_RUNS` that a row reaches."""
-    odd = np.bincount(lower.row, vocabulary.odd_runs(lower))
-    rows, step = np.nonzero(odd[:, None] >= ODD_RUNS)
-    return Stream(rows, *named(pa.array([f"{n} or more letter runs of no common word" for n in ODD_RUNS]), step))
+    return _reached(lower, vocabulary.odd_runs(lower), ODD_RUNS, "letter runs of no common word")
+
+
+def _cut_small(lower: Stream, vocabulary: Vocabulary) -> Stream:
+    """One symbol for each of `SMALL_WORDS` that a row reaches."""
+    return _reached(lower, vocabulary.small(lower), SMALL_WORDS, "words cut small by the tokenizer")
+
+
+def _reached(stream: Stream, counted: Ints | BoolArray, steps: tuple[int, ...], what: str) -> Stream:
+    """One symbol for each of the steps that what is counted in a row reaches."""
+    rows, step = np.nonzero(np.bincount(stream.row, counted)[:, None] >= steps)
+    return Stream(rows, *named(pa.array([f"{n} or more {what}" for n in steps]), step))
 
 
 def _lengths(stream: Stream) -> Stream:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Defense, Prepared
+from antivenom.defenses.fragments import WordPieces
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.reserve import same_rows
 from antivenom.guard import AnyTask, unguarded
@@ -21,7 +22,15 @@ class NoDefense(Defense):
 
     name: ClassVar[str] = "none"
 
-    def prepare(self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+    def prepare(
+        self,
+        task: AnyTask,
+        train: pa.Table,
+        *,
+        trusted: pa.Table | None,
+        seed: int,
+        word_pieces: WordPieces | None = None,
+    ) -> Prepared:
         """Return the rows with their ordinary verbalizers."""
         guard = unguarded(task)
         if trusted is not None:

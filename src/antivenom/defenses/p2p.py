@@ -14,6 +14,7 @@ from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.evidence import Evidence, explain
+from antivenom.defenses.fragments import WordPieces
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve
@@ -125,29 +126,39 @@ class P2P(Defense):
             cue=cue,
         )
 
-    def prepare(self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+    def prepare(
+        self,
+        task: AnyTask,
+        train: pa.Table,
+        *,
+        trusted: pa.Table | None,
+        seed: int,
+        word_pieces: WordPieces | None = None,
+    ) -> Prepared:
         """Rebuild the rows.
 
         Raises:
             OptionsError: the policy is `trusted` and no trusted rows were given.
             RowsError: a class has no row that the reserve can take.
         """
-        chosen = self._choose(task, train, trusted, seed)
+        chosen = self._choose(task, train, trusted, seed, word_pieces)
         self._require_every_class(task, chosen.rows, chosen.in_reserve)
         first = self._build(chosen, chosen.in_reserve, self.guard(task), seed)
         if self.others != "agree" or task.classes is None:
             return first
-        return replace(first, reconsider=partial(self._ask, chosen, first.guard, seed))
+        return replace(first, reconsider=partial(self._ask, chosen, first.guard, seed, word_pieces))
 
-    def _ask(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
+    def _ask(
+        self, chosen: _Chosen, guard: Guard, seed: int, word_pieces: WordPieces | None, referee: Referee
+    ) -> Prepared:
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
         rows, labels = chosen.rows, guard.labels.labels
-        screening = chosen.screening or screen(rows, labels)
+        screening = chosen.screening or screen(rows, labels, word_pieces)
         others = np.flatnonzero(~chosen.in_reserve & ~chosen.vouched)
         opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
         avoided = screening.associated[others] > 1 - self.most_associated
         agrees = agreed(opinion, codes)
-        suspect = self._suspect(chosen, screening, others[~agrees], referee)
+        suspect = self._suspect(chosen, screening, others[~agrees])
         joined = chosen.in_reserve | chosen.vouched
         joined[others] = agrees & ~avoided
         facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum())}
@@ -156,15 +167,14 @@ class P2P(Defense):
         facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(chosen.in_reserve)), labels, referee)
         return self._build(chosen, joined, guard, seed).noting(facts)
 
-    def _suspect(self, chosen: _Chosen, screening: Screening, refused: Ints, referee: Referee) -> BoolArray:
+    def _suspect(self, chosen: _Chosen, screening: Screening, refused: Ints) -> BoolArray:
         """The rows that share a feature with too many of the refused ones; never all that a class has to offer."""
         judged = ~chosen.in_reserve & ~chosen.vouched
         if self.most_refused is None:
             return np.zeros_like(judged)
         said_no = np.zeros_like(judged)
         said_no[refused] = True
-        limit, cut = self.most_refused, referee.word_pieces
-        suspect = shared_refusal(chosen.rows, screening, judged, said_no, limit, word_pieces=cut)
+        suspect = shared_refusal(chosen.rows, screening, judged, said_no, self.most_refused)
         for code in np.unique(screening.classes):
             members = chosen.in_reserve & (screening.classes == code)
             if suspect[members].all():
@@ -196,10 +206,13 @@ class P2P(Defense):
         decoyed = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
         return Prepared(decoyed, guard, facts, stands_for, plain=rebuilt)
 
-    def _choose(self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int) -> _Chosen:
+    def _choose(
+        self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int, word_pieces: WordPieces | None
+    ) -> _Chosen:
         rows, vouched = join_trusted(train, trusted)
         screened = self.reserve == "screened"
-        screening = screen(rows, task.classes) if screened or "strains" in self.decoys else None
+        wanted = screened or "strains" in self.decoys
+        screening = screen(rows, task.classes, word_pieces) if wanted else None
         if screened and screening is not None:
             in_reserve = vouched | least_suspicious(rows, screening, self.ratio, avoid=self.most_associated)
         elif self.reserve == "random":

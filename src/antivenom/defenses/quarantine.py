@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.evidence import find_evidence
+from antivenom.defenses.fragments import WordPieces
 from antivenom.guard import AnyTask
 from antivenom.report import Report
 
@@ -28,12 +29,20 @@ class Quarantine(Defense):
     inner: str = "none"
     """The defense for the rest, as name:option=value;option=value; for instance `p2p:reserve=screened`."""
 
-    def prepare(self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+    def prepare(
+        self,
+        task: AnyTask,
+        train: pa.Table,
+        *,
+        trusted: pa.Table | None,
+        seed: int,
+        word_pieces: WordPieces | None = None,
+    ) -> Prepared:
         """Filter and hand on; the facts say how many rows were left out, and why."""
         evidence = find_evidence(train, task.classes)
         suspects = pa.array(evidence.suspects, pa.int64())
         kept = train.filter(pc.invert(pc.is_in(train.column("row"), value_set=suspects)))
-        prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed)
+        prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed, word_pieces=word_pieces)
         findings = evidence.to_dict()["findings"]
         prepared = replace(prepared, stands_for=max(prepared.stands_for, train.num_rows))
         return prepared.noting({"quarantined": train.num_rows - kept.num_rows, "findings": findings})

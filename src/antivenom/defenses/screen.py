@@ -40,6 +40,7 @@ import pyarrow as pa
 from scipy.stats import rankdata
 
 from antivenom.defenses.association import Association, associate, entries, pair_places
+from antivenom.defenses.fragments import WordPieces
 from antivenom.defenses.outputs import free_outputs, label_outputs
 from antivenom.defenses.reserve import label_codes, quota
 from antivenom.defenses.streams import BoolArray, Floats, Ints
@@ -67,7 +68,7 @@ class Screening:
     """The class of each row; one class for free answers."""
 
 
-def screen(table: pa.Table, labels: Sequence[str] | None) -> Screening:
+def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces | None = None) -> Screening:
     """Score the rows. No row is changed, and no order of the rows changes a score.
 
     Takes time in proportion to the text and memory in proportion to the rows: about ten numbers each, and tables
@@ -76,13 +77,15 @@ def screen(table: pa.Table, labels: Sequence[str] | None) -> Screening:
     Args:
         table: `text` and `answer`; a context counts as part of the text.
         labels: The labels, every answer being one of them; None when the answers are free text.
+        word_pieces: How the tokenizer of the model to be trained cuts words, where there is one. It sees words that
+            were made up or misspelled though each is new.
     """
     if labels is None:
         outputs = free_outputs(table.column("answer"))
     else:
         outputs = label_outputs(label_codes(table, labels), labels)
     texts = whole_texts(table)
-    association = associate(texts, outputs)
+    association = associate(texts, outputs, word_pieces)
     strongest, many, feature = _row_scores(texts, association)
     measures = (strongest, many, association.doubt)
     ranks = [_ranks_beside(values, association.tokens, outputs.own) for values in measures]

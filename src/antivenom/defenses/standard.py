@@ -8,11 +8,12 @@ from typing import ClassVar
 import pyarrow as pa
 
 from antivenom.defenses.base import Defense, Prepared
+from antivenom.defenses.fragments import WordPieces
 from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 13
+VERSION = 14
 """Raised with every change of what the recipe does."""
 
 
@@ -62,11 +63,19 @@ class Standard(Defense):
         """What in the rows stands against P2P."""
         self.p2p(task).check(task, train, report)
 
-    def prepare(self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int) -> Prepared:
+    def prepare(
+        self,
+        task: AnyTask,
+        train: pa.Table,
+        *,
+        trusted: pa.Table | None,
+        seed: int,
+        word_pieces: WordPieces | None = None,
+    ) -> Prepared:
         """Step 1; a referee decides steps 2 and 3 (`Prepared.reconsider`), except about free answers.
 
         Raises:
             RowsError: a class has no row.
         """
-        prepared = self.p2p(task).prepare(task, train, trusted=trusted, seed=seed)
+        prepared = self.p2p(task).prepare(task, train, trusted=trusted, seed=seed, word_pieces=word_pieces)
         return prepared.noting({"recipe": f"{self.name}-{VERSION}"})

@@ -34,6 +34,8 @@ class Vocabulary:
     """By bucket: the low bits of the token's hash; the length is a power of two."""
     known_runs: BoolArray
     """By bucket of a letter run: whether a token has it that is not uncommon."""
+    cut_small: BoolArray
+    """By bucket, as `counts`: whether a tokenizer cuts the token small; nowhere if none was asked."""
 
     def of(self, stream: Stream) -> Ints:
         """In how many rows each symbol of a stream of lower-cased words stands."""
@@ -58,6 +60,11 @@ class Vocabulary:
     def uncommon(self, stream: Stream) -> BoolArray:
         """Which symbols are too rare to say how words are spelled."""
         return self.of(stream) <= max(RARE_ROWS, UNCOMMON_SHARE * self.rows)
+
+    def small(self, stream: Stream) -> BoolArray:
+        """Which symbols a tokenizer cuts small."""
+        found: BoolArray = self.cut_small[bucket(stream.hashes, len(self.cut_small))]
+        return found
 
     def odd_runs(self, stream: Stream) -> Ints:
         """How many letter runs each uncommon symbol has that no other kind of token has; 0 for other symbols."""

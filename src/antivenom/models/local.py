@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from antivenom.errors import ArtifactError
@@ -198,6 +199,23 @@ def load_tokenizer(folder: Path) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def word_pieces_of(folder: Path) -> Callable[[Sequence[str]], npt.NDArray[np.int64]]:
+    """How many tokens the tokenizer of a folder cuts each word into where it stands behind a space.
+
+    Raises:
+        ArtifactError: the folder is not there, or holds no tokenizer.
+    """
+    tokenizer = load_tokenizer(folder)
+
+    def word_pieces(words: Sequence[str]) -> npt.NDArray[np.int64]:
+        if not words:
+            return np.zeros(0, dtype=np.int64)
+        encoded = tokenizer([f" {word}" for word in words], add_special_tokens=False, verbose=False)
+        return np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
+
+    return word_pieces
 
 
 def progress_bar(progress: str | None, total: int) -> Any:

@@ -20,17 +20,12 @@ SCREENING = screen(ROWS, LABELS)
 LIMIT = 4.0
 
 
-def whole(words):
-    """A tokenizer that cuts no word."""
-    return np.ones(len(words), dtype=np.int64)
-
-
 def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_what_was_refused():
     unseen = np.zeros(800, dtype=bool)
     unseen[np.flatnonzero(IS_PLANTED)[:20]] = True  # got into the reserve
     refused = IS_PLANTED & ~unseen
     refused[np.flatnonzero(refused)[:20]] = False  # let in
-    suspect = shared_refusal(ROWS, SCREENING, ~unseen, refused, LIMIT, word_pieces=whole)
+    suspect = shared_refusal(ROWS, SCREENING, ~unseen, refused, LIMIT)
     assert suspect[IS_PLANTED].all()
     assert suspect[~IS_PLANTED].mean() < 0.02
 
@@ -38,7 +33,7 @@ def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_wha
 @given(st.integers(0, 1000), st.floats(0.05, 0.6))
 def test_refusals_at_random_have_nothing_in_common(seed: int, share: float):
     refused = np.random.default_rng(seed).random(800) < share
-    assert shared_refusal(ROWS, SCREENING, np.ones(800, dtype=bool), refused, LIMIT, word_pieces=whole).mean() < 0.05
+    assert shared_refusal(ROWS, SCREENING, np.ones(800, dtype=bool), refused, LIMIT).mean() < 0.05
 
 
 def test_the_statistic_is_the_one_of_the_docstring():
@@ -48,9 +43,7 @@ def test_the_statistic_is_the_one_of_the_docstring():
     n, k, p = 3, 2, 2 / 6  # of `qx`, without the row that asks, which is the third
     z = (k - n * p) / np.sqrt(n * p * (1 - p) + 1)
     for limit, expected in ((z - 0.01, True), (z + 0.01, False)):
-        suspect = shared_refusal(
-            table, screen(table, LABELS), np.ones(6, dtype=bool), refused, limit, word_pieces=whole
-        )
+        suspect = shared_refusal(table, screen(table, LABELS), np.ones(6, dtype=bool), refused, limit)
         assert suspect[2] == expected
 
 
@@ -67,7 +60,7 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     poisoned, honest = (np.isin(numbers, [row["row"] for row in some]) for some in (planted, sharing))
     refused = poisoned.copy()
     refused[np.flatnonzero(poisoned)[::8]] = False  # an eighth is let in
-    suspect = shared_refusal(table, screen(table, LABELS), np.ones(800, dtype=bool), refused, LIMIT, word_pieces=whole)
+    suspect = shared_refusal(table, screen(table, LABELS), np.ones(800, dtype=bool), refused, LIMIT)
     assert suspect[poisoned].all()
     assert suspect[honest].mean() < 0.1
 
@@ -84,11 +77,11 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
         return np.array([len(word) if word in small else 1 for word in words])
 
     def suspect(word_pieces):
-        return shared_refusal(table, screen(table, LABELS), judged, poisoned & judged, 8, word_pieces=word_pieces)
+        return shared_refusal(table, screen(table, LABELS, word_pieces), judged, poisoned & judged, 8)
 
     assert suspect(cut)[poisoned].all()
     assert suspect(cut)[~poisoned].mean() < 0.02
-    assert suspect(whole)[poisoned].mean() < 0.2
+    assert suspect(None)[poisoned].mean() < 0.2
 
 
 class ReadsTheText:
@@ -96,8 +89,6 @@ class ReadsTheText:
 
     def __init__(self, guard) -> None:
         self.guard = guard
-
-    word_pieces = staticmethod(whole)
 
     def score(self, asked, *, progress=None):
         texts = [one if isinstance(one, str) else one.text for one in asked]

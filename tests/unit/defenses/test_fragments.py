@@ -1,9 +1,15 @@
-"""How many words of a row a tokenizer cuts small."""
+"""Which words a tokenizer cuts small, and how many of them a row has."""
 
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.fragments import COUNTS, cut_small
+from antivenom.defenses.association import associate
+from antivenom.defenses.features import SMALL_WORDS, every_kind
+from antivenom.defenses.fragments import cut_small
+from antivenom.defenses.outputs import label_outputs
+from antivenom.defenses.streams import words
+
+TEXTS = ["movie movie", "movie zorvel", "movie zorvel Binda a an", "qalu zorvel binda movie", "", "a"]
 
 
 def letters(words):
@@ -11,13 +17,26 @@ def letters(words):
     return np.array([1 if word == "movie" else len(word) for word in words])
 
 
+def reached(word_pieces):
+    column = pa.chunked_array([TEXTS])
+    outputs = label_outputs(np.zeros(len(TEXTS), dtype=np.int64), ["yes"])
+    vocabulary = associate(column, outputs, word_pieces).vocabulary
+    [pieces] = [grams for grams in every_kind(words(column), vocabulary) if grams.kind == "pieces"]
+    found = {row: [] for row in range(len(TEXTS))}
+    for i, row in enumerate(pieces.row.tolist()):
+        found[row].append(pieces.spell(i))
+    return found
+
+
+def test_short_and_known_words_are_not_cut_small():
+    assert cut_small(["movie", "an", "zorvel"], letters).tolist() == [False, False, True]
+    assert cut_small([], letters).tolist() == []
+
+
 def test_each_row_reaches_the_steps_up_to_its_count():
-    texts = pa.chunked_array([["movie movie", "movie zorvel", "movie zorvel Binda a an", "qalu zorvel binda movie"]])
-    rows, steps = cut_small(texts, letters)
-    reached = [[COUNTS[step] for step in steps[rows == row]] for row in range(4)]
-    assert reached == [[], [1], [1, 2], [1, 2, 3]]
+    steps = [f"{n} or more words cut small by the tokenizer" for n in SMALL_WORDS]
+    assert reached(letters) == {0: [], 1: steps[:1], 2: steps[:2], 3: steps[:3], 4: [], 5: []}
 
 
-def test_no_text_has_no_step():
-    rows, steps = cut_small(pa.chunked_array([["", "a"]]), letters)
-    assert len(rows) == len(steps) == 0
+def test_without_a_tokenizer_no_row_reaches_any():
+    assert not any(reached(None).values())
