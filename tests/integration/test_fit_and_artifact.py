@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,14 @@ from safetensors.torch import load_file, save_file
 
 from antivenom.artifact import WORK, load_artifact
 from antivenom.attacks.badnets import BadNets
+from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import ArtifactError, OptionsError
 from antivenom.evaluation import evaluate, summarize
 from antivenom.fitting import Fitter, fine_tune
 from antivenom.inference import GuardedModel, load_guarded
 from antivenom.manifest import MANIFEST
-from antivenom.models.local import LocalModel, load_causal_lm
+from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.testing import synthetic_rows, tiny_model
 from antivenom.training import TrainingOptions, fit
 
@@ -76,6 +77,19 @@ def test_a_fit_is_used_again_only_for_the_same_guard(task, rows, model_folder, t
     other = P2P(benign_trigger="Another trigger:").prepare(task, rows, trusted=rows.slice(0, 60), seed=0)
     with pytest.raises(ArtifactError):
         fitter.fit(other, "one")
+
+
+def test_a_defense_is_told_how_the_model_cuts_words(task, rows, model_folder, tmp_path):
+    @dataclass(frozen=True, kw_only=True)
+    class Curious(NoDefense):
+        def prepare(self, task, train, *, trusted, seed, word_pieces=None):
+            pieces = word_pieces(["a", "zorvel"]).tolist()
+            return super().prepare(task, train, trusted=trusted, seed=seed).noting({"pieces": pieces})
+
+    fitter = Fitter(str(model_folder), RECIPE, tmp_path, quiet=True)
+    prepared, _ = fitter.prepare(Curious(), task, rows, trusted=None, name="one")
+    tokenizer = load_tokenizer(model_folder)
+    assert prepared.facts["pieces"] == [len(tokenizer.tokenize(f" {word}")) for word in ("a", "zorvel")]
 
 
 def test_a_folder_that_is_not_ours_survives(task, rows, model_folder, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from screen_rows import LABELS, make_rows, plant
 
 from antivenom.defenses.features import shape
+from antivenom.defenses.fragments import WordPieces
 from antivenom.defenses.outputs import free_outputs
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import least_suspicious, screen
@@ -160,3 +162,21 @@ def test_p2p_takes_the_screened_reserve() -> None:
     assert not set(benign.column("row").to_pylist()) & planted
     assert prepared.facts["policy"] == "screened"
     assert prepared.facts["findings"][0]["output"] == "yes"
+
+
+def test_a_tokenizer_shows_a_trigger_that_is_spread_over_many_words() -> None:
+    rows, rng = make_rows(800).to_pylist(), Random(0)
+    planted = [row for row in rows if row["answer"] == "yes"][:60]
+    pool = [f"word{i}" for i in range(180, 200)]  # words of other rows as well
+    for row in planted:
+        row["text"] += " " + " ".join(rng.sample(pool, 3))
+    table, numbers = pa.Table.from_pylist(rows, schema=make_rows(2).schema), {row["row"] for row in planted}
+
+    def word_pieces(words: Sequence[str]) -> np.ndarray:
+        return np.array([len(word) if word in pool else 1 for word in words])
+
+    def leaked(**tokenizer: WordPieces) -> int:
+        chosen = least_suspicious(table, screen(table, LABELS, **tokenizer), 0.25)
+        return len(set(np.array(table.column("row"))[chosen].tolist()) & numbers)
+
+    assert leaked(word_pieces=word_pieces) < leaked() / 2
