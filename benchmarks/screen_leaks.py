@@ -25,7 +25,7 @@ from antivenom.rows import table_of
 from benchmarks.leak_cases import ADAPTIVE, CASES, TARGETS, Rows, crowded, load, poison, scpn
 
 RATIO = 0.25
-STANDARD_RATIO = 0.4
+STANDARD_RATIO = 0.3
 AVOID = 0.2
 """What the recipe `standard` takes, and what it keeps out whatever its referee says."""
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -127,10 +127,11 @@ HEAD = """# What leaks into the screened reserve
 
 No model is trained here. `leaked/expected of poisoned`: poisoned rows in the screened reserve (ratio 0.25), what a
 random reserve takes on average, and how many rows were poisoned; mean over seeds. Behind the semicolon, for the recipe
-`standard`: poisoned rows in its reserve (ratio 0.4) + those about which it asks its referee; the others are kept out
-whatever the referee says. `*`: written after the constants of the screen's first version
+`standard` (13): poisoned rows in its reserve (ratio 0.3) + those about which it asks its referee; the others are kept
+out whatever the referee says. No tokenizer was asked, as where `immunize` has no referee: version 14 sees more of made-up
+and misspelled words (docs/log.md). `*`: written after the constants of the screen's first version
 were set, and seen before its second (2026-11-24). The others were seen, on some of this data, while it was built.
-`leaks-2026-11-23.jsonl` holds the records of the first version.
+`leaks-2026-11-23.jsonl` and `leaks-2026-11-24.jsonl` hold the records of earlier versions.
 
 Command: `python -m benchmarks.screen_leaks run`, then `report`."""
 
