@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.defenses.features import every_kind
-from antivenom.defenses.fragments import WordPieces, cut_small
+from antivenom.defenses.fragments import WordPieces, cut_small, uncut
 from antivenom.defenses.outputs import Outputs
 from antivenom.defenses.streams import BoolArray, Floats, Hashes, Ints, Stream, bucket, mix, renamed, words
 from antivenom.defenses.vocabulary import LETTER_PLACES, Vocabulary, letter_runs
@@ -75,10 +75,10 @@ class Association:
         return z
 
 
-def associate(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPieces | None = None) -> Association:
+def associate(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPieces = uncut) -> Association:
     """Count everything: one walk over the texts for the words, one for the doubts, one for the features.
 
-    Where there is a tokenizer to ask (`word_pieces`), how many words it cuts small is a feature as well.
+    How many words a tokenizer cuts small (`word_pieces`) is a feature as well.
     """
     vocabulary, by_label = _count_words(texts, outputs, word_pieces)
     doubt, tokens = _doubts(texts, outputs, vocabulary, by_label)
@@ -140,15 +140,14 @@ def pair_places(places: Ints, output: Ints, outputs: Outputs, size: int) -> Ints
     return bucket(mix(places.astype(np.uint64), outputs.hashes[output]), size)
 
 
-def _count_words(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPieces | None) -> tuple[Vocabulary, Table]:
+def _count_words(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPieces) -> tuple[Vocabulary, Table]:
     """In how many rows each token stands, and each token with each label."""
     size = table_size(len(texts))
     counts, both = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int64)
     small = np.zeros(size, dtype=bool)
     for first, piece in pieces(texts):
         stream = lowered(piece)
-        if word_pieces is not None:
-            small[bucket(stream.hashes[cut_small(stream.names, word_pieces)[stream.symbol]], size)] = True
+        small[bucket(stream.hashes[cut_small(stream.names, word_pieces)[stream.symbol]], size)] = True
         rows, hashes = _tokens_of_rows(stream)
         np.add.at(counts, bucket(hashes, size), 1)
         if outputs.labels:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from antivenom.defenses.fragments import WordPieces
+from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.guard import AnyTask, Guard
 from antivenom.labels import ChoiceScores
 from antivenom.query import Asked
@@ -80,13 +80,7 @@ class Defense(Method, ABC):
 
     @abstractmethod
     def prepare(
-        self,
-        task: AnyTask,
-        train: pa.Table,
-        *,
-        trusted: pa.Table | None,
-        seed: int,
-        word_pieces: WordPieces | None = None,
+        self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
     ) -> Prepared:
         """Decide what to train on.
 

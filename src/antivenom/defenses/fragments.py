@@ -20,6 +20,11 @@ SHORT = 3
 """Words of so many letters or fewer are none: every piece of theirs is small."""
 
 
+def uncut(words: Sequence[str]) -> Ints:
+    """What stands for a tokenizer where no model is known: it cuts no word, so none is cut small."""
+    return np.ones(len(words), dtype=np.int64)
+
+
 def cut_small(names: Sequence[str], word_pieces: WordPieces) -> BoolArray:
     """Which words are cut small."""
     letters = np.array([len(name) for name in names], dtype=np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.fragments import WordPieces
+from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.reserve import same_rows
 from antivenom.guard import AnyTask, unguarded
@@ -23,13 +23,7 @@ class NoDefense(Defense):
     name: ClassVar[str] = "none"
 
     def prepare(
-        self,
-        task: AnyTask,
-        train: pa.Table,
-        *,
-        trusted: pa.Table | None,
-        seed: int,
-        word_pieces: WordPieces | None = None,
+        self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
     ) -> Prepared:
         """Return the rows with their ordinary verbalizers."""
         guard = unguarded(task)

@@ -14,7 +14,7 @@ from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.evidence import Evidence, explain
-from antivenom.defenses.fragments import WordPieces
+from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve
@@ -41,6 +41,7 @@ class _Chosen:
     """What the screen saw, if it was asked."""
     evidence: Evidence | None
     """What looks planted, according to the screen."""
+    word_pieces: WordPieces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +128,7 @@ class P2P(Defense):
         )
 
     def prepare(
-        self,
-        task: AnyTask,
-        train: pa.Table,
-        *,
-        trusted: pa.Table | None,
-        seed: int,
-        word_pieces: WordPieces | None = None,
+        self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
     ) -> Prepared:
         """Rebuild the rows.
 
@@ -146,14 +141,12 @@ class P2P(Defense):
         first = self._build(chosen, chosen.in_reserve, self.guard(task), seed)
         if self.others != "agree" or task.classes is None:
             return first
-        return replace(first, reconsider=partial(self._ask, chosen, first.guard, seed, word_pieces))
+        return replace(first, reconsider=partial(self._ask, chosen, first.guard, seed))
 
-    def _ask(
-        self, chosen: _Chosen, guard: Guard, seed: int, word_pieces: WordPieces | None, referee: Referee
-    ) -> Prepared:
+    def _ask(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
         rows, labels = chosen.rows, guard.labels.labels
-        screening = chosen.screening or screen(rows, labels, word_pieces)
+        screening = chosen.screening or screen(rows, labels, chosen.word_pieces)
         others = np.flatnonzero(~chosen.in_reserve & ~chosen.vouched)
         opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
         avoided = screening.associated[others] > 1 - self.most_associated
@@ -207,19 +200,20 @@ class P2P(Defense):
         return Prepared(decoyed, guard, facts, stands_for, plain=rebuilt)
 
     def _choose(
-        self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int, word_pieces: WordPieces | None
+        self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int, word_pieces: WordPieces
     ) -> _Chosen:
         rows, vouched = join_trusted(train, trusted)
         screened = self.reserve == "screened"
-        wanted = screened or "strains" in self.decoys
-        screening = screen(rows, task.classes, word_pieces) if wanted else None
+        asked = screened or "strains" in self.decoys
+        screening = screen(rows, task.classes, word_pieces) if asked else None
         if screened and screening is not None:
             in_reserve = vouched | least_suspicious(rows, screening, self.ratio, avoid=self.most_associated)
         elif self.reserve == "random":
             in_reserve = random_reserve(rows, task.classes, self.ratio, seed=seed)
         else:
             in_reserve = self._draw_trusted(task, rows, vouched, seed)
-        return _Chosen(rows, vouched, in_reserve, screening, explain(rows, screening) if screening else None)
+        evidence = explain(rows, screening) if screening else None
+        return _Chosen(rows, vouched, in_reserve, screening, evidence, word_pieces)
 
     def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
         """Add to `report` what in the rows stands against this defense."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.evidence import find_evidence
-from antivenom.defenses.fragments import WordPieces
+from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.guard import AnyTask
 from antivenom.report import Report
 
@@ -30,13 +30,7 @@ class Quarantine(Defense):
     """The defense for the rest, as name:option=value;option=value; for instance `p2p:reserve=screened`."""
 
     def prepare(
-        self,
-        task: AnyTask,
-        train: pa.Table,
-        *,
-        trusted: pa.Table | None,
-        seed: int,
-        word_pieces: WordPieces | None = None,
+        self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
     ) -> Prepared:
         """Filter and hand on; the facts say how many rows were left out, and why."""
         evidence = find_evidence(train, task.classes)

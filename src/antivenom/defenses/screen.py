@@ -40,7 +40,7 @@ import pyarrow as pa
 from scipy.stats import rankdata
 
 from antivenom.defenses.association import Association, associate, entries, pair_places
-from antivenom.defenses.fragments import WordPieces
+from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.outputs import free_outputs, label_outputs
 from antivenom.defenses.reserve import label_codes, quota
 from antivenom.defenses.streams import BoolArray, Floats, Ints
@@ -68,7 +68,7 @@ class Screening:
     """The class of each row; one class for free answers."""
 
 
-def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces | None = None) -> Screening:
+def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut) -> Screening:
     """Score the rows. No row is changed, and no order of the rows changes a score.
 
     Takes time in proportion to the text and memory in proportion to the rows: about ten numbers each, and tables

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.fragments import WordPieces
+from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
@@ -64,13 +64,7 @@ class Standard(Defense):
         self.p2p(task).check(task, train, report)
 
     def prepare(
-        self,
-        task: AnyTask,
-        train: pa.Table,
-        *,
-        trusted: pa.Table | None,
-        seed: int,
-        word_pieces: WordPieces | None = None,
+        self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
     ) -> Prepared:
         """Step 1; a referee decides steps 2 and 3 (`Prepared.reconsider`), except about free answers.
 

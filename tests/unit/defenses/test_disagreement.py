@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from screen_rows import LABELS, make_rows, plant
 
 from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.fragments import uncut
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import screen
 from antivenom.errors import OptionsError
@@ -81,7 +82,7 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
 
     assert suspect(cut)[poisoned].all()
     assert suspect(cut)[~poisoned].mean() < 0.02
-    assert suspect(None)[poisoned].mean() < 0.2
+    assert suspect(uncut)[poisoned].mean() < 0.2
 
 
 class ReadsTheText:
