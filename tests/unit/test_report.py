@@ -1,9 +1,14 @@
 """The tables of README.md and docs/science.md are what the records say."""
 
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
 from benchmarks import report
+
+ATTACKS = report.ROOT / "results/attacks"
+WORDS = " ".join((report.ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 def test_no_table_is_out_of_date(capsys):
@@ -23,3 +28,40 @@ def test_a_typed_number_is_found_and_replaced(tmp_path: Path, monkeypatch: pytes
     assert written.startswith("before\n<!-- table: demo -->\n|  | clean accuracy |")
     assert written.endswith("\n<!-- end of table -->\nbehind\n")
     assert report.main(["--check"]) == 0
+
+
+def newest(name: str, defense: str) -> dict:
+    """The outcome of the newest version on 2,400 rows."""
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in ATTACKS.glob(f"{name}.{defense}-*.json")]
+    large = [record["outcomes"][0] for record in read if record["settings"]["train_rows"] == 2400]
+    return max(large, key=lambda outcome: int(outcome["reserve"]["recipe"].split("-")[1]) if outcome["reserve"] else 0)
+
+
+def percent(rate: dict) -> str:
+    return f"{100 * rate['value']:.1f}"
+
+
+def test_the_readme_says_in_words_what_the_demo_recorded():
+    demo = tomllib.loads((report.ROOT / "benchmarks/report.toml").read_text(encoding="utf-8"))["demo"]["record"]
+    none, standard = json.loads((report.ROOT / demo).read_text(encoding="utf-8"))["outcomes"]
+    after, before = (percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (standard, none))
+    p = standard["against_first"][0]["pairing"]["p_value"]
+    assert f"({after} against {before} %, McNemar p = {p:.2f})" in WORDS
+    assert f"though only {standard['reserve']['rows']} of the 1,000 rows were trained on" in WORDS
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "synattack",
+            "({before} % undefended) bring the attacker's answer in {after} % of the cases, at a floor of {floor},",
+        ),
+        ("misspelling", "({before} % undefended) keep {after} %, at a floor of {floor}"),
+    ],
+)
+def test_the_readme_says_in_words_what_is_not_stopped(name: str, said: str):
+    before = newest(name, "none")["evaluation"]["attacks"][0]
+    after = newest(name, "standard")["evaluation"]["attacks"][0]
+    numbers = (percent(before["asr_deployed"]), percent(after["asr_deployed"]), percent(after["floor"]))
+    assert said.format(**dict(zip(("before", "after", "floor"), numbers, strict=True))) in WORDS
