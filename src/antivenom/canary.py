@@ -23,7 +23,6 @@ from antivenom.errors import OptionsError
 from antivenom.evaluation import Evaluation, evaluate
 from antivenom.fitting import Fitter
 from antivenom.guard import AnyTask
-from antivenom.inference import load_guarded
 from antivenom.options import Options
 from antivenom.triggers import made_up_word
 
@@ -203,7 +202,7 @@ def _measure(
     """Fit with a defense and evaluate."""
     say(f"canary check: {name}, {rows.num_rows} rows", fitter.quiet)
     _, folder, _ = fitter.defend(defense, task, rows, trusted=trusted, name=name)
-    return evaluate(load_guarded(folder), test, attacks, seed=fitter.seed, quiet=fitter.quiet)[0]
+    return evaluate(fitter.load(folder), test, attacks, seed=fitter.seed, quiet=fitter.quiet)[0]
 
 
 def _plant(task: AnyTask, train: pa.Table, trusted: pa.Table | None, canary: Attack, seed: int) -> pa.Table:

@@ -22,7 +22,6 @@ from antivenom.evaluation import Evaluation, evaluate, write_outputs
 from antivenom.files import digest_of_table
 from antivenom.fitting import Fitter
 from antivenom.guard import AnyTask
-from antivenom.inference import load_guarded
 from antivenom.manifest import Manifest
 from antivenom.recount import Contrast, Outputs, contrast, take_outputs
 from antivenom.rows import with_columns
@@ -134,7 +133,7 @@ def _fit_and_measure(
     """One model, and its stored outputs."""
     prepared, folder, seconds = fitter.defend(defense, scenario.task, train, trusted=scenario.trusted, name=name)
     facts = {"artifact": name, "defense": defense.name}
-    model, attacks = load_guarded(folder), [scenario.attack]
+    model, attacks = fitter.load(folder), [scenario.attack]
     found, outputs = evaluate(model, scenario.test, attacks, seed=fitter.seed, provenance=facts, quiet=fitter.quiet)
     write_outputs(fitter.out / f"{name}.outputs.parquet", outputs)
     return Outcome(defense, folder, found, seconds, _leaked(prepared, scenario)), take_outputs(outputs, name)

@@ -21,6 +21,7 @@ from antivenom.inference import GuardedModel, load_guarded
 from antivenom.manifest import MANIFEST
 from antivenom.models.base_model import locate_model
 from antivenom.training import TrainingOptions, fingerprint_of, fit
+from antivenom.writing import GuardedWriter
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,14 @@ class Fitter:
         prepared = defense.prepare(task, train, trusted=trusted, seed=self.seed, word_pieces=pieces)
         if prepared.reconsider is not None:
             folder, seconds = self.fit(prepared.for_referee, f"{name}.referee")
-            referee = load_guarded(folder, top_layers=self.options.top_layers)
+            referee = self.load(folder)
             assert isinstance(referee, GuardedModel), "a defense asks for a referee on labels alone"
             prepared = prepared.reconsider(referee)
         return prepared, seconds
+
+    def load(self, folder: Path) -> GuardedModel | GuardedWriter:
+        """Load a fit to ask it about training or test rows, which other fits over the same trunk are asked about too."""
+        return load_guarded(folder, top_layers=self.options.top_layers)
 
     def forget_referee(self, name: str) -> None:
         """Remove the referee that `prepare` fitted, and nothing else."""

@@ -16,7 +16,7 @@ from antivenom.models.trunk import Trunk
 class TrunkModel(LocalModel):
     """Scores like `LocalModel`, but starts from the trunk's kept states, computing and keeping those that are missing.
 
-    For rows that are trained on before or after; texts of clients do not belong into a store.
+    For training and test rows, which other fits read too; texts of clients do not belong into a store.
     """
 
     def __init__(self, trunk: Trunk) -> None:
