@@ -66,7 +66,7 @@ class Fitter:
         return prepared, seconds
 
     def load(self, folder: Path) -> GuardedModel | GuardedWriter:
-        """Load a fit to ask it about training or test rows, which other fits over the same trunk are asked about too."""
+        """Load a fit to ask it about training or test rows, about which other fits are asked too."""
         return load_guarded(folder, top_layers=self.options.top_layers)
 
     def forget_referee(self, name: str) -> None:

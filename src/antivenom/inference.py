@@ -66,8 +66,8 @@ def load_guarded(
         artifact: The artifact, or its folder.
         on_escape: What a client gets when a free answer lacks its prefix.
         top_layers: Where the adapters lie in so many of the last layers alone: labels are scored on the kept states of
-            the layers below (`models.trunk_model`), which gives the same numbers to rounding. For rows that several fits
-            read (training and test rows), never for a client's texts.
+            the layers below (`models.trunk_model`): the same numbers to rounding. For rows that several fits read
+            (training and test rows), never for a client's texts.
 
     Returns:
         A model that answers with labels, or one that writes free text, as the artifact's task has it.

@@ -22,15 +22,15 @@ from antivenom.recount import Contrast
 from antivenom.report import Report
 from antivenom.seeds import over_seeds
 
+BESIDE = 3
+"""Columns of figures that fit into 80 columns of a terminal."""
 LITTLE = 0.8
 """A referee that gives fewer of its own rows their label has learnt too little to judge others."""
 
 
-def show_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", left: int = 1
-) -> None:
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
     """Print a table on standard output; the first `left` columns hold text, the others figures."""
-    table = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    table = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number < left else "right", overflow="fold")
     for row in rows:
@@ -82,39 +82,56 @@ def warn_of_referee(reserve: Mapping[str, Any]) -> None:
         )
 
 
+def show_beside(title: str, lines: Sequence[str], columns: Sequence[tuple[str, Sequence[str]]], caption: str) -> None:
+    """Print a table of figures with a column for each model or attack and a line for each reading.
+
+    So it fits into 80 columns of a terminal; more than `BESIDE` columns become several tables.
+    """
+    for start in range(0, len(columns), BESIDE):
+        some = columns[start : start + BESIDE]
+        rows = [[line, *(cells[number] for _, cells in some)] for number, line in enumerate(lines)]
+        show_table(title if not start else "", ["", *(head for head, _ in some)], rows)
+    if caption:
+        Console().print(caption, highlight=False)
+
+
 def show_comparison(title: str, outcomes: Sequence[Outcome]) -> None:
-    """One row per defense, and one per control: accuracy, every reading of the attack, floor, seconds."""
-    rows = []
+    """A column per defense, and one per control: accuracy, every reading of the attack, floor, seconds."""
+    columns = []
     for o in outcomes:
-        rows.append([o.defense.name, *_cells(o.evaluation), f"{o.train_seconds:.0f}"])
+        columns.append((o.folder.name, [*_cells(o.evaluation), f"{o.train_seconds:.0f}"]))
         if o.never_poisoned is not None:
-            rows.append([f"{o.defense.name}, never poisoned", *_cells(o.never_poisoned), ""])
-    show_table(title, ["", *READINGS, "train s"], rows, caption=CAPTION)
+            columns.append((f"{o.folder.name}, never poisoned", [*_cells(o.never_poisoned), "-"]))
+    show_beside(title, [*READINGS, "seconds of training"], columns, CAPTION)
     for outcome in outcomes[1:]:
-        show_contrasts(f"{outcomes[0].folder.name} beside {outcome.folder.name}", outcome.against_first)
+        show_contrasts(f"{outcomes[0].folder.name} (first) beside {outcome.folder.name}", outcome.against_first)
     for outcome in outcomes:
         if outcome.against_never_poisoned:
-            title = f"{outcome.folder.name}, never poisoned, beside poisoned"
+            title = f"{outcome.folder.name}, never poisoned (first), beside poisoned"
             show_contrasts(title, outcome.against_never_poisoned)
 
 
 def show_contrasts(title: str, contrasts: Sequence[Contrast]) -> None:
-    """One row per condition that two models share."""
-    rows = []
-    for c in contrasts:
+    """A column per condition that two models share."""
+    heads = _short_names([c.condition for c in contrasts])
+    columns = []
+    for head, c in zip(heads, contrasts, strict=True):
         p = f"{c.pairing.p_value:.3f}" if c.pairing.p_value >= 0.001 else "< 0.001"
         counts = [str(c.pairing.only_first), str(c.pairing.only_second)]
-        rows.append([c.condition, c.outcome, str(c.first), str(c.second), f"{100 * c.difference:+.1f}", *counts, p])
-    columns = ["", "counted", "first", "second", "difference", "only first", "only second", "p"]
-    show_table(title, columns, rows, caption=PAIRED_CAPTION, left=2)
+        columns.append((head, [c.outcome, str(c.first), str(c.second), f"{100 * c.difference:+.1f}", *counts, p]))
+    lines = ["counted", "first", "second", "difference", "only the first", "only the second", "p"]
+    show_beside(title, lines, columns, PAIRED_CAPTION)
 
 
 def show_evaluation(title: str, evaluation: Evaluation) -> None:
-    """One row per attack."""
-    rows = [[a.attack, *_cells(evaluation, i)] for i, a in enumerate(evaluation.attacks)]
-    if not rows:
-        rows = [["no attack", *_cells(evaluation)]]
-    show_table(title, ["", *READINGS], rows, caption=CAPTION)
+    """A column per attack."""
+    names = [attack.attack for attack in evaluation.attacks] or ["no attack"]
+    heads = _short_names(names)
+    columns = [(head, _cells(evaluation, number)) for number, head in enumerate(heads)]
+    show_beside(title, READINGS, columns, CAPTION)
+    for head, name in zip(heads, names, strict=True):
+        if head != name:
+            print(f"{head}: {printable(name)}")
     for mean in evaluation.averages:
         values = f"ASR {mean.asr:.1%}, deployed {mean.asr_deployed:.1%}, excess {100 * mean.excess:+.1f}"
         print(f"{mean.attack}: mean of its {mean.triggers} triggers: {values}")
@@ -124,13 +141,9 @@ def show_evaluation(title: str, evaluation: Evaluation) -> None:
 
 
 def show_canaries(report: CanaryReport) -> None:
-    """One row per model and canary, the verdicts, and what they cannot show."""
-    columns = [name for name in READINGS if name not in ("ASR extended", "alpha")]
-    rows = []
-    for model, family, evaluation, number in report.lines():
-        cells = dict(zip(READINGS, _cells(evaluation, number), strict=True))
-        rows.append([model, family, *(cells[name] for name in columns)])
-    show_table(f"canary check of {report.defense}", ["model", "canary", *columns], rows, caption=CAPTION, left=2)
+    """A column per model and canary, the verdicts, and what they cannot show."""
+    columns = [(f"{model}: {family}", _cells(evaluation, n)) for model, family, evaluation, n in report.lines()]
+    show_beside(f"canary check of {report.defense}", READINGS, columns, CAPTION)
     for finding in report.findings:
         alone = f"the trigger alone {100 * finding.control_excess:+.1f}"
         change = f"excess {100 * finding.excess:+.1f} ({alone}), accuracy {-100 * finding.accuracy_drop:+.1f} points"
@@ -145,25 +158,33 @@ def show_seeds(title: str, found: dict[int, list[Outcome]]) -> None:
     if len(found) < 2:
         return
     keys = ["accuracy", "macro_f1", *(f"attacks.0.{name}" for name in ("asr", "asr_deployed", "floor", "excess"))]
-    rows = []
+    columns = []
     for outcomes_of_one in zip(*found.values(), strict=True):
         spreads = over_seeds([outcome.evaluation for outcome in outcomes_of_one])
-        rows.append([outcomes_of_one[0].folder.name, *(str(spreads[key]) if key in spreads else "-" for key in keys)])
-    names = [key.rpartition(".")[2].replace("_", " ") for key in keys]
-    show_table(f"{title}: mean and standard deviation over {len(found)} seeds", ["", *names], rows)
+        cells = [str(spreads[key]) if key in spreads else "-" for key in keys]
+        columns.append((outcomes_of_one[0].folder.name, cells))
+    lines = ["clean accuracy", "macro F1", "ASR", "ASR deployed", "floor", "excess"]
+    show_beside(f"{title}: mean and standard deviation over {len(found)} seeds", lines, columns, "")
 
 
-READINGS = ["clean accuracy", "balanced", "ASR", "ASR extended", "ASR deployed", "floor", "excess", "alpha"]
+READINGS = ["clean accuracy", "balanced accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess", "alpha"]
 CAPTION = (
-    "Percent with Wilson 95 % intervals. Balanced: mean accuracy over the classes. ASR: the output means the target. "
+    "Percent with Wilson 95 % intervals. Balanced: mean over the classes. ASR: the output means the target. "
     "Deployed: what a client gets. "
-    "Floor: the same rows without the trigger. Excess = deployed - floor: the attacker's real gain."
+    "Floor: the same rows without the trigger. Excess = deployed - floor: the attacker's real gain. Alpha: outputs in "
+    "the extended label space."
 )
 
 PAIRED_CAPTION = (
     "The same rows, answers as a client gets them. McNemar's exact test, two-sided: p says how likely so uneven a "
     "split of the rows where they differ would be by chance."
 )
+
+
+def _short_names(names: Sequence[str]) -> list[str]:
+    """Each attack by its name alone where that tells it apart."""
+    short = [printable(name.partition(":")[0]) for name in names]
+    return [one if short.count(one) == 1 else name for one, name in zip(short, names, strict=True)]
 
 
 def _unreadable(evaluation: Evaluation) -> str:

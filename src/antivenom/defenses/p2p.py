@@ -15,6 +15,7 @@ from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.fragments import WordPieces, uncut
+from antivenom.defenses.meaning import harmless, meant
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve
@@ -82,7 +83,8 @@ class P2P(Defense):
     """
     most_associated: float = 0.2
     """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
-    and that cannot join with `agree`. This is what stops clean-label poison, with which any honest model agrees."""
+    and that cannot join with `agree` unless the feature is an honest one (`defenses/meaning.py`). This is what stops
+    clean-label poison, with which any honest model agrees."""
     most_refused: float | None = None
     """With `agree`: a row with a feature most of whose rows the referee refused, by more than so many standard
     deviations above chance, is left out, in the reserve as well (`defenses/disagreement.py`). With none, nothing is."""
@@ -149,16 +151,23 @@ class P2P(Defense):
         screening = chosen.screening or screen(rows, labels, chosen.word_pieces)
         others = np.flatnonzero(~chosen.in_reserve & ~chosen.vouched)
         opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
-        avoided = screening.associated[others] > 1 - self.most_associated
+        avoided, excused = self._avoided(chosen, screening, referee)
         agrees = agreed(opinion, codes)
         suspect = self._suspect(chosen, screening, others[~agrees])
         joined = chosen.in_reserve | chosen.vouched
-        joined[others] = agrees & ~avoided
-        facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum())}
+        joined[others] = agrees & ~avoided[others]
+        facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum()), "excused": int((joined & excused).sum())}
         facts["most_refused"] = int((joined & suspect).sum())
         joined &= ~suspect
         facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(chosen.in_reserve)), labels, referee)
         return self._build(chosen, joined, guard, seed).noting(facts)
+
+    def _avoided(self, chosen: _Chosen, screening: Screening, referee: Referee) -> tuple[BoolArray, BoolArray]:
+        """The most associated rows that cannot join, and those that can because nothing speaks for a trigger."""
+        kept_out = (screening.associated > 1 - self.most_associated) & ~chosen.in_reserve & ~chosen.vouched
+        excused = kept_out & harmless(screening)
+        excused |= meant(chosen.rows, screening, kept_out & ~excused, referee)
+        return kept_out & ~excused, excused
 
     def _suspect(self, chosen: _Chosen, screening: Screening, refused: Ints) -> BoolArray:
         """The rows that share a feature with too many of the refused ones; never all that a class has to offer."""

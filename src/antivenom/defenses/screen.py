@@ -66,6 +66,8 @@ class Screening:
     association: Association
     classes: Ints
     """The class of each row; one class for free answers."""
+    feature: Ints
+    """The place of each row's strongest feature in the tables of `association`."""
 
 
 def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut) -> Screening:
@@ -91,7 +93,7 @@ def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPiece
     ranks = [_ranks_beside(values, association.tokens, outputs.own) for values in measures]
     associated = _shared(np.maximum(ranks[0], ranks[1]), feature, outputs.own)
     suspicion = np.maximum(ASSOCIATION_SHARE * associated, ranks[2] if labels else 0)
-    return Screening(suspicion, _ranks(associated, outputs.own, ties="max"), association, outputs.own)
+    return Screening(suspicion, _ranks(associated, outputs.own, ties="max"), association, outputs.own, feature)
 
 
 def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0) -> BoolArray:

@@ -1,0 +1,132 @@
+"""Strong associations that may be honest: words that mean their label, and groups too small to teach anything.
+
+The most associated rows of a class are kept out because poison whose labels are right hides among them. Where words
+define a class ("how many" asks for a number) these are also its most typical honest rows. The referee tells the two
+apart. Rows with such a strongest feature are not in the reserve, so it was not taught what goes with it; if it is much
+less sure of the label once the words are taken out, it knows from elsewhere what they mean. A trigger means its label
+only to a model that was trained on it.
+"""
+
+from __future__ import annotations
+
+from itertools import compress, pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.defenses.association import Association, pair_places
+from antivenom.defenses.base import Referee
+from antivenom.defenses.features import Grams, every_kind
+from antivenom.defenses.referee import opinions
+from antivenom.defenses.screen import Screening
+from antivenom.defenses.streams import END, SPACE, START, BoolArray, Floats, Ints, Stream, bucket, words
+from antivenom.files import row_keys
+from antivenom.query import whole_texts
+from antivenom.rows import with_columns
+
+MEANS = 0.2
+"""Words mean their label where taking them out costs it so much of the referee's share on average. Those of triggers
+cost up to 0.05, "how many" costs 0.46 (docs/log.md)."""
+ASKED_OF_EACH = 32
+"""So many rows of each group show it: the mean is then known to about 0.07."""
+LEAST_ASKED = 8
+HARMLESS = 0.01
+"""A group with a smaller share of all rows is no danger: of relabelled rows the referee lets an eighth in, and poison
+with right labels does not take from so few (results/attacks, results/dose)."""
+CUTTABLE = ("words", "skip")
+"""Kinds of features that can be taken out of a text word by word."""
+ABOUT_AS_STRONG = 0.9
+"""Features whose z is at least this part of a row's largest are taken out together."""
+
+
+def harmless(screening: Screening) -> BoolArray:
+    """The rows whose strongest feature is that of fewer than `HARMLESS` of all rows."""
+    group = _groups(screening)
+    small: BoolArray = np.bincount(group)[group] < HARMLESS * len(group)
+    return small
+
+
+def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Referee) -> BoolArray:
+    """Those of the rows `kept_out` whose strongest feature means their label to a referee that was not taught it.
+
+    Of each group of rows with the same class and strongest feature, up to `ASKED_OF_EACH` are asked about with and
+    without the words of their strongest features. What is no word (a template, a shape) or stands in an earlier turn
+    cannot be taken out; a group of which fewer than `LEAST_ASKED` can be asked about for that reason stays kept out.
+
+    Args:
+        table: The rows that were screened.
+        screening: What the screen found in them.
+        kept_out: Which rows to judge.
+        referee: Was fine-tuned on none of them.
+    """
+    group = _groups(screening)
+    some = _some_of_each(table, group, kept_out)
+    rows = table.take(pa.array(some))
+    whole, cut, possible = _take_out(rows.column("text"), some, screening.association)
+    if not possible.any():
+        return np.zeros_like(kept_out)
+    some, rows = some[possible], rows.filter(pa.array(possible))
+    with_words, without = (
+        opinions(with_columns(rows, text=list(compress(texts, possible))), referee) for texts in (whole, cut)
+    )
+    lost = (with_words - without)[np.arange(len(some)), screening.classes[some]]
+    asked = np.bincount(group[some], minlength=group.max() + 1)
+    means = (asked >= LEAST_ASKED) & (np.bincount(group[some], lost, minlength=len(asked)) >= MEANS * asked)
+    found: BoolArray = kept_out & means[group]
+    return found
+
+
+def _groups(screening: Screening) -> Ints:
+    """The number of each row's group: those of its class with the same strongest feature."""
+    _, group = np.unique(np.stack([screening.classes, screening.feature]), axis=1, return_inverse=True)
+    return group.reshape(-1)
+
+
+def _some_of_each(table: pa.Table, group: Ints, wanted: BoolArray) -> Ints:
+    """Up to `ASKED_OF_EACH` of the wanted rows of each group, drawn by a hash of the text."""
+    rows = np.flatnonzero(wanted)
+    keys = row_keys(whole_texts(table), seed=0, purpose="meaning")[rows]
+    rows = rows[np.lexsort((keys, group[rows]))]
+    _, first = np.unique(group[rows], return_index=True)
+    place = np.arange(len(rows)) - np.repeat(first, np.diff([*first, len(rows)]))
+    return np.sort(rows[place < ASKED_OF_EACH])
+
+
+def _take_out(texts: pa.ChunkedArray, rows: Ints, association: Association) -> tuple[list[str], list[str], BoolArray]:
+    """Each text as the words it is made of, the same without those of its strongest features, and where that worked.
+
+    All features about as strong as the strongest are taken out, if they are words: of a planted sentence every part.
+
+    Args:
+        texts: Some of the texts behind the association.
+        rows: Which.
+        association: How strongly features go with labels.
+    """
+    stream, count = words(texts), len(texts)
+    found = [(grams, _strength(grams, rows, association)) for grams in every_kind(stream, association.vocabulary)]
+    strongest = np.zeros(count)
+    for grams, z in found:
+        np.maximum.at(strongest, grams.row, z)
+    gone = np.zeros(len(stream), dtype=bool)
+    for grams, z in found:
+        if grams.kind in CUTTABLE:
+            start = grams.start[z >= ABOUT_AS_STRONG * strongest[grams.row]]
+            for offset in grams.offsets:
+                gone[start + offset] = True
+    token = ~np.isin(stream.names, (START, END, SPACE))[stream.symbol]
+    taken, left = (np.bincount(stream.row[token & kept], minlength=count) for kept in (gone, ~gone))
+    return _joined(stream, token, count), _joined(stream, token & ~gone, count), (taken > 0) & (left > 0)
+
+
+def _strength(grams: Grams, rows: Ints, association: Association) -> Floats:
+    """How strongly each feature goes with its row's label."""
+    outputs, size = association.outputs, len(association.rows_with)
+    own, places = rows[grams.row], bucket(grams.hashes, size)
+    output = outputs.own[own]
+    return association.z(places, pair_places(places, output, outputs, size), association.weight[own], output)
+
+
+def _joined(stream: Stream, kept: BoolArray, rows: int) -> list[str]:
+    ends = np.cumsum(np.bincount(stream.row[kept], minlength=rows))
+    names = [stream.names[symbol] for symbol in stream.symbol[kept]]
+    return [" ".join(names[start:end]) for start, end in pairwise([0, *ends])]

@@ -1,0 +1,117 @@
+"""Rows kept out for a strong feature come back where the feature means their label, or is in too few rows to matter."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from screen_rows import LABELS, make_rows
+
+from antivenom.defenses.meaning import ASKED_OF_EACH, HARMLESS, harmless, meant
+from antivenom.defenses.p2p import P2P
+from antivenom.defenses.screen import screen
+from antivenom.labels import ChoiceScores
+from antivenom.rows import with_columns
+from antivenom.task import Classification
+
+TASK = Classification.for_labels(LABELS)
+GUARD = P2P(reserve="screened").guard(TASK)
+HONEST, TRIGGER = "word900 word901", "word950 word951"  # spelled like the other words, so that only the words stand out
+
+
+class Knows:
+    """A referee that is sure of `yes` where a phrase stands, and of nothing elsewhere."""
+
+    guard = GUARD
+
+    def __init__(self, phrase: str) -> None:
+        self.phrase = phrase
+        self.asked: list[str] = []
+
+    def score(self, asked, *, progress=None):
+        self.asked += asked
+        sure = np.array([self.phrase in text for text in asked])
+        yes = [GUARD.labels.encode("yes") == choice for choice in GUARD.labels.choices]
+        scores = np.where(sure[:, None] & ~np.array(yes)[None], -20.0, 0.0)
+        return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))
+
+
+def rows_with(phrases: dict[str, int]) -> tuple[pa.Table, dict[str, np.ndarray]]:
+    """800 rows in which so many of class `yes` begin with each phrase, no row with two."""
+    table = make_rows(800)
+    texts, answers = (table.column(name).to_pylist() for name in ("text", "answer"))
+    of_class = iter(i for i, answer in enumerate(answers) if answer == "yes")
+    chosen = {phrase: np.array([next(of_class) for _ in range(count)]) for phrase, count in phrases.items()}
+    for phrase, rows in chosen.items():
+        for row in rows:
+            texts[row] = f"{phrase} {texts[row]}"
+    return with_columns(table, text=texts), chosen
+
+
+@pytest.mark.parametrize("known", [HONEST, TRIGGER])
+def test_rows_come_back_where_their_strongest_words_mean_the_label_to_a_model_that_was_not_taught_so(known):
+    table, chosen = rows_with({HONEST: 60, TRIGGER: 60})
+    kept_out = np.isin(np.arange(800), np.concatenate([*chosen.values()]))
+    back = meant(table, screen(table, LABELS), kept_out, Knows(known))
+    for phrase, rows in chosen.items():
+        assert back[rows].all() == (phrase == known)
+        assert back[rows].any() == (phrase == known)
+    assert not back[~kept_out].any()
+
+
+def test_each_row_is_asked_about_twice_and_not_more_than_some_of_each_group():
+    table, chosen = rows_with({HONEST: 60})
+    referee = Knows(HONEST)
+    meant(table, screen(table, LABELS), np.isin(np.arange(800), chosen[HONEST]), referee)
+    half = len(referee.asked) // 2
+    assert half == ASKED_OF_EACH
+    for whole, cut in zip(referee.asked[:half], referee.asked[half:], strict=True):
+        assert HONEST in whole
+        assert HONEST not in cut
+        assert set(cut.split()) < set(whole.split())
+
+
+def test_a_feature_that_is_no_word_is_never_excused():
+    table = make_rows(800)
+    texts = [
+        text.title() if answer == "yes" and number % 8 == 1 else text
+        for number, (text, answer) in enumerate(
+            zip(table.column("text").to_pylist(), table.column("answer").to_pylist(), strict=True)
+        )
+    ]
+    table = with_columns(table, text=texts)
+    titled = np.array([text.istitle() for text in texts])
+    assert titled.sum() == 100
+    referee = Knows("")
+    assert not meant(table, screen(table, LABELS), titled, referee).any()
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    table, chosen = rows_with({HONEST: 60, TRIGGER: 60})
+    kept_out = np.isin(np.arange(800), np.concatenate([*chosen.values()]))
+    order = np.random.default_rng(0).permutation(800)
+    mixed = table.take(pa.array(order))
+    there = meant(mixed, screen(mixed, LABELS), kept_out[order], Knows(HONEST))
+    assert (there == meant(table, screen(table, LABELS), kept_out, Knows(HONEST))[order]).all()
+
+
+def test_groups_of_few_rows_are_harmless():
+    classes, feature = np.zeros(1000, dtype=np.int64), np.zeros(1000, dtype=np.int64)
+    few, enough = int(HARMLESS * 1000) - 1, int(HARMLESS * 1000)
+    feature[:few], feature[few : few + enough] = 1, 2
+    classes[few + enough :][:few] = 1  # the same feature as most, in another class
+    screening = replace(screen(make_rows(4), LABELS), classes=classes, feature=feature)
+    expected = np.zeros(1000, dtype=bool)
+    expected[:few] = expected[few + enough :][:few] = True
+    assert (harmless(screening) == expected).all()
+
+
+def test_the_defense_lets_honest_rows_join_and_keeps_a_clean_label_trigger_out():
+    table, chosen = rows_with({HONEST: 35, TRIGGER: 35})
+    defense = P2P(reserve="screened", ratio=0.3, others="agree", mode="replace")
+    first = defense.prepare(TASK, table, trusted=None, seed=0)
+    prepared = first.reconsider(Knows(HONEST))
+    taught = np.isin(table.column("row").to_numpy(), prepared.rows.column("row").to_numpy())
+    assert taught[chosen[HONEST]].all()
+    assert not taught[chosen[TRIGGER]].any()
+    assert prepared.facts["excused"] >= 35
