@@ -167,8 +167,37 @@ def test_rows_are_computed_once_and_shared(monkeypatch):
     other = Trunk.of(model, top=2, identity="another model")
     other.prepare(rows[:2])
     assert len(ran) == 2
+    ran.clear()
     again.prepare(rows)
     assert len(again.store) == len({tuple(row) for row in rows})
+    assert sorted(ran) == sorted({tuple(row) for row in rows} - {tuple(row) for row in rows[:8]})
+
+
+def test_an_interrupted_preparation_goes_on_with_the_same_batches(monkeypatch):
+    import antivenom.models.trunk as module
+
+    monkeypatch.setattr(module, "TOKEN_BUDGET", 20)
+    monkeypatch.setattr(module, "SHARD_TOKENS", 30)
+    ran = []
+    run = Trunk.run
+
+    def run_some(self, rows):
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+        ran.append(rows)
+        return run(self, rows)
+
+    rows = inputs_of(EXAMPLES)
+    once = Trunk.of(tiny_model(), top=2, identity="once")
+    once.prepare(rows)
+    monkeypatch.setattr(Trunk, "run", run_some)
+    with pytest.raises(KeyboardInterrupt):
+        Trunk.of(tiny_model(), top=2, identity="twice").prepare(rows)
+    monkeypatch.setattr(Trunk, "run", run)
+    twice = Trunk.of(tiny_model(), top=2, identity="twice")
+    assert 0 < len(twice.store) < len(once.store)
+    twice.prepare(rows)
+    torch.testing.assert_close(twice.batch(rows), once.batch(rows), atol=0, rtol=0)
 
 
 def test_dropout_is_off_in_the_trunk_and_the_mode_of_training_does_not_matter():

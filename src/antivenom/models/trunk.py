@@ -110,7 +110,8 @@ class Trunk:
     def prepare(self, rows: Sequence[Sequence[int]], *, quiet: bool = True) -> None:
         """Compute the states of those rows (token ids) that the store does not hold.
 
-        The batches depend on the set of rows alone, so an interrupted call that is repeated computes the same numbers.
+        The batches are cut from the longest row on and kept whole, so an interrupted call that is repeated goes on with
+        the next batch and computes the same numbers.
 
         Raises:
             OptionsError: the states do not fit on the disk, or the architecture cannot be cut.
@@ -118,21 +119,18 @@ class Trunk:
         from tqdm.auto import tqdm
 
         unique = sorted({tuple(row) for row in rows}, key=lambda row: (len(row), row))
-        keys = [row_key(row) for row in unique]
-        missing = [key not in self.store for key in keys]
         self._check(unique[0])
-        tokens = sum(len(row) for row, new in zip(unique, missing, strict=True) if new)
+        keys = [row_key(row) for row in unique]
+        missing = [row for row, key in zip(unique, keys, strict=True) if key not in self.store]
         width = self.model.config.hidden_size * torch.finfo(self.model.dtype).bits // 8
-        self.store.make_room(tokens * width, keep=keys)
+        self.store.make_room(sum(map(len, missing)) * width, keep=keys)
         # make_room keeps the shards of these rows, so what was not missing still is not.
         pending: list[tuple[bytes, torch.Tensor]] = []
-        with tqdm(total=sum(missing), desc="frozen trunk", unit="row", disable=quiet) as bar:
-            for batch in length_batches([len(row) for row in unique], TOKEN_BUDGET):
-                if not any(missing[i] for i in batch):
-                    continue
-                states = self.run([unique[i] for i in batch])
-                pending += [(keys[i], s) for i, s in zip(batch, states, strict=True) if missing[i]]
-                bar.update(sum(missing[i] for i in batch))
+        with tqdm(total=len(missing), desc="frozen trunk", unit="row", disable=quiet) as bar:
+            for batch in length_batches([len(row) for row in missing], TOKEN_BUDGET):
+                states = self.run([missing[i] for i in batch])
+                pending += [(row_key(missing[i]), s) for i, s in zip(batch, states, strict=True)]
+                bar.update(len(batch))
                 if sum(len(s) for _, s in pending) >= SHARD_TOKENS:
                     self.store.add(pending)
                     pending = []
