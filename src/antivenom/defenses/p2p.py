@@ -12,15 +12,12 @@ import pyarrow as pa
 from antivenom.answers import extended_answers
 from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
-from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.fragments import WordPieces, uncut
-from antivenom.defenses.meaning import harmless, meant
+from antivenom.defenses.joining import Joining
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve
 from antivenom.defenses.screen import Screening, least_suspicious, screen
-from antivenom.defenses.streams import Ints
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
 from antivenom.generation import Generation
@@ -147,41 +144,12 @@ class P2P(Defense):
 
     def _ask(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
-        rows, labels = chosen.rows, guard.labels.labels
-        screening = chosen.screening or screen(rows, labels, chosen.word_pieces)
-        others = np.flatnonzero(~chosen.in_reserve & ~chosen.vouched)
-        opinion, codes = opinions(rows.take(others), referee), label_codes(rows.take(others), labels)
-        avoided, excused = self._avoided(chosen, screening, referee)
-        agrees = agreed(opinion, codes)
-        suspect = self._suspect(chosen, screening, others[~agrees])
-        joined = chosen.in_reserve | chosen.vouched
-        joined[others] = agrees & ~avoided[others]
-        facts: dict[str, Any] = {"chosen": int(chosen.in_reserve.sum()), "excused": int((joined & excused).sum())}
-        facts["most_refused"] = int((joined & suspect).sum())
-        joined &= ~suspect
-        facts["referee_accuracy"] = own_accuracy(rows.filter(pa.array(chosen.in_reserve)), labels, referee)
+        labels = guard.labels.labels
+        screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces)
+        joined, facts = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
+            referee, most_associated=self.most_associated, most_refused=self.most_refused
+        )
         return self._build(chosen, joined, guard, seed).noting(facts)
-
-    def _avoided(self, chosen: _Chosen, screening: Screening, referee: Referee) -> tuple[BoolArray, BoolArray]:
-        """The most associated rows that cannot join, and those that can because nothing speaks for a trigger."""
-        kept_out = (screening.associated > 1 - self.most_associated) & ~chosen.in_reserve & ~chosen.vouched
-        excused = kept_out & harmless(screening)
-        excused |= meant(chosen.rows, screening, kept_out & ~excused, referee)
-        return kept_out & ~excused, excused
-
-    def _suspect(self, chosen: _Chosen, screening: Screening, refused: Ints) -> BoolArray:
-        """The rows that share a feature with too many of the refused ones; never all that a class has to offer."""
-        judged = ~chosen.in_reserve & ~chosen.vouched
-        if self.most_refused is None:
-            return np.zeros_like(judged)
-        said_no = np.zeros_like(judged)
-        said_no[refused] = True
-        suspect = shared_refusal(chosen.rows, screening, judged, said_no, self.most_refused)
-        for code in np.unique(screening.classes):
-            members = chosen.in_reserve & (screening.classes == code)
-            if suspect[members].all():
-                suspect[members] = False
-        return suspect & ~chosen.vouched
 
     def _build(self, chosen: _Chosen, in_reserve: BoolArray, guard: Guard, seed: int) -> Prepared:
         """Rebuild rows of which the reserve is known."""

@@ -86,7 +86,7 @@ class Contrarian:
 
     def score(self, asked, *, progress=None):
         labels = self.guard.labels
-        wrong = [labels.encode("negative" if self.answers[one] == "positive" else "positive") for one in asked]
+        wrong = [labels.encode("negative" if self.answers.get(one) == "positive" else "positive") for one in asked]
         scores = [[0.0 if choice == word else -20.0 for choice in labels.choices] for word in wrong]
         return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
 

@@ -1,0 +1,77 @@
+"""Which rows join the reserve once a referee was asked about them, and which leave it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.defenses.base import Referee
+from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.meaning import harmless, meant
+from antivenom.defenses.referee import agreed, opinions, own_accuracy
+from antivenom.defenses.screen import Screening
+from antivenom.defenses.streams import BoolArray
+
+
+@dataclass(frozen=True)
+class Joining:
+    """The rows, and what is known of them before a referee is asked."""
+
+    rows: pa.Table
+    screening: Screening
+    """What the screen saw in them."""
+    in_reserve: BoolArray
+    """What the referee was fine-tuned on."""
+    vouched: BoolArray
+    """What nobody judges."""
+
+    def decide(
+        self, referee: Referee, *, most_associated: float, most_refused: float | None
+    ) -> tuple[BoolArray, dict[str, Any]]:
+        """Which rows to train on, those of the reserve among them, and the counts for the manifest.
+
+        Args:
+            referee: The model that was fine-tuned on the reserve.
+            most_associated: See `P2P.most_associated`.
+            most_refused: See `P2P.most_refused`.
+        """
+        judged = ~self.in_reserve & ~self.vouched
+        agrees = self._agreed(judged, referee)
+        kept_out = judged & (self.screening.associated > 1 - most_associated)
+        excused = self._excused(kept_out, referee)
+        joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
+        suspect = np.zeros_like(judged)
+        if most_refused is not None:
+            suspect = self._suspect(judged, judged & ~agrees, most_refused)
+        reserve = self.rows.filter(pa.array(self.in_reserve))
+        facts = {
+            "chosen": int(self.in_reserve.sum()),
+            "excused": int((joined & excused).sum()),
+            "most_refused": int((joined & suspect).sum()),
+            "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
+        }
+        return joined & ~suspect, facts
+
+    def _agreed(self, judged: BoolArray, referee: Referee) -> BoolArray:
+        """The judged rows whose label the referee finds possible."""
+        agrees = np.zeros_like(judged)
+        opinion = opinions(self.rows.filter(pa.array(judged)), referee)
+        agrees[judged] = agreed(opinion, self.screening.classes[judged])
+        return agrees
+
+    def _excused(self, kept_out: BoolArray, referee: Referee) -> BoolArray:
+        """Those of the most associated rows in which nothing speaks for a trigger."""
+        small = kept_out & harmless(self.screening)
+        return small | meant(self.rows, self.screening, kept_out & ~small, referee)
+
+    def _suspect(self, judged: BoolArray, refused: BoolArray, limit: float) -> BoolArray:
+        """The rows that share a feature with too many of the refused ones; never all that a class has to offer."""
+        suspect = shared_refusal(self.rows, self.screening, judged, refused, limit)
+        for code in np.unique(self.screening.classes):
+            members = self.in_reserve & (self.screening.classes == code)
+            if suspect[members].all():
+                suspect[members] = False
+        return suspect & ~self.vouched
