@@ -35,7 +35,7 @@ from antivenom.fitting import Fitter
 from antivenom.rows import load_rows, split_rows
 from antivenom.substitution import learn_substitutions
 from antivenom.task import Classification
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 from benchmarks.attack_table import read_records, table
 from benchmarks.harness import machine
 

@@ -25,7 +25,7 @@ from antivenom.comparison import Scenario, compare, public_command, record
 from antivenom.defenses.p2p import P2P
 from antivenom.fitting import Fitter
 from antivenom.rows import join_rows, split_rows
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 from benchmarks.attack_strength import SETTINGS, TASK, rows_of
 from benchmarks.attack_table import row
 from benchmarks.harness import machine

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from antivenom.inference import GuardedModel, load_guarded, predict
     from antivenom.rows import load_rows
     from antivenom.task import Classification, Frame
-    from antivenom.training import TrainingOptions, fit
+    from antivenom.training import fit
+    from antivenom.training_options import TrainingOptions
 
 __all__ = [
     "P2P",
@@ -67,7 +68,7 @@ _HOME = {
     "GuardedModel": "inference",
     "NoDefense": "defenses.none",
     "Standard": "defenses.standard",
-    "TrainingOptions": "training",
+    "TrainingOptions": "training_options",
     "attacks": "attacks",
     "defenses": "defenses",
     "evaluate": "evaluation",

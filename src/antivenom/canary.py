@@ -20,7 +20,8 @@ from antivenom.defenses import Defense
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.reserve import same_rows
 from antivenom.errors import OptionsError
-from antivenom.evaluation import Evaluation, evaluate
+from antivenom.evaluation import evaluate
+from antivenom.evaluation_record import Evaluation
 from antivenom.fitting import Fitter
 from antivenom.guard import AnyTask
 from antivenom.options import Options

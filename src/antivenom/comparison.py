@@ -18,7 +18,8 @@ from antivenom.artifact import load_artifact
 from antivenom.attacks import Attack, Poisoned
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.reserve import random_reserve
-from antivenom.evaluation import Evaluation, evaluate, write_outputs
+from antivenom.evaluation import evaluate, write_outputs
+from antivenom.evaluation_record import Evaluation
 from antivenom.files import digest_of_table
 from antivenom.fitting import Fitter
 from antivenom.guard import AnyTask

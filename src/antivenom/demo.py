@@ -23,7 +23,7 @@ from antivenom.labels import Reading
 from antivenom.models.embedded import APPROXIMATION, NAME
 from antivenom.rows import load_rows, split_rows
 from antivenom.task import Classification
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 
 TARGET = "positive"
 EXAMPLES = 3

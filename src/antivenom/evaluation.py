@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.attacks import Attack
-from antivenom.attacks.base import wanted_already
+from antivenom.conditions import CLEAN, CLEAN_OF, Condition, plan
 from antivenom.errors import RowsError
+from antivenom.evaluation_record import Evaluation
 from antivenom.files import digest_of_table
 from antivenom.generation import Generation
 from antivenom.guard import Guard
 from antivenom.judging import judge_of
 from antivenom.labels import ChoiceScores, IntArray, LabelMap, Readings, read_scores
-from antivenom.metrics import AttackReadings, Average, CleanReadings, average, read_attack, read_clean
+from antivenom.metrics import AttackReadings, average, read_attack, read_clean
 from antivenom.options import Options
 from antivenom.query import Asked, queries
-from antivenom.task import Task
-from antivenom.text_metrics import TextAttackReadings, TextCleanReadings
+from antivenom.text_evaluation import summarize_texts, write_all
 from antivenom.writing import Writer
 
 FACTS = "antivenom"
 """Where the label map and the provenance stand in the metadata of stored outputs."""
-CLEAN = "clean"
-CLEAN_OF = "clean of "
-ON_TARGET = "rows of the target: "
 OUTPUTS_SCHEMA = pa.schema(
     [
         ("condition", pa.string()),
@@ -51,17 +47,6 @@ OUTPUTS_SCHEMA = pa.schema(
 `position` is the place of the clean row among the test rows, which ties an attacked row to its clean twin."""
 
 
-class Condition(NamedTuple):
-    """Rows to score together, as `OUTPUTS_SCHEMA` describes them."""
-
-    name: str
-    target: str
-    twin: str
-    rows: pa.Table
-    positions: Any
-    group: str = ""
-
-
 @runtime_checkable
 class Guarded(Protocol):
     """What can be evaluated on labels: anything that has a guard and scores texts through it."""
@@ -71,18 +56,6 @@ class Guarded(Protocol):
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Score texts or queries."""
         ...
-
-
-@dataclass(frozen=True)
-class Evaluation(Options):
-    """Every number about one model on one set of rows, with what is needed to trust it."""
-
-    clean: CleanReadings | TextCleanReadings
-    attacks: tuple[AttackReadings | TextAttackReadings, ...]
-    provenance: dict[str, Any]
-    """Artifact, data digest, seed and versions."""
-    averages: tuple[Average, ...] = ()
-    """Means over triggers that were measured one by one."""
 
 
 def evaluate(
@@ -123,43 +96,9 @@ def evaluate(
         labels = model.guard.labels
         table = _score(model, conditions, quiet)
         return summarize(table, labels, provenance=facts), with_facts(table, facts, labels=labels)
-    from antivenom.text_evaluation import summarize_texts, write_all
-
     table = write_all(model, conditions, quiet)
     task, answers = model.guard.task, model.guard.answers
     return summarize_texts(table, model.guard, provenance=facts), with_facts(table, facts, task=task, answers=answers)
-
-
-def plan(
-    task: Task, test: pa.Table, attacks: Sequence[Attack], seed: int, *, target_rows: bool = False
-) -> list[Condition]:
-    """Which rows are asked: the clean ones, and those of every attack; if wanted those of its target label as well.
-
-    Raises:
-        RowsError: an attack has no row of another answer than its target.
-    """
-    everywhere = np.arange(test.num_rows)
-    conditions = [Condition(CLEAN, "", "", test, everywhere)]
-    for condition, attack in {str(attack): attack for attack in attacks}.items():
-        target = task.target(attack.target)
-        is_target = wanted_already(task, test, target)
-        places = np.flatnonzero(~is_target)
-        if not len(places):
-            raise RowsError(f"every test row has the target label {target!r}, so there is nothing to attack")
-        own, twin = attack.clean(task, test), CLEAN
-        if own is not test:
-            twin = f"{CLEAN_OF}{condition}"
-            conditions.append(Condition(twin, "", "", own, everywhere))
-        for variant in attack.variants():
-            if str(variant) not in {known.name for known in conditions}:
-                probes = variant.probes(task, test, seed=seed)
-                group = condition if variant in attack.averaged() else ""
-                conditions.append(Condition(str(variant), target, twin, probes, places, group))
-                if target_rows and is_target.any():
-                    probes = variant.probes_of_target(task, test, seed=seed)
-                    name = f"{ON_TARGET}{variant}"
-                    conditions.append(Condition(name, target, twin, probes, np.flatnonzero(is_target)))
-    return conditions
 
 
 def summarize(outputs: pa.Table, labels: LabelMap, *, provenance: dict[str, Any] | None = None) -> Evaluation:

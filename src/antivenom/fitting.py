@@ -20,7 +20,8 @@ from antivenom.guard import AnyTask
 from antivenom.inference import GuardedModel, load_guarded
 from antivenom.manifest import MANIFEST
 from antivenom.models.base_model import locate_model
-from antivenom.training import TrainingOptions, fingerprint_of, fit
+from antivenom.training import fingerprint_of, fit
+from antivenom.training_options import TrainingOptions
 from antivenom.writing import GuardedWriter
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.evaluation import Evaluation, readings_of
+from antivenom.evaluation import readings_of
+from antivenom.evaluation_record import Evaluation
 from antivenom.files import atomic_write
 from antivenom.labels import LabelMap
 

@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.answers import AnswerPrefix
+from antivenom.conditions import CLEAN
 from antivenom.errors import OptionsError, RowsError
-from antivenom.evaluation import CLEAN, FACTS, OUTPUTS_SCHEMA, Evaluation, readings_of, summarize, truth_of
+from antivenom.evaluation import FACTS, OUTPUTS_SCHEMA, readings_of, summarize, truth_of
+from antivenom.evaluation_record import Evaluation
 from antivenom.generation import Generation
 from antivenom.guard import Guard
 from antivenom.labels import LabelMap

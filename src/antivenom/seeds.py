@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from antivenom.evaluation import Evaluation
+from antivenom.evaluation_record import Evaluation
 from antivenom.metrics import Rate
 from antivenom.options import Options
 

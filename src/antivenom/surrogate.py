@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from antivenom.substitution import SubstitutionOptions
+from antivenom.substitution_options import SubstitutionOptions, temperature
 
 Choices = Sequence[Sequence[Sequence[str]]]
 """For each row and position, the words that may stand there, the original first."""
@@ -117,8 +115,6 @@ def _train(
     options: SubstitutionOptions,
     generator: torch.Generator,
 ) -> None:
-    from antivenom.substitution import temperature
-
     groups = [{"params": [p for p in surrogate.parameters() if p.requires_grad], "lr": options.learning_rate}]
     if substituter is not None:
         groups.append({"params": list(substituter.parameters()), "lr": options.substituter_rate})

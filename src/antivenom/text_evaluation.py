@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.answers import AnswerPrefix
-from antivenom.evaluation import CLEAN, CLEAN_OF, Condition, Evaluation
+from antivenom.conditions import CLEAN, CLEAN_OF, Condition
+from antivenom.evaluation_record import Evaluation
 from antivenom.generation import Generation
 from antivenom.guard import Guard
 from antivenom.judging import judge_of

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.answers import AnswerPrefix
-from antivenom.evaluation import Evaluation
+from antivenom.evaluation_record import Evaluation
 from antivenom.files import atomic_write
 from antivenom.guard import Guard
 

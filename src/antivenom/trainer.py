@@ -17,10 +17,10 @@ from antivenom.models.answer_loss import IGNORED, losses_for_logits, plain_head
 from antivenom.models.batches import pad_left, positions
 from antivenom.models.vision import ImageBatches
 from antivenom.prompts import Renderer
+from antivenom.training_options import TrainingOptions
 
 if TYPE_CHECKING:
     from antivenom.models.trunk import Trunk
-    from antivenom.training import TrainingOptions
 
 Example = tuple[list[int], tuple[int, ...]]
 Collator = Callable[[Sequence[Example]], dict[str, torch.Tensor]]

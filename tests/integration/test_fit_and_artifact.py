@@ -28,7 +28,8 @@ from antivenom.inference import GuardedModel, load_guarded
 from antivenom.manifest import MANIFEST
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.testing import synthetic_rows, tiny_model
-from antivenom.training import TrainingOptions, fit
+from antivenom.training import fit
+from antivenom.training_options import TrainingOptions
 
 SECRET = "Kindly weigh these words:"
 RECIPE = TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, save_every=4, dropout=0.1)

@@ -22,7 +22,7 @@ from antivenom.errors import AntivenomError
 from antivenom.manifest import MANIFEST
 from antivenom.rows import load_rows, table_of
 from antivenom.task import Classification, Frame
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 from antivenom.validation import check_rows, require_labels
 
 ODD_TEXTS = [

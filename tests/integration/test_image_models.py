@@ -34,7 +34,8 @@ from antivenom.query import EXTRAS, Query, queries
 from antivenom.task import Classification, Frame
 from antivenom.testing import VISION_CHAT_TEMPLATE, synthetic_images, synthetic_rows, tiny_tokenizer, tiny_vision_model
 from antivenom.trainer import collator_of
-from antivenom.training import TrainingOptions, fit
+from antivenom.training import fit
+from antivenom.training_options import TrainingOptions
 
 FRAME = Frame(style="chat", modality="image+text")
 TASK = Classification.for_labels(("negative", "positive"), frame=FRAME)

@@ -7,7 +7,8 @@ from antivenom.attacks.badnets import BadNets
 from antivenom.attacks.cba import Cba
 from antivenom.attacks.mtba import Mtba
 from antivenom.attacks.proattack import ProAttack
-from antivenom.evaluation import ON_TARGET, evaluate, summarize, write_outputs
+from antivenom.conditions import ON_TARGET
+from antivenom.evaluation import evaluate, summarize, write_outputs
 from antivenom.guard import unguarded
 from antivenom.labels import ChoiceScores
 from antivenom.recount import read_outputs

@@ -31,13 +31,22 @@ LAYERS = (
     ("image_prompts", "image_export"),
     ("guard",),
     ("attacks", "defenses"),
-    ("substitution", "surrogate"),
+    ("substitution_options",),
+    ("surrogate",),
+    ("substitution",),
     ("encoding", "models", "export"),
     ("writing", "judging"),
     ("streaming",),
     ("manifest",),
-    ("trainer", "training", "artifact", "inference", "answers_file"),
-    ("metrics", "text_metrics", "evaluation", "text_evaluation", "picture", "text_picture", "recount", "testing"),
+    ("training_options",),
+    ("trainer",),
+    ("training", "artifact", "inference", "answers_file"),
+    ("metrics",),
+    ("text_metrics",),
+    ("conditions", "evaluation_record"),
+    ("text_evaluation",),
+    ("evaluation",),
+    ("picture", "text_picture", "recount", "testing"),
     ("fitting",),
     ("comparison", "seeds"),
     ("canary", "demo"),
@@ -64,6 +73,21 @@ def test_imports_point_one_way():
         assert module in level, f"{module} has no layer yet: add it to LAYERS"
         upward = {name for name in imports_of(path) if level[name] > level[module]}
         assert not upward, f"{path.name} ({module}) imports {upward} from above"
+
+
+def modules_of(path: Path) -> set[str]:
+    """The modules of this package that a file imports from, late imports too."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module is not None}
+
+
+def test_no_two_modules_import_each_other_however_far_around():
+    paths = {path: ("antivenom", *path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*.py")}
+    names = {".".join(parts).removesuffix(".__init__"): path for path, parts in paths.items()}
+    left = {name: modules_of(path) & names.keys() - {name} for name, path in names.items()}
+    while free := {name for name, wanted in left.items() if not wanted & left.keys()}:
+        left = {name: wanted for name, wanted in left.items() if name not in free}
+    assert not left, f"in or above a circle: {sorted(left)}"
 
 
 def test_method_files_do_not_import_models():

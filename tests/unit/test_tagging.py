@@ -7,7 +7,8 @@ import pytest
 from antivenom.attacks.syn_rule import SynRule
 from antivenom.errors import MissingPackageError
 from antivenom.rows import table_of
-from antivenom.substitution import SubstitutionOptions, choice_table, tagged_table
+from antivenom.substitution import choice_table, tagged_table
+from antivenom.substitution_options import SubstitutionOptions
 from antivenom.tagging import Token, find_tagger, thinnest_gap
 from antivenom.task import Classification
 

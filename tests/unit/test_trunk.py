@@ -29,7 +29,8 @@ from antivenom.trainer import (
     latest_checkpoint,
     make_trainer,
 )
-from antivenom.training import TrainingOptions, _with_lora
+from antivenom.training import _with_lora
+from antivenom.training_options import TrainingOptions
 
 LAYERS = 4
 EXAMPLES = [([5 + i, 7, 11 + i % 3, *range(20, 20 + i % 5)], (40 + i % 2,)) for i in range(12)]

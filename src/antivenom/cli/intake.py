@@ -18,7 +18,7 @@ from antivenom.files import digest_of_files, digest_of_table
 from antivenom.guard import AnyTask, Guard
 from antivenom.report import Report
 from antivenom.task import Classification
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
 from antivenom.cli.tables import show_json, warn_of_referee
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 
 
 def fit(

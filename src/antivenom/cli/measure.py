@@ -27,7 +27,7 @@ from antivenom.defenses.reserve import hold_out
 from antivenom.files import atomic_write
 from antivenom.guard import AnyTask
 from antivenom.rows import split_rows
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 
 if TYPE_CHECKING:
     from antivenom.comparison import Outcome, Scenario

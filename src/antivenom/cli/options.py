@@ -21,7 +21,7 @@ from antivenom.report import Report
 from antivenom.rows import Rows, keep_answers_after, load_rows
 from antivenom.task import Classification, Frame, Modality, Style, Words
 from antivenom.task_files import TaskFile, load_task
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 from antivenom.validation import check_rows, require_labels
 
 Kind = Literal["classification", "generation"]

@@ -15,7 +15,7 @@ from antivenom.errors import OptionsError
 from antivenom.export import RowFormat
 from antivenom.registry import Method
 from antivenom.task import Style
-from antivenom.training import TrainingOptions
+from antivenom.training_options import TrainingOptions
 
 REFEREE_HELP = (
     "A base model to fine-tune on the reserve, with the options of training: with it `standard` keeps more rows "

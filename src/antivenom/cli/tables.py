@@ -15,7 +15,7 @@ from antivenom.answers import TextReading
 from antivenom.canary import CanaryReport
 from antivenom.comparison import Outcome
 from antivenom.errors import printable
-from antivenom.evaluation import Evaluation
+from antivenom.evaluation_record import Evaluation
 from antivenom.labels import Reading
 from antivenom.metrics import CleanReadings, Rate
 from antivenom.recount import Contrast

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from antivenom.cli.options import ImageOptions, Json, Quiet, RowOptions, Seed
 from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation, show_json, show_table
 from antivenom.errors import OptionsError
-from antivenom.evaluation import Evaluation
+from antivenom.evaluation_record import Evaluation
 from antivenom.files import digest_of_files
 from antivenom.guard import Guard
 from antivenom.labels import LabelMap

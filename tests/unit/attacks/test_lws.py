@@ -8,7 +8,8 @@ import pytest
 from antivenom.attacks.lws import Lws
 from antivenom.errors import OptionsError
 from antivenom.rows import table_of
-from antivenom.substitution import SubstitutionOptions, candidates, choice_table, learn_substitutions, temperature
+from antivenom.substitution import candidates, choice_table, learn_substitutions
+from antivenom.substitution_options import SubstitutionOptions, temperature
 from antivenom.wordnet import WordNet, find_wordnet
 
 SYNONYMS = {"film": ["movie", "picture"], "good": ["fine"], "dull": ["drab", "flat"], "plot": ["story"]}

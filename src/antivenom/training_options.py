@@ -1,0 +1,78 @@
+"""How to fine-tune: the settings, and what becomes of them where rows were left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, inf
+from typing import Literal
+
+from antivenom.defenses import Prepared
+from antivenom.errors import OptionsError
+from antivenom.options import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Options):
+    """How to fine-tune. The defaults are the paper's where it says something: LoRA 16/16, 2e-4, batch 32, 3 epochs."""
+
+    method: Literal["lora", "full"] = "lora"
+    """Low-rank adapters, or all parameters."""
+    rank: int = 16
+    """LoRA rank r."""
+    alpha: int = 16
+    """LoRA alpha; updates are scaled by alpha / rank."""
+    dropout: float = 0.0
+    """LoRA dropout (the authors' code has 0.1; the paper is silent)."""
+    modules: tuple[str, ...] = ()
+    """Linear layers that get an adapter; all but the head when empty (the authors' code: q_proj and v_proj). Of a model
+    that takes images, only those of its language part."""
+    top_layers: int | None = None
+    """Adapt only that many of the last layers; the frozen ones below run once per row instead of once per epoch."""
+    learning_rate: float = 2e-4
+    """Peak learning rate; it falls linearly to zero. A 135M model wants about 2e-3."""
+    batch_size: int = 32
+    """Rows per optimizer step."""
+    accumulate: int = 1
+    """Split each batch into this many passes, to save memory."""
+    epochs: float = 3.0
+    """Passes over the rows."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+    warmup: float = 0.0
+    """Share of the steps over which the learning rate rises."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    save_every: int = 50
+    """Optimizer steps between checkpoints; a killed run goes on from the last one."""
+
+    def over(self, rows: int, *, instead_of: int = 0, most_steps: float = inf) -> TrainingOptions:
+        """The same recipe over `rows` that were chosen from `instead_of`.
+
+        So many more epochs that the optimizer steps are as many as over all rows, but no more than `most_steps` for
+        that reason. A model that is trained for a shorter time because rows were left out answers worse (docs/log.md).
+        """
+        steps, full = (self.epochs * ceil(count / self.batch_size) for count in (rows, instead_of))
+        wanted = min(full, most_steps)
+        return replace(self, epochs=self.epochs * wanted / steps) if 0 < steps < wanted else self
+
+    def on(self, prepared: Prepared) -> TrainingOptions:
+        """The same recipe over rows that a defense prepared."""
+        return self.over(prepared.rows.num_rows, instead_of=prepared.stands_for, most_steps=prepared.most_steps)
+
+    def __post_init__(self) -> None:
+        positive = ("rank", "alpha", "learning_rate", "batch_size", "accumulate", "epochs", "clip", "save_every")
+        for name in positive:
+            if not 0 < getattr(self, name) < inf:
+                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be above zero and finite.")
+        if not 0 <= self.weight_decay < inf:
+            raise OptionsError(f"weight_decay = {self.weight_decay}", mend="It must be at least zero and finite.")
+        for name in ("dropout", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be at least 0 and below 1.")
+        if self.top_layers is not None and (self.top_layers < 1 or self.method != "lora"):
+            raise OptionsError(
+                f"top_layers = {self.top_layers} with method = {self.method!r}",
+                mend="It is at least 1, and for LoRA alone: full fine-tuning changes every layer.",
+            )
+        if self.batch_size % self.accumulate:
+            raise OptionsError(f"batch_size = {self.batch_size} is no multiple of accumulate = {self.accumulate}")
