@@ -87,10 +87,12 @@ def show_beside(title: str, lines: Sequence[str], columns: Sequence[tuple[str, S
 
     So it fits into 80 columns of a terminal; more than `BESIDE` columns become several tables.
     """
+    # Not as the table's own title, which would be folded to the width of the table.
+    Console().print(escape(printable(title)), style="italic", highlight=False)
     for start in range(0, len(columns), BESIDE):
         some = columns[start : start + BESIDE]
         rows = [[line, *(cells[number] for _, cells in some)] for number, line in enumerate(lines)]
-        show_table(title if not start else "", ["", *(head for head, _ in some)], rows)
+        show_table("", ["", *(head for head, _ in some)], rows)
     if caption:
         Console().print(caption, highlight=False)
 
