@@ -80,6 +80,16 @@ def test_a_fit_is_used_again_only_for_the_same_guard(task, rows, model_folder, t
         fitter.fit(other, "one")
 
 
+def test_a_fitter_reads_on_the_kept_trunk_what_a_client_would_get(task, rows, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANTIVENOM_CACHE", str(tmp_path / "cache"))
+    fitter = Fitter(str(model_folder), replace(RECIPE, top_layers=1), tmp_path / "fits", quiet=True)
+    folder, _ = fitter.fit(prepare(task, rows), "one")
+    texts = rows.column("text").to_pylist()[:40]
+    for _ in range(2):  # the second time every state is kept
+        found, expected = fitter.load(folder).score(texts), load_guarded(folder).score(texts)
+        assert found.log_probabilities == pytest.approx(expected.log_probabilities, abs=1e-4)
+
+
 def test_a_defense_is_told_how_the_model_cuts_words(task, rows, model_folder, tmp_path):
     @dataclass(frozen=True, kw_only=True)
     class Curious(NoDefense):
