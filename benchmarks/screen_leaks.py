@@ -128,8 +128,9 @@ HEAD = """# What leaks into the screened reserve
 No model is trained here. `leaked/expected of poisoned`: poisoned rows in the screened reserve (ratio 0.25), what a
 random reserve takes on average, and how many rows were poisoned; mean over seeds. Behind the semicolon, for the recipe
 `standard` (13): poisoned rows in its reserve (ratio 0.3) + those about which it asks its referee; the others are kept
-out whatever the referee says. No tokenizer was asked, as where `immunize` has no referee; version 14 asks one, and sees
-more of made-up and misspelled words (docs/log.md). `*`: written after the constants of the screen's first version
+out whatever the referee says (version 15 asks about some of them too, where the words mean the label or stand in few
+rows). No tokenizer was asked, as where `immunize` has no referee; version 14 asks one, and sees more of made-up and
+misspelled words (docs/log.md). `*`: written after the constants of the screen's first version
 were set, and seen before its second (2026-11-24). The others were seen, on some of this data, while it was built.
 `leaks-2026-11-23.jsonl` and `leaks-2026-11-24.jsonl` hold the records of earlier versions.
 
