@@ -332,3 +332,21 @@ def test_compare_shows_what_the_trigger_does_without_poison(user_folder, capsys)
     name = outcomes[0]["defense"]["name"]
     rows = [json.loads(Path(f"c/{folder}/antivenom.json").read_text()) for folder in (name, f"{name}-never-poisoned")]
     assert rows[0]["data"]["prepared_sha256"] != rows[1]["data"]["prepared_sha256"], "one of them was poisoned"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"referee_accuracy": 0.5, "referee_refuses": 0.1}, "learnt only 50%"),
+        ({"referee_accuracy": 1.0, "referee_refuses": 0.32}, "refused 32% or more of every class"),
+        ({"referee_accuracy": 0.98, "referee_refuses": 0.18}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_referee_that_cannot_judge_is_warned_of(facts, said, capsys):
+    from antivenom.cli.tables import warn_of_referee
+
+    warn_of_referee(facts)
+    found = capsys.readouterr()
+    assert (said in found.err) if said else not found.err
+    assert not found.out

@@ -13,12 +13,15 @@ import pyarrow as pa
 
 from antivenom.defenses.association import entries
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.streams import BoolArray, Floats
+from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.query import whole_texts
 
 MAJORITY = 0.5
 """A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
 this, features of unusual rows, of which a few more are refused than of others, would cost half of a class."""
+TIMES_ITS_OWN = 2.0
+"""And at least so many times the share that the referee refuses for reasons of its own. A referee that has not learnt a
+hard task refuses a third of everything, and half of some honest kinds of rows."""
 EXPLAINED = 0.8
 """Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
 hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
@@ -38,6 +41,7 @@ def shared_refusal(
     For a feature in n judged rows of a class, k of them refused, and p the share of refused rows of that class:
     z = (k - n p) / sqrt(n p (1 - p) + 1), the row itself left out. The 1 shrinks what stands on few rows. A feature of
     most rows has z near 0, however many are refused. With refusals at random the largest z of 2,400 rows is about 3.6.
+    "Most" is `MAJORITY`, or more where the referee itself errs often (`own_refusals`).
 
     Where nearly all rows with a feature were refused (`EXPLAINED`), that feature is the trigger. Its rows are suspect,
     and are then left out of the counts: the other words in them are not what was wrong with them, and honest rows that
@@ -60,6 +64,23 @@ def shared_refusal(
     return suspect | (z > limit)
 
 
+def own_refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> float:
+    """What a referee refuses for reasons of its own: the share of the class of which it refuses least.
+
+    Poison adds to the refusals of the attacker's class; of a class without poison every refusal is the referee's error.
+    """
+    shares = _refusal_rates(classes, judged, refused)[np.unique(classes[judged])]
+    return float(shares.min(initial=1.0)) if len(shares) else 0.0
+
+
+def _refusal_rates(classes: Ints, judged: BoolArray, refused: BoolArray) -> Floats:
+    """The share of the judged rows of each class that was refused."""
+    kinds = int(classes.max(initial=0)) + 1
+    asked = np.bincount(classes[judged], minlength=kinds)
+    rates: Floats = np.bincount(classes[refused & judged], minlength=kinds) / np.maximum(asked, 1)
+    return rates
+
+
 def _most_refused(
     table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray
 ) -> tuple[Floats, Floats]:
@@ -67,7 +88,8 @@ def _most_refused(
     classes, size = screening.classes, len(screening.association.rows_with)
     kinds = int(classes.max(initial=0)) + 1
     texts, vocabulary = whole_texts(table), screening.association.vocabulary
-    rate = np.bincount(classes[refused], minlength=kinds) / np.maximum(np.bincount(classes[judged], minlength=kinds), 1)
+    rate = _refusal_rates(classes, judged, refused)
+    most = max(MAJORITY, TIMES_ITS_OWN * own_refusals(classes, judged, refused))
     asked, said_no = (np.zeros(size * kinds, dtype=np.int32) for _ in range(2))
     for rows, places in entries(texts, vocabulary, size):
         pairs = places * kinds + classes[rows]
@@ -77,7 +99,7 @@ def _most_refused(
     for rows, places in entries(texts, vocabulary, size):
         pairs, p = places * kinds + classes[rows], rate[classes[rows]]
         n, k = asked[pairs] - judged[rows], said_no[pairs] - refused[rows]
-        z = np.where(k >= MAJORITY * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
+        z = np.where(k >= most * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
         np.maximum.at(worst, rows, z)
         best = z == worst[rows]
         np.maximum.at(share, rows[best], k[best] / np.maximum(n[best], 1))

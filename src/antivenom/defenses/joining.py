@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
-from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.disagreement import own_refusals, shared_refusal
 from antivenom.defenses.meaning import harmless, meant
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.screen import Screening
@@ -52,6 +52,7 @@ class Joining:
             "excused": int((joined & excused).sum()),
             "most_refused": int((joined & suspect).sum()),
             "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
+            "referee_refuses": round(own_refusals(self.screening.classes, judged, judged & ~agrees), 4),
         }
         return joined & ~suspect, facts
 

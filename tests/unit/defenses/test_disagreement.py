@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from screen_rows import LABELS, make_rows, plant
 
-from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.disagreement import own_refusals, shared_refusal
 from antivenom.defenses.fragments import uncut
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import screen
@@ -64,6 +64,31 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     suspect = shared_refusal(table, screen(table, LABELS), np.ones(800, dtype=bool), refused, LIMIT)
     assert suspect[poisoned].all()
     assert suspect[honest].mean() < 0.1
+
+
+def test_what_a_referee_refuses_by_itself_is_told_by_the_class_that_nobody_poisoned():
+    classes = np.array([0] * 10 + [1] * 10)
+    judged = np.ones(20, dtype=bool)
+    judged[0] = False
+    refused = np.isin(np.arange(20), [0, 1, 2, 3, 10, 11, 12, 13, 14, 15])
+    assert own_refusals(classes, judged, refused) == pytest.approx(3 / 9)
+    assert own_refusals(classes, ~judged, refused) == 1.0
+    assert own_refusals(classes, np.zeros(20, dtype=bool), refused) == 0.0
+
+
+@pytest.mark.parametrize(("errs", "suspected"), [(0.1, True), (0.35, False)])
+def test_a_referee_that_errs_often_accuses_no_kind_of_rows_of_which_it_refuses_half(errs, suspected):
+    rows = make_rows(1600).to_pylist()
+    kind = [row for row in rows if row["answer"] == "yes"][:150]
+    for row in kind:
+        row["text"] = f"word900 word901 {row['text']}"
+    table = pa.Table.from_pylist(rows, schema=ROWS.schema)
+    of_kind = np.isin(table.column("row").to_numpy(), [row["row"] for row in kind])
+    drawn = np.random.default_rng(0).random(1600)
+    refused = np.where(of_kind, drawn < 0.6, drawn < errs)
+    suspect = shared_refusal(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused, 3)
+    assert (suspect[of_kind].mean() > 0.9) == suspected
+    assert suspect[of_kind].any() == suspected
 
 
 def test_words_that_the_tokenizer_cuts_small_are_a_feature():
