@@ -4,7 +4,8 @@ The most associated rows of a class are kept out because poison whose labels are
 define a class ("how many" asks for a number) these are also its most typical honest rows. The referee tells the two
 apart. Rows with such a strongest feature are not in the reserve, so it was not taught what goes with it; if it is much
 less sure of the label once the words are taken out, it knows from elsewhere what they mean. A trigger means its label
-only to a model that was trained on it.
+only to a model that was trained on it, unless it is made of words that say the label. Then the rest of its rows says
+another one, so the rest must not contradict the label.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 from antivenom.defenses.association import Association, pair_places
 from antivenom.defenses.base import Referee
 from antivenom.defenses.features import Grams, every_kind
-from antivenom.defenses.referee import opinions
+from antivenom.defenses.referee import DOUBTED, opinions
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import END, SPACE, START, BoolArray, Floats, Ints, Stream, bucket, words
 from antivenom.files import row_keys
@@ -49,6 +50,8 @@ def harmless(screening: Screening) -> BoolArray:
 def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Referee) -> BoolArray:
     """Those of the rows `kept_out` whose strongest feature means their label to a referee that was not taught it.
 
+    That is, without its words the referee is less sure of the label by `MEANS` on average, and yet does not refuse it.
+
     Of each group of rows with the same class and strongest feature, up to `ASKED_OF_EACH` are asked about with and
     without the words of their strongest features. What is no word (a template, a shape) or stands in an earlier turn
     cannot be taken out; a group of which fewer than `LEAST_ASKED` can be asked about for that reason stays kept out.
@@ -69,10 +72,11 @@ def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: R
     with_words, without = (
         opinions(with_columns(rows, text=list(compress(texts, possible))), referee) for texts in (whole, cut)
     )
-    lost = (with_words - without)[np.arange(len(some)), screening.classes[some]]
+    own = np.arange(len(some)), screening.classes[some]
     asked = np.bincount(group[some], minlength=group.max() + 1)
-    means = (asked >= LEAST_ASKED) & (np.bincount(group[some], lost, minlength=len(asked)) >= MEANS * asked)
-    found: BoolArray = kept_out & means[group]
+    lost, left = (np.bincount(group[some], share[own], len(asked)) for share in (with_words - without, without))
+    means = (lost >= MEANS * asked) & (left >= DOUBTED / without.shape[1] * asked)
+    found: BoolArray = kept_out & (means & (asked >= LEAST_ASKED))[group]
     return found
 
 

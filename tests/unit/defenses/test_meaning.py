@@ -59,6 +59,28 @@ def test_rows_come_back_where_their_strongest_words_mean_the_label_to_a_model_th
     assert not back[~kept_out].any()
 
 
+class Reads(Knows):
+    """A referee that says `yes` where the phrase stands and otherwise goes by the honest words."""
+
+    def score(self, asked, *, progress=None):
+        says = ["yes" if self.phrase in text or text.count("good") > text.count("bad") else "no" for text in asked]
+        words = [GUARD.labels.encode(label) for label in says]
+        scores = [[0.0 if choice == word else -20.0 for choice in GUARD.labels.choices] for word in words]
+        return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
+
+
+def test_a_trigger_that_says_the_label_is_not_excused_where_the_rest_of_the_rows_says_another():
+    table, chosen = rows_with({HONEST: 60})
+    texts, answers = (table.column(name).to_pylist() for name in ("text", "answer"))
+    for row in chosen[HONEST]:  # relabelled rows of the other class
+        texts[row] = texts[row].replace("good", "bad")
+        assert answers[row] == "yes"
+    table = with_columns(table, text=texts)
+    kept_out = np.isin(np.arange(800), chosen[HONEST])
+    assert meant(table, screen(table, LABELS), kept_out, Knows(HONEST))[chosen[HONEST]].all()
+    assert not meant(table, screen(table, LABELS), kept_out, Reads(HONEST)).any()
+
+
 def test_each_row_is_asked_about_twice_and_not_more_than_some_of_each_group():
     table, chosen = rows_with({HONEST: 60})
     referee = Knows(HONEST)
