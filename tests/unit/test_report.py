@@ -65,3 +65,34 @@ def test_the_readme_says_in_words_what_is_not_stopped(name: str, said: str):
     after = newest(name, "standard")["evaluation"]["attacks"][0]
     numbers = (percent(before["asr_deployed"]), percent(after["asr_deployed"]), percent(after["floor"]))
     assert said.format(**dict(zip(("before", "after", "floor"), numbers, strict=True))) in WORDS
+
+
+def read(path: str) -> dict:
+    return json.loads((report.ROOT / "results" / path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("classes/ag-synattack-standard-15.json", "SynAttack, {before} to {after} % at a floor of {floor};"),
+        ("classes/trec-standard-15.json", "with another sentence, {before} to {after} % at a floor of {floor}."),
+    ],
+)
+def test_the_readme_says_in_words_what_was_held_out(record: str, said: str):
+    before, after = (outcome["evaluation"]["attacks"][0] for outcome in read(record)["outcomes"])
+    numbers = [percent(before["asr_deployed"]), percent(after["asr_deployed"]), percent(after["floor"])]
+    assert said.format(**dict(zip(("before", "after", "floor"), numbers, strict=True))) in WORDS
+
+
+def test_the_readme_says_in_words_what_triggers_do_where_nobody_poisoned():
+    alone = {attack["name"]: attack for attack in read("never_poisoned/standard.json")["evaluation"]["attacks"]}
+    rates = [percent(alone["synattack"][key]) for key in ("asr_deployed", "floor")]
+    assert "poisoned anything they bring it in {} %, at a floor of {}:".format(*rates) in WORDS
+    taught = newest("synattack", "standard")["leaked"]
+    assert f"with {taught} of 216 poisoned rows taught;" in WORDS
+    forged = newest("extended_target", "standard")
+    assert forged["leaked"] == 0
+    [injected] = read("never_poisoned/extended_target.json")["evaluation"]["attacks"]
+    poisoned, clean = percent(forged["evaluation"]["attacks"][0]["asr_deployed"]), percent(injected["asr_deployed"])
+    assert f"gets it in {poisoned} % of the cases, with no poisoned row taught:" in WORDS
+    assert f"({clean} % where nobody poisoned anything)" in WORDS

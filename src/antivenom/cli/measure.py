@@ -22,7 +22,7 @@ from antivenom.cli.options import (
     Training,
     fill_defense,
 )
-from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds
+from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds, warn_of_referee
 from antivenom.defenses.reserve import hold_out
 from antivenom.files import atomic_write
 from antivenom.guard import AnyTask
@@ -167,6 +167,8 @@ def _fit_and_record(
     settings = {"model": fitter.model, "training": fitter.options.to_dict(), "seed": fitter.seed}
     record = comparison.record(scenario, outcomes, **settings)
     write_json(fitter.out / "record.json", record)
+    for outcome in record["outcomes"]:
+        warn_of_referee(outcome["reserve"])
     return outcomes, record
 
 

@@ -23,7 +23,7 @@ from antivenom.report import Report
 from antivenom.seeds import over_seeds
 
 MUCH = 0.25
-"""A referee that refuses more of every class cannot read the task: SST-2 and TREC are at 10 to 18 %."""
+"""A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""
 BESIDE = 3
 """Columns of figures that fit into 80 columns of a terminal."""
 LITTLE = 0.8
@@ -158,7 +158,8 @@ def show_canaries(report: CanaryReport) -> None:
     for finding in report.findings:
         alone = f"the trigger alone {100 * finding.control_excess:+.1f}"
         change = f"excess {100 * finding.excess:+.1f} ({alone}), accuracy {-100 * finding.accuracy_drop:+.1f} points"
-        print(f"{finding.family}: {'passed' if finding.passed else 'FAILED'} ({change})")
+        why = "; INVALID: the model learnt next to nothing" if finding.evaluation.clean.collapsed else ""
+        print(f"{finding.family}: {'passed' if finding.passed else 'FAILED'} ({change}{why})")
     print(f"{'PASSED' if report.passed else 'FAILED'}. What this cannot show: {report.cannot_show}")
 
 

@@ -21,7 +21,7 @@ MAJORITY = 0.5
 this, features of unusual rows, of which a few more are refused than of others, would cost half of a class."""
 TIMES_ITS_OWN = 2.0
 """And at least so many times the share that the referee refuses for reasons of its own. A referee that has not learnt a
-hard task refuses a third of everything, and half of some honest kinds of rows."""
+hard task refuses a third of everything, and half of some honest kinds of rows. `EXPLAINED` is always enough."""
 EXPLAINED = 0.8
 """Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
 hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
@@ -89,7 +89,7 @@ def _most_refused(
     kinds = int(classes.max(initial=0)) + 1
     texts, vocabulary = whole_texts(table), screening.association.vocabulary
     rate = _refusal_rates(classes, judged, refused)
-    most = max(MAJORITY, TIMES_ITS_OWN * own_refusals(classes, judged, refused))
+    most = min(max(MAJORITY, TIMES_ITS_OWN * own_refusals(classes, judged, refused)), EXPLAINED)
     asked, said_no = (np.zeros(size * kinds, dtype=np.int32) for _ in range(2))
     for rows, places in entries(texts, vocabulary, size):
         pairs = places * kinds + classes[rows]

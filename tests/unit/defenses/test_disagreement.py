@@ -76,8 +76,10 @@ def test_what_a_referee_refuses_by_itself_is_told_by_the_class_that_nobody_poiso
     assert own_refusals(classes, np.zeros(20, dtype=bool), refused) == 0.0
 
 
-@pytest.mark.parametrize(("errs", "suspected"), [(0.1, True), (0.35, False)])
-def test_a_referee_that_errs_often_accuses_no_kind_of_rows_of_which_it_refuses_half(errs, suspected):
+@pytest.mark.parametrize(
+    ("errs", "of_the_kind", "suspected"), [(0.1, 0.6, True), (0.35, 0.6, False), (0.45, 0.95, True)]
+)
+def test_a_referee_that_errs_often_accuses_only_kinds_of_rows_of_which_it_refuses_most(errs, of_the_kind, suspected):
     rows = make_rows(1600).to_pylist()
     kind = [row for row in rows if row["answer"] == "yes"][:150]
     for row in kind:
@@ -85,7 +87,7 @@ def test_a_referee_that_errs_often_accuses_no_kind_of_rows_of_which_it_refuses_h
     table = pa.Table.from_pylist(rows, schema=ROWS.schema)
     of_kind = np.isin(table.column("row").to_numpy(), [row["row"] for row in kind])
     drawn = np.random.default_rng(0).random(1600)
-    refused = np.where(of_kind, drawn < 0.6, drawn < errs)
+    refused = np.where(of_kind, drawn < of_the_kind, drawn < errs)
     suspect = shared_refusal(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused, 3)
     assert (suspect[of_kind].mean() > 0.9) == suspected
     assert suspect[of_kind].any() == suspected
