@@ -37,13 +37,14 @@ def run_missing(
     parser.add_argument("--data", type=Path, help="folder of the data sets")
     parser.add_argument("--work", type=Path, default=Path(work), help="folder of the fits")
     parser.add_argument("--out", type=Path, default=out, help="folder of the records")
+    parser.add_argument("--only", default="", metavar="BEGINNING", help="records whose name begins with this")
     parser.add_argument("--table", action="store_true", help="print the records, run nothing")
     asked = parser.parse_args(argv)
     if asked.data is None and not asked.table:
         parser.error("--data is needed, except with --table")
     warnings.simplefilter("ignore")
     for name in () if asked.table else cells:
-        if not (asked.out / f"{name}.json").exists():
+        if name.startswith(asked.only) and not (asked.out / f"{name}.json").exists():
             record = run(name, asked.data, asked.work)
             if record is not None:
                 write_json(asked.out / f"{name}.json", record)
