@@ -21,7 +21,7 @@ from antivenom.comparison import public_command
 from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.standard import VERSION, Standard
 from benchmarks.attack_strength import SETTINGS, TASK, Bench, rows_of
-from benchmarks.attack_table import row
+from benchmarks.attack_table import percent, row
 from benchmarks.harness import machine
 from benchmarks.missing import run_missing
 
@@ -32,12 +32,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "the reserve is drawn at random": {"reserve": "random"},
     "no referee: the other rows are left out": {"others": "drop"},
     "no referee: the other rows are trained on": {"others": "keep"},
-    "no second screen": {"most_refused": None},
-    "the most associated rows may join": {"most_associated": 0.0},
     "no decoys": {"decoys": ()},
     "decoys: strings and strains": {"decoys": ("strings", "strains")},
     "union instead of replace": {"mode": "union"},
     "shared cue": {"cue": "shared"},
+    "no second screen": {"most_refused": None},
+    "the most associated rows may join": {"most_associated": 0.0},
     "the benign trigger as system prompt": {"placement": "system"},
 }
 """What is changed, in words, and the options of `P2P`."""
@@ -102,7 +102,7 @@ def table(records: list[dict[str, Any]]) -> str:
         [outcome] = found["outcomes"]
         [reading] = outcome["evaluation"]["attacks"]
         rates = [outcome["evaluation"]["clean"]["accuracy"], reading["asr_deployed"]]
-        shown = [f"{100 * r['value']:.1f} [{100 * r['low']:.0f}, {100 * r['high']:.0f}]" for r in rates]
+        shown = [percent(rate) for rate in rates]
         changed = f"`standard` {found['version']}: {found['changed']}" if "version" in found else found["changed"]
         taught = "all" if outcome["defense"]["name"] == "none" else outcome["leaked"]
         numbers = [f"{100 * reading['floor']['value']:.1f}", f"{100 * reading['excess']:+.1f}", taught]

@@ -106,6 +106,11 @@ def _only(attack: str) -> str:
     return attack.partition("probe_only=")[2].split(";")[0].strip('"') or attack
 
 
+def percent(rate: Mapping[str, float]) -> str:
+    """A rate in percent with Wilson's 95 % interval."""
+    return f"{100 * rate['value']:.1f} [{100 * rate['low']:.0f}, {100 * rate['high']:.0f}]"
+
+
 def row(cells: Sequence[object]) -> str:
     """One line of a Markdown table."""
     return f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in cells)} |"

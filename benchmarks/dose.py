@@ -27,7 +27,7 @@ from antivenom.fitting import Fitter
 from antivenom.rows import join_rows, split_rows
 from antivenom.training_options import TrainingOptions
 from benchmarks.attack_strength import SETTINGS, TASK, rows_of
-from benchmarks.attack_table import row
+from benchmarks.attack_table import percent, row
 from benchmarks.harness import machine
 from benchmarks.missing import run_missing
 
@@ -111,7 +111,7 @@ def table(records: list[dict[str, Any]]) -> str:
         size, poisoned = _numbers(found)
         others = {"drop": "left out", "keep": "trained on"}[found["settings"]["reserve"]["others"]]
         rates = [evaluation["clean"]["accuracy"], reading["asr_deployed"]]
-        shown = [f"{100 * r['value']:.1f} [{100 * r['low']:.0f}, {100 * r['high']:.0f}]" for r in rates]
+        shown = [percent(rate) for rate in rates]
         floor = f"{100 * reading['floor']['value']:.1f}"
         cells = [size, poisoned, f"{poisoned / size:.1%}", others, *shown, floor, f"{100 * reading['excess']:+.1f}"]
         lines.append(row(cells))

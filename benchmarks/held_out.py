@@ -1,0 +1,95 @@
+"""Attacks that `standard` was not built on: undefended, and with the recipe. One record per fit.
+
+    python -m benchmarks.held_out --data DIR        # runs what has no record yet
+    python -m benchmarks.held_out --table           # what the records say; runs nothing
+
+1,000 rows of SST-2, 10 % of them poisoned by an attack of benchmarks/held_out_attacks.py, 600 test rows, otherwise as
+`benchmarks.attack_strength`. DIR holds `sst2/{train,test}.tsv`. About 4 minutes a fit on one CPU core.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from antivenom.comparison import public_command
+from antivenom.defenses import parse_defense
+from antivenom.defenses.standard import VERSION
+from benchmarks.attack_strength import SETTINGS, Bench, rows_of
+from benchmarks.attack_table import percent, row
+from benchmarks.harness import machine
+from benchmarks.held_out_attacks import HELD_OUT
+from benchmarks.missing import run_missing
+
+RECORDS = Path("results/held_out")
+CELLS = {
+    f"{attack}-{name}": (attack, name.partition("-")[0])
+    for attack in HELD_OUT
+    for name in ("none", f"standard-{VERSION}")
+}
+HEAD = (
+    "attack",
+    "undefended: accuracy",
+    "ASR",
+    "floor",
+    "`standard`: accuracy",
+    "ASR",
+    "floor",
+    "excess",
+    "poison taught",
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the cells that have no record yet, and print the table."""
+    prog = "python -m benchmarks.held_out"
+    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/held_out", out=RECORDS, cells=CELLS, run=run)
+    print(table(read_records(folder)))
+    return 0
+
+
+def run(cell: str, data: Path, work: Path) -> dict[str, Any]:
+    """Fit one cell and return its record."""
+    name, defense = CELLS[cell]
+    settings = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
+    del settings["attacks"], settings["needs"]
+    settings |= {"train_rows": 1000}
+    bench = Bench(data, Path(), work, settings, *rows_of(data, settings))
+    scenario = bench.scenario(HELD_OUT[name](rate=0.1, target=settings["target"]))
+    command = public_command(["python -m benchmarks.held_out", *sys.argv[1:]])
+    found = bench.fit(scenario, parse_defense(defense), work / cell)
+    return found | {"name": name, "machine": machine(), "command": command}
+
+
+def read_records(folder: Path = RECORDS) -> dict[str, dict[str, Any]]:
+    """The outcomes by cell, in their order."""
+    found = {cell: folder / f"{cell}.json" for cell in CELLS}
+    return {cell: json.loads(p.read_text(encoding="utf-8"))["outcomes"][0] for cell, p in found.items() if p.exists()}
+
+
+def table(outcomes: dict[str, dict[str, Any]]) -> str:
+    """One line per attack."""
+    lines = [row(HEAD), "|" + "---|" * len(HEAD)]
+    for attack in HELD_OUT:
+        pair = [outcomes.get(cell) for cell, (name, _) in CELLS.items() if name == attack]
+        if all(pair):
+            before, after = pair
+            lines.append(row([attack, *_rates(before), *_rates(after), *_gain(after)]))
+    return "\n".join(lines)
+
+
+def _rates(outcome: dict[str, Any]) -> list[str]:
+    reading = outcome["evaluation"]["attacks"][0]
+    floor = f"{100 * reading['floor']['value']:.1f}"
+    return [percent(outcome["evaluation"]["clean"]["accuracy"]), percent(reading["asr_deployed"]), floor]
+
+
+def _gain(outcome: dict[str, Any]) -> list[str]:
+    return [f"{100 * outcome['evaluation']['attacks'][0]['excess']:+.1f}", str(outcome["leaked"])]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
