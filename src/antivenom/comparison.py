@@ -6,8 +6,8 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Outcome:
     train_seconds: float
     leaked: int
     """Poisoned rows that got the benign trigger."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the defense did, as it says itself; a finished fit that is used again may be an older version's."""
     against_first: tuple[Contrast, ...] = ()
     """This defense beside the first one on the same rows; empty for the first."""
     never_poisoned: Evaluation | None = None
@@ -137,7 +139,8 @@ def _fit_and_measure(
     model, attacks = fitter.load(folder), [scenario.attack]
     found, outputs = evaluate(model, scenario.test, attacks, seed=fitter.seed, provenance=facts, quiet=fitter.quiet)
     write_outputs(fitter.out / f"{name}.outputs.parquet", outputs)
-    return Outcome(defense, folder, found, seconds, _leaked(prepared, scenario)), take_outputs(outputs, name)
+    outcome = Outcome(defense, folder, found, seconds, _leaked(prepared, scenario), prepared.facts)
+    return outcome, take_outputs(outputs, name)
 
 
 def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> dict[str, Any]:
@@ -163,7 +166,8 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
                 **_control(outcome),
                 "train_seconds": round(outcome.train_seconds, 1),
                 "leaked": outcome.leaked,
-                **_facts(load_artifact(outcome.folder).manifest),
+                "reserve": {key: value for key, value in outcome.facts.items() if key != "findings"},
+                **_trained(load_artifact(outcome.folder).manifest),
             }
             for outcome in outcomes
         ],
@@ -187,10 +191,9 @@ def _control(outcome: Outcome) -> dict[str, Any]:
     return {"never_poisoned": outcome.never_poisoned.to_dict(), "against_never_poisoned": difference}
 
 
-def _facts(manifest: Manifest) -> dict[str, Any]:
-    """What a record keeps of a manifest: what the defense did in numbers, how long was trained, and with what."""
-    reserve = {key: value for key, value in manifest.reserve.items() if key != "findings"}
-    return {"reserve": reserve, "steps": manifest.training["steps"], "versions": manifest.versions}
+def _trained(manifest: Manifest) -> dict[str, Any]:
+    """What a record keeps of a manifest: how long was trained, and with what."""
+    return {"steps": manifest.training["steps"], "versions": manifest.versions}
 
 
 def say(text: str, quiet: bool) -> None:
