@@ -1,6 +1,7 @@
 """What `standard` costs in accuracy, on every test row: the same models as benchmarks.attack_strength, read alone.
 
     python -m benchmarks.accuracy --data DIR     # after benchmarks.attack_strength has run an attack with both defenses
+    python -m benchmarks.accuracy --data DIR --work runs/seeds      # the models of other seeds, which were fitted there
     python -m benchmarks.accuracy --table        # what the records say; fits and runs nothing
 
 The attacks are measured on 600 test rows, where two models of equal worth differ by a point or two; SST-2 has 1,821.
@@ -33,23 +34,45 @@ from benchmarks.missing import run_missing
 
 RECORDS = Path("results/accuracy")
 DEFENSES = ("none", "standard")
-HEAD = ("attack", "version", "undefended", "`standard`", "change", "right only undefended", "only defended", "p")
+SEEDS = (0, 1, 2)
+HEAD = (
+    "attack",
+    "seed",
+    "version",
+    "undefended",
+    "`standard`",
+    "change",
+    "right only undefended",
+    "only defended",
+    "p",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Read what has no record yet, and print the table."""
     specs: dict[str, str] = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["attacks"]
-    cells = [f"{name}-{VERSION}" for name in specs]
-    prog = "python -m benchmarks.accuracy"
-    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/attacks", out=RECORDS, cells=cells, run=measure)
+    cells = {name_of(name, seed): (name, seed) for name in specs for seed in SEEDS}
+    folder = run_missing(
+        argv,
+        prog="python -m benchmarks.accuracy",
+        about=__doc__,
+        work="runs/attacks",
+        out=RECORDS,
+        cells=cells,
+        run=lambda cell, data, work: measure(*cells[cell], data, work),
+    )
     print(table(read_records(folder)))
     return 0
 
 
-def measure(cell: str, data: Path, work: Path) -> dict[str, Any] | None:
+def name_of(name: str, seed: int) -> str:
+    """Of a record; the first seed's has none in its name."""
+    return f"{name}-{VERSION}-seed{seed}" if seed else f"{name}-{VERSION}"
+
+
+def measure(name: str, seed: int, data: Path, work: Path) -> dict[str, Any] | None:
     """Ask both models of an attack all test rows; nothing if one of them was not fitted."""
-    name = cell.rpartition("-")[0]
-    configured = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
+    configured = tomllib.loads(SETTINGS.read_text(encoding="utf-8")) | {"seed": seed}
     specs, _ = configured.pop("attacks"), configured.pop("needs")
     train, few = rows_of(data, configured)
     bench = Bench(data, Path(), work, configured, train, few)
@@ -68,7 +91,7 @@ def measure(cell: str, data: Path, work: Path) -> dict[str, Any] | None:
 
 def undefended(name: str, settings: dict[str, Any]) -> list[int]:
     """What the undefended model got wrong, where an earlier version's record says it: that model is the same."""
-    record = read_records().get(name, {})
+    record = read_records().get((name, settings["seed"]), {})
     return record["wrong"]["none"] if record.get("settings") == settings else []
 
 
@@ -80,19 +103,19 @@ def wrong_rows(artifact: Path, test: pa.Table, top_layers: int) -> list[int]:
     return [i for i, (answer, label) in enumerate(zip(answers, truth, strict=True)) if answer.answer != label]
 
 
-def table(records: dict[str, dict[str, Any]]) -> str:
+def table(records: dict[tuple[str, int], dict[str, Any]]) -> str:
     """One line per attack."""
     lines = [row(HEAD), "|" + "---|" * len(HEAD)]
-    for name, record in records.items():
+    for (name, seed), record in records.items():
         before, after = (right(record, defense) for defense in DEFENSES)
         pairing = mcnemar(before, after)
         rates = [f"{100 * before.mean():.1f}", f"{100 * after.mean():.1f}", f"{change(record):+.1f}"]
         counts = [pairing.only_first, pairing.only_second, f"{pairing.p_value:.2f}"]
-        lines.append(row([name, record["version"], *rates, *counts]))
+        lines.append(row([name, seed, record["version"], *rates, *counts]))
     return "\n".join([*lines, "", summary(records)])
 
 
-def summary(records: dict[str, dict[str, Any]]) -> str:
+def summary(records: dict[tuple[str, int], dict[str, Any]]) -> str:
     """The mean and the worst change, in a sentence."""
     changes = [change(record) for record in records.values()]
     if not changes:
@@ -117,12 +140,13 @@ def right(record: dict[str, Any], defense: str) -> npt.NDArray[np.bool_]:
     return found
 
 
-def read_records(folder: Path = RECORDS) -> dict[str, dict[str, Any]]:
-    """By attack, in the order of attack_strength.toml, the newest version of `standard`."""
+def read_records(folder: Path = RECORDS) -> dict[tuple[str, int], dict[str, Any]]:
+    """By attack, in the order of attack_strength.toml, and seed, the newest version of `standard`."""
     read = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
-    newest = {record["name"]: record for record in sorted(read, key=lambda record: record["version"])}
+    read.sort(key=lambda record: record["version"])
+    newest = {(record["name"], record["settings"]["seed"]): record for record in read}
     names = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["attacks"]
-    return {name: newest[name] for name in names if name in newest}
+    return {(name, seed): newest[name, seed] for name in names for seed in SEEDS if (name, seed) in newest}
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def triggers_alone() -> str:
 def accuracy() -> str:
     """What `standard` costs, on every test row."""
     titles, found = _settings()["attacks"], accuracies.read_records(ROOT / accuracies.RECORDS)
-    return accuracies.table({titles[name]: record for name, record in found.items()})
+    return accuracies.table({(titles[name], seed): record for (name, seed), record in found.items()})
 
 
 TABLES: dict[str, Callable[[], str]] = {
