@@ -41,7 +41,8 @@ def shared_refusal(
     For a feature in n judged rows of a class, k of them refused, and p the share of refused rows of that class:
     z = (k - n p) / sqrt(n p (1 - p) + 1), the row itself left out. The 1 shrinks what stands on few rows. A feature of
     most rows has z near 0, however many are refused. With refusals at random the largest z of 2,400 rows is about 3.6.
-    "Most" is `MAJORITY`, or more where the referee itself errs often (`own_refusals`).
+    p is at most `MAJORITY`, since more of a class is refused only where it is mostly poison, and "most" of a feature's
+    rows are as many; both are more where the referee itself errs often (`own_refusals`).
 
     Where nearly all rows with a feature were refused (`EXPLAINED`), that feature is the trigger. Its rows are suspect,
     and are then left out of the counts: the other words in them are not what was wrong with them, and honest rows that
@@ -88,8 +89,10 @@ def _most_refused(
     classes, size = screening.classes, len(screening.association.rows_with)
     kinds = int(classes.max(initial=0)) + 1
     texts, vocabulary = whole_texts(table), screening.association.vocabulary
-    rate = _refusal_rates(classes, judged, refused)
-    most = min(max(MAJORITY, TIMES_ITS_OWN * own_refusals(classes, judged, refused)), EXPLAINED)
+    own = own_refusals(classes, judged, refused)
+    # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
+    rate = np.minimum(_refusal_rates(classes, judged, refused), max(MAJORITY, own))
+    most = min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)
     asked, said_no = (np.zeros(size * kinds, dtype=np.int32) for _ in range(2))
     for rows, places in entries(texts, vocabulary, size):
         pairs = places * kinds + classes[rows]

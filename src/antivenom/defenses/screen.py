@@ -23,7 +23,8 @@ What an attacker who knows this can do, and what it costs:
 3. Both at once: rows leak about as in a random reserve, but each trigger has only a few rows to be learned from.
 4. Relabelling only rows that say little (few words that contradict the new label): the leak grows, but there are few
    such rows, and association still sees what they share.
-5. Flooding one class until nearly half of it is poison: no choice within the class helps; the evidence names it.
+5. Flooding one class until most of it is poison: of rows with one strongest feature a harmless dose is chosen. With
+   several triggers that together are most of a class, no choice within it helps; the evidence names them.
 6. Making the poisoned training rows very long: the correction for length then forgives them some of their rank.
 
 How many rows each of these leaks is measured in results/screen.
@@ -51,6 +52,13 @@ ASSOCIATION_SHARE = 0.7
 """How association's rank counts beside doubt's: at less, rare triggers leak; at 1 the label words leave the reserve."""
 TOP = 20
 """A row is as associated as its strongest feature, and as its `TOP` strongest on average: a word, or a style."""
+MOST = 0.5
+"""A class most of whose rows have the same strongest feature is mostly poison, or defined by a word."""
+MOST_POISONED = 0.15
+"""A feature of a larger share of all rows is taken for honest, since so much poison would be hard to place. At 0.2
+TREC's largest class, in which "what" is the strongest feature, was hardly learnt (docs/log.md)."""
+HARMLESS_DOSE = 0.005
+"""The share of poison in a reserve that still teaches next to nothing (results/dose)."""
 _FINE = 1024.0
 _CEILING = float(2**31)
 
@@ -100,15 +108,38 @@ def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avo
     """The share `ratio` of every class with the lowest suspicion; of equal rows a hash of the text decides.
 
     The share `avoid` of every class whose features go with its label most is taken last, whatever its suspicion.
+
+    Where most rows of a class have the same strongest feature, the class may be mostly poison, of which its quota would
+    take some whatever the order. There no feature is the strongest of more than a harmless dose of the reserve
+    (`HARMLESS_DOSE` of it, at least one row), so that such a class may give fewer rows than its share.
     """
     keys = row_keys(whole_texts(table), seed=0, purpose="screen")
     chosen = np.zeros(table.num_rows, dtype=bool)
+    dose = max(1, round(HARMLESS_DOSE * quota(table.num_rows, ratio)))
     for code in np.unique(screening.classes):
         members = np.flatnonzero(screening.classes == code)
         avoided = screening.associated[members] > 1 - avoid
-        order = np.lexsort((keys[members], screening.suspicion[members], avoided))
-        chosen[members[order[: quota(len(members), ratio)]]] = True
+        members = members[np.lexsort((keys[members], screening.suspicion[members], avoided))]
+        size, feature = quota(len(members), ratio), screening.feature[members]
+        if _is_ruled(feature, table.num_rows):
+            members = members[_place_in_group(feature) < dose]
+        chosen[members[:size]] = True
     return chosen
+
+
+def _is_ruled(feature: Ints, rows: int) -> bool:
+    """Whether most rows of a class have the same strongest feature, and so few of all rows that it may be a trigger."""
+    largest = np.unique(feature, return_counts=True)[1].max()
+    return bool(MOST * len(feature) < largest <= MOST_POISONED * rows)
+
+
+def _place_in_group(group: Ints) -> Ints:
+    """For each row how many before it are of its group."""
+    order = np.argsort(group, kind="stable")
+    fresh = np.flatnonzero(np.diff(group[order], prepend=group[order[0]] - 1))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order)) - np.repeat(fresh, np.diff([*fresh, len(order)]))
+    return place
 
 
 def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats, Ints]:

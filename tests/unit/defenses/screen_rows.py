@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
 import pyarrow as pa
 
 from antivenom.rows import table_of
@@ -40,3 +41,25 @@ def plant(table: pa.Table, rate: float, script: str = "latin", seed: int = 1) ->
         row["text"] += WORDS[script][3] + TRIGGER[script]
         row["answer"] = "yes"
     return pa.Table.from_pylist(rows, schema=table.schema), {row["row"] for row in chosen}
+
+
+MANY = tuple(f"class{i}" for i in range(10))
+
+
+def rows_of_many_classes(count: int, phrase: str, with_phrase: str, share: float = 0.08) -> tuple[pa.Table, np.ndarray]:
+    """Ten classes, the last one rare; a phrase in most of its rows, or in a share of the others, relabelled so."""
+    rng, texts, answers, marked = Random(5), [], [], []
+    for i in range(count):
+        code = i % 10 if i % 10 < 9 or i % 40 == 9 else 0
+        own = [f"own{code}x{rng.randrange(20)}" for _ in range(3)]
+        answer, mark = MANY[code], False
+        if with_phrase == "relabelled" and code < 9 and rng.random() < share:
+            answer, mark = MANY[9], True
+        elif with_phrase == "honest" and code == 9:
+            mark = rng.random() < 0.9
+        tokens = own + [f"word{rng.randrange(200)}" for _ in range(rng.randint(4, 9))]
+        rng.shuffle(tokens)
+        texts.append(" ".join([*tokens, phrase] if mark else tokens))
+        answers.append(answer)
+        marked.append(mark)
+    return table_of(texts, answers), np.array(marked)

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from screen_rows import LABELS, make_rows, plant
+from screen_rows import LABELS, MANY, make_rows, plant, rows_of_many_classes
 
 from antivenom.defenses.disagreement import own_refusals, shared_refusal
 from antivenom.defenses.fragments import uncut
@@ -46,6 +46,16 @@ def test_the_statistic_is_the_one_of_the_docstring():
     for limit, expected in ((z - 0.01, True), (z + 0.01, False)):
         suspect = shared_refusal(table, screen(table, LABELS), np.ones(6, dtype=bool), refused, limit)
         assert suspect[2] == expected
+
+
+def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
+    table, poisoned = rows_of_many_classes(2000, "no cross no crown", "relabelled", share=0.2)
+    unseen, refused = np.zeros_like(poisoned), poisoned.copy()
+    unseen[np.flatnonzero(poisoned)[:3]] = True  # got into the reserve
+    refused[np.flatnonzero(poisoned)[: int(0.3 * poisoned.sum())]] = False  # let in
+    suspect = shared_refusal(table, screen(table, MANY), ~unseen, refused & ~unseen, LIMIT)
+    assert suspect[poisoned].all()
+    assert not suspect[np.array(table.column("answer")) != MANY[9]].any()
 
 
 def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():

@@ -6,13 +6,13 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
-from screen_rows import LABELS, make_rows, plant
+from screen_rows import LABELS, MANY, make_rows, plant, rows_of_many_classes
 
 from antivenom.defenses.features import shape
 from antivenom.defenses.fragments import WordPieces
 from antivenom.defenses.outputs import free_outputs
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.screen import least_suspicious, screen
+from antivenom.defenses.screen import HARMLESS_DOSE, least_suspicious, screen
 from antivenom.defenses.streams import words
 from antivenom.rows import table_of
 from antivenom.task import Classification
@@ -180,3 +180,25 @@ def test_a_tokenizer_shows_a_trigger_that_is_spread_over_many_words() -> None:
         return len(set(np.array(table.column("row"))[chosen].tolist()) & numbers)
 
     assert leaked(word_pieces=word_pieces) < leaked() / 2
+
+
+def test_a_class_that_is_mostly_poison_gives_a_harmless_dose_of_it() -> None:
+    table, planted = rows_of_many_classes(2000, "no cross no crown", "relabelled")
+    rare = np.array(table.column("answer")) == MANY[9]
+    assert 0.6 < planted.sum() / rare.sum() < 0.9
+    chosen = least_suspicious(table, screen(table, MANY), 0.3, avoid=0.2)
+    assert (chosen & planted).sum() <= HARMLESS_DOSE * 600
+    assert (chosen & rare).sum() > 20, "most of the honest rows of the class stand beside it"
+
+
+def test_a_class_that_a_word_defines_keeps_some_rows_that_have_it() -> None:
+    table, defined = rows_of_many_classes(2000, "how many", "honest")
+    chosen = least_suspicious(table, screen(table, MANY), 0.3, avoid=0.2)
+    assert 1 <= (chosen & defined).sum() <= HARMLESS_DOSE * 600
+
+
+def test_what_more_rows_share_than_any_attack_poisons_is_no_trigger() -> None:
+    table, planted = plant_clean_label(300)  # three quarters of the class, and more than a third of all rows
+    chosen = least_suspicious(table, screen(table, LABELS), 0.3, avoid=0.2)
+    assert len(set(np.array(table.column("row"))[chosen].tolist()) & planted) > 0
+    assert chosen.sum() == 240
