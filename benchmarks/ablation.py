@@ -27,8 +27,9 @@ from benchmarks.missing import run_missing
 
 RECORDS = Path("results/parts")
 ATTACKS = ("badnets", "addsent")
+NOTHING = "nothing"
 CHANGES: dict[str, dict[str, Any]] = {
-    "nothing": {},
+    NOTHING: {},
     "the reserve is drawn at random": {"reserve": "random"},
     "no referee: the other rows are left out": {"others": "drop"},
     "no referee: the other rows are trained on": {"others": "keep"},

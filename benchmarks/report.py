@@ -13,7 +13,8 @@ import re
 import sys
 
 from benchmarks.report_pictures import PICTURES
-from benchmarks.report_tables import ROOT, TABLES
+from benchmarks.report_records import ROOT
+from benchmarks.report_tables import TABLES
 
 PAGES = ("README.md", "docs/science.md")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks import charts, dose
-from benchmarks.report_tables import ROOT, attacks_run, by_defense
+from benchmarks.report_records import ROOT, attacks_run, by_defense
 
 
 def attacks_picture() -> str:

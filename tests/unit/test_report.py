@@ -74,8 +74,9 @@ def read(path: str) -> dict:
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        ("classes/ag-synattack-standard-15.json", "SynAttack, {before} to {after} % at a floor of {floor};"),
-        ("classes/trec-standard-15.json", "with another sentence, {before} to {after} % at a floor of {floor}."),
+        ("classes/ag-synattack-standard-15.json", "SynAttack: {before} to {after} % at a floor of {floor}."),
+        ("classes/trec-standard-18.json", "with another sentence: {before} to {after} % at a floor of {floor}."),
+        ("classes/trec-fine-standard-17.json", "TREC with 38 classes: {before} to {after} % at a floor of {floor}."),
     ],
 )
 def test_the_readme_says_in_words_what_was_held_out(record: str, said: str):
