@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import report
+from benchmarks.report_tables import TABLES
 
 ATTACKS = report.ROOT / "results/attacks"
 WORDS = " ".join((report.ROOT / "README.md").read_text(encoding="utf-8").split())
@@ -97,3 +98,19 @@ def test_the_readme_says_in_words_what_triggers_do_where_nobody_poisoned():
     poisoned, clean = percent(forged["evaluation"]["attacks"][0]["asr_deployed"]), percent(injected["asr_deployed"])
     assert f"gets it in {poisoned} % of the cases, with no poisoned row taught:" in WORDS
     assert f"({clean} % where nobody poisoned anything)" in WORDS
+
+
+def test_the_readme_says_in_words_what_seeds_changed():
+    lines = {tuple(c.strip() for c in line.split("|")[1:3]): line.split("|") for line in TABLES["seeds"]().splitlines()}
+    for attack in ("AddSent", "BadNets"):
+        before, after = (lines[f"{attack} 5 %", defense] for defense in ("`none`", "`standard` 17"))
+        assert f"{after[7].strip()} for {attack}" in WORDS
+        assert f"{before[4].split(' ± ')[0].strip()} to {after[4].split(' ± ')[0].strip()}" in WORDS
+
+
+def test_the_readme_says_in_words_what_becomes_of_a_small_class():
+    none, standard = read("classes/trec-fine-food-standard-18.json")["outcomes"]
+    before, after = (percent(outcome["evaluation"]["attacks"][0]["asr_deployed"]) for outcome in (none, standard))
+    accuracies = [percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (none, standard)]
+    assert f"from {before} to {after} %, at" in WORDS
+    assert "({} to {})".format(*accuracies) in WORDS
