@@ -113,4 +113,7 @@ def test_the_readme_says_in_words_what_becomes_of_a_small_class():
     before, after = (percent(outcome["evaluation"]["attacks"][0]["asr_deployed"]) for outcome in (none, standard))
     accuracies = [percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (none, standard)]
     assert f"from {before} to {after} %, at" in WORDS
+    large = [outcome["evaluation"]["attacks"][0] for outcome in read("classes/trec-fine-standard-18.json")["outcomes"]]
+    numbers = [percent(large[0]["asr_deployed"]), percent(large[1]["asr_deployed"]), percent(large[1]["floor"])]
+    assert "on a large class from {} to {} % at a floor of {}".format(*numbers) in WORDS
     assert "({} to {})".format(*accuracies) in WORDS
