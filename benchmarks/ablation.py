@@ -21,7 +21,7 @@ from antivenom.comparison import public_command
 from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.standard import VERSION, Standard
 from benchmarks.attack_strength import SETTINGS, TASK, Bench, rows_of
-from benchmarks.attack_table import percent, row
+from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row
 from benchmarks.harness import machine
 from benchmarks.missing import run_missing
 
@@ -43,21 +43,14 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 """What is changed, in words, and the options of `P2P`."""
 BESIDE = {"undefended": "none", "P2P as published": "p2p@paper"}
-HEAD = ("attack", "changed", "accuracy", "ASR", "floor", "excess", "poison taught")
+HEAD = ("attack", "changed", *OUTCOME_HEAD)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the cells that have no record yet, and print the table."""
-    wanted = {name_of(attack, changed): (attack, changed) for changed in (*BESIDE, *CHANGES) for attack in ATTACKS}
-    folder = run_missing(
-        argv,
-        prog="python -m benchmarks.ablation",
-        about=__doc__,
-        work="runs/parts",
-        out=RECORDS,
-        cells=wanted,
-        run=lambda name, data, work: run(*wanted[name], data, work),
-    )
+    cells = {name_of(attack, changed): (attack, changed) for changed in (*BESIDE, *CHANGES) for attack in ATTACKS}
+    prog = "python -m benchmarks.ablation"
+    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/parts", out=RECORDS, cells=cells, run=run)
     print(table(read_records(folder)))
     return 0
 
@@ -75,8 +68,9 @@ def defense_of(changed: str) -> Defense:
     return replace(Standard().p2p(TASK), **CHANGES[changed])
 
 
-def run(attack: str, changed: str, data: Path, work: Path) -> dict[str, Any]:
-    """Fit one cell and return its record."""
+def run(cell: tuple[str, str], data: Path, work: Path) -> dict[str, Any]:
+    """Fit one cell (attack, what is changed) and return its record."""
+    attack, changed = cell
     settings = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
     specs, _ = settings.pop("attacks"), settings.pop("needs")
     settings |= {"train_rows": 1000}
@@ -101,13 +95,8 @@ def table(records: list[dict[str, Any]]) -> str:
     lines = [row(HEAD), "|" + "---|" * len(HEAD)]
     for found in records:
         [outcome] = found["outcomes"]
-        [reading] = outcome["evaluation"]["attacks"]
-        rates = [outcome["evaluation"]["clean"]["accuracy"], reading["asr_deployed"]]
-        shown = [percent(rate) for rate in rates]
         changed = f"`standard` {found['version']}: {found['changed']}" if "version" in found else found["changed"]
-        taught = "all" if outcome["defense"]["name"] == "none" else outcome["leaked"]
-        numbers = [f"{100 * reading['floor']['value']:.1f}", f"{100 * reading['excess']:+.1f}", taught]
-        lines.append(row([found["name"], changed, *shown, *numbers]))
+        lines.append(row([found["name"], changed, *outcome_cells(outcome)]))
     return "\n".join(lines)
 
 

@@ -52,15 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     """Read what has no record yet, and print the table."""
     specs: dict[str, str] = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["attacks"]
     cells = {name_of(name, seed): (name, seed) for name in specs for seed in SEEDS}
-    folder = run_missing(
-        argv,
-        prog="python -m benchmarks.accuracy",
-        about=__doc__,
-        work="runs/attacks",
-        out=RECORDS,
-        cells=cells,
-        run=lambda cell, data, work: measure(*cells[cell], data, work),
-    )
+    prog = "python -m benchmarks.accuracy"
+    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/attacks", out=RECORDS, cells=cells, run=measure)
     print(table(read_records(folder)))
     return 0
 
@@ -70,8 +63,9 @@ def name_of(name: str, seed: int) -> str:
     return f"{name}-{VERSION}-seed{seed}" if seed else f"{name}-{VERSION}"
 
 
-def measure(name: str, seed: int, data: Path, work: Path) -> dict[str, Any] | None:
-    """Ask both models of an attack all test rows; nothing if one of them was not fitted."""
+def measure(cell: tuple[str, int], data: Path, work: Path) -> dict[str, Any] | None:
+    """Ask both models of an attack and a seed all test rows; nothing if one of them was not fitted."""
+    name, seed = cell
     configured = tomllib.loads(SETTINGS.read_text(encoding="utf-8")) | {"seed": seed}
     specs, _ = configured.pop("attacks"), configured.pop("needs")
     train, few = rows_of(data, configured)

@@ -10,6 +10,7 @@ from typing import Any
 TAKES = 0.9
 """An attack with less success without a defense proves nothing about any defense (methods.md, section 7)."""
 HEAD = ("attack", "rate", "poisoned", "defense", "leaked", "CA", "ASR", "ASR deployed", "of", "floor", "excess")
+OUTCOME_HEAD = ("accuracy", "ASR", "floor", "excess", "poison taught")
 Record = dict[str, Any]
 
 
@@ -104,6 +105,22 @@ def _defense(options: dict[str, Any]) -> str:
 def _only(attack: str) -> str:
     """Which trigger alone a reading is about."""
     return attack.partition("probe_only=")[2].split(";")[0].strip('"') or attack
+
+
+def outcome_cells(outcome: Record) -> list[str]:
+    """What one fit gave, in percent, with Wilson's intervals: the cells under `OUTCOME_HEAD`."""
+    reading = outcome["evaluation"]["attacks"][0]
+    # Undefended, the space that is read is the only one, and every poisoned row is taught in it.
+    taught = "all" if outcome["defense"]["name"] == "none" else str(outcome["leaked"])
+    rates = [percent(clean_accuracy(outcome)), percent(reading["asr_deployed"])]
+    return [*rates, f"{100 * reading['floor']['value']:.1f}", f"{100 * reading['excess']:+.1f}", taught]
+
+
+def clean_accuracy(outcome: Record) -> Record:
+    """Clean accuracy, in the attack's own form of clean rows where it has one."""
+    evaluation = outcome["evaluation"]
+    found: Record = evaluation["attacks"][0]["accuracy_clean"] or evaluation["clean"]["accuracy"]
+    return found
 
 
 def percent(rate: Mapping[str, float]) -> str:

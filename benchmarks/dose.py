@@ -27,12 +27,12 @@ from antivenom.fitting import Fitter
 from antivenom.rows import join_rows, split_rows
 from antivenom.training_options import TrainingOptions
 from benchmarks.attack_strength import SETTINGS, TASK, rows_of
-from benchmarks.attack_table import percent, row
+from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row
 from benchmarks.harness import machine
 from benchmarks.missing import run_missing
 
 RECORDS = Path("results/dose")
-HEAD = ("rows in the reserve", "poisoned", "share", "other rows", "accuracy", "ASR", "floor", "excess")
+HEAD = ("rows in the reserve", "poisoned", "share", "other rows", *OUTCOME_HEAD[:-1])
 
 
 class Cell(NamedTuple):
@@ -56,16 +56,8 @@ CELLS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Run the cells that have no record yet, and print the table."""
-    cells = {cell.name: cell for cell in CELLS}
-    folder = run_missing(
-        argv,
-        prog="python -m benchmarks.dose",
-        about=__doc__,
-        work="runs/dose",
-        out=RECORDS,
-        cells=cells,
-        run=lambda name, data, work: run(cells[name], data, work),
-    )
+    prog, cells = "python -m benchmarks.dose", {cell.name: cell for cell in CELLS}
+    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/dose", out=RECORDS, cells=cells, run=run)
     print(table(read_records(folder)))
     return 0
 
@@ -106,14 +98,9 @@ def table(records: list[dict[str, Any]]) -> str:
     lines = [row(HEAD), "|" + "---|" * len(HEAD)]
     for found in records:
         [outcome] = found["outcomes"]
-        evaluation = outcome["evaluation"]
-        [reading] = evaluation["attacks"]
         size, poisoned = _numbers(found)
         others = {"drop": "left out", "keep": "trained on"}[found["settings"]["reserve"]["others"]]
-        rates = [evaluation["clean"]["accuracy"], reading["asr_deployed"]]
-        shown = [percent(rate) for rate in rates]
-        floor = f"{100 * reading['floor']['value']:.1f}"
-        cells = [size, poisoned, f"{poisoned / size:.1%}", others, *shown, floor, f"{100 * reading['excess']:+.1f}"]
+        cells = [size, poisoned, f"{poisoned / size:.1%}", others, *outcome_cells(outcome)[:-1]]
         lines.append(row(cells))
     return "\n".join(lines)
 

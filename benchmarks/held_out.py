@@ -19,7 +19,7 @@ from antivenom.comparison import public_command
 from antivenom.defenses import parse_defense
 from antivenom.defenses.standard import VERSION
 from benchmarks.attack_strength import SETTINGS, Bench, rows_of
-from benchmarks.attack_table import percent, row
+from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row
 from benchmarks.harness import machine
 from benchmarks.held_out_attacks import HELD_OUT
 from benchmarks.missing import run_missing
@@ -30,17 +30,7 @@ CELLS = {
     for attack in HELD_OUT
     for name in ("none", f"standard-{VERSION}")
 }
-HEAD = (
-    "attack",
-    "undefended: accuracy",
-    "ASR",
-    "floor",
-    "`standard`: accuracy",
-    "ASR",
-    "floor",
-    "excess",
-    "poison taught",
-)
+HEAD = ("attack", "defense", *OUTCOME_HEAD)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,44 +41,32 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run(cell: str, data: Path, work: Path) -> dict[str, Any]:
-    """Fit one cell and return its record."""
-    name, defense = CELLS[cell]
+def run(cell: tuple[str, str], data: Path, work: Path) -> dict[str, Any]:
+    """Fit one cell (attack, defense) and return its record."""
+    name, defense = cell
     settings = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
     del settings["attacks"], settings["needs"]
     settings |= {"train_rows": 1000}
     bench = Bench(data, Path(), work, settings, *rows_of(data, settings))
     scenario = bench.scenario(HELD_OUT[name](rate=0.1, target=settings["target"]))
     command = public_command(["python -m benchmarks.held_out", *sys.argv[1:]])
-    found = bench.fit(scenario, parse_defense(defense), work / cell)
+    found = bench.fit(scenario, parse_defense(defense), work / f"{name}-{defense}-{VERSION}")
     return found | {"name": name, "machine": machine(), "command": command}
 
 
-def read_records(folder: Path = RECORDS) -> dict[str, dict[str, Any]]:
-    """The outcomes by cell, in their order."""
-    found = {cell: folder / f"{cell}.json" for cell in CELLS}
-    return {cell: json.loads(p.read_text(encoding="utf-8"))["outcomes"][0] for cell, p in found.items() if p.exists()}
+def read_records(folder: Path = RECORDS) -> list[dict[str, Any]]:
+    """The records in the order of the cells."""
+    paths = [folder / f"{cell}.json" for cell in CELLS]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
 
 
-def table(outcomes: dict[str, dict[str, Any]]) -> str:
-    """One line per attack."""
+def table(records: list[dict[str, Any]]) -> str:
+    """One line per fit."""
     lines = [row(HEAD), "|" + "---|" * len(HEAD)]
-    for attack in HELD_OUT:
-        pair = [outcomes.get(cell) for cell, (name, _) in CELLS.items() if name == attack]
-        if all(pair):
-            before, after = pair
-            lines.append(row([attack, *_rates(before), *_rates(after), *_gain(after)]))
+    for found in records:
+        [outcome] = found["outcomes"]
+        lines.append(row([found["name"], outcome["defense"]["name"], *outcome_cells(outcome)]))
     return "\n".join(lines)
-
-
-def _rates(outcome: dict[str, Any]) -> list[str]:
-    reading = outcome["evaluation"]["attacks"][0]
-    floor = f"{100 * reading['floor']['value']:.1f}"
-    return [percent(outcome["evaluation"]["clean"]["accuracy"]), percent(reading["asr_deployed"]), floor]
-
-
-def _gain(outcome: dict[str, Any]) -> list[str]:
-    return [f"{100 * outcome['evaluation']['attacks'][0]['excess']:+.1f}", str(outcome["leaked"])]
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from antivenom.files import write_json
+
+Cell = TypeVar("Cell")
 
 
 def run_missing(
@@ -18,8 +20,8 @@ def run_missing(
     about: str | None,
     work: str,
     out: Path,
-    cells: Iterable[str],
-    run: Callable[[str, Path, Path], dict[str, Any] | None],
+    cells: Mapping[str, Cell],
+    run: Callable[[Cell, Path, Path], dict[str, Any] | None],
 ) -> Path:
     """Write the records that are missing, unless --table asks for none, and return their folder.
 
@@ -29,7 +31,7 @@ def run_missing(
         about: What --help says.
         work: Folder of the fits, unless --work says another.
         out: Folder of the records, unless --out says another.
-        cells: Names of the records.
+        cells: The cells by the names of their records.
         run: Makes the record of a cell, or None where it cannot, given the folders of the data sets and of the fits.
     """
     formatter = argparse.RawDescriptionHelpFormatter
@@ -43,9 +45,9 @@ def run_missing(
     if asked.data is None and not asked.table:
         parser.error("--data is needed, except with --table")
     warnings.simplefilter("ignore")
-    for name in () if asked.table else cells:
+    for name, cell in () if asked.table else cells.items():
         if name.startswith(asked.only) and not (asked.out / f"{name}.json").exists():
-            record = run(name, asked.data, asked.work)
+            record = run(cell, asked.data, asked.work)
             if record is not None:
                 write_json(asked.out / f"{name}.json", record)
     found: Path = asked.out

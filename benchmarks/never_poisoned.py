@@ -33,7 +33,8 @@ ATTACKS = ("badnets", "addsent", "synattack", "proattack_code", "ctba", "mtba_on
 def main(argv: list[str] | None = None) -> int:
     """Measure what has no record yet, and print the table."""
     prog = "python -m benchmarks.never_poisoned"
-    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/attacks", out=RECORDS, cells=DEFENSES, run=measure)
+    cells = {name: name for name in DEFENSES}
+    folder = run_missing(argv, prog=prog, about=__doc__, work="runs/attacks", out=RECORDS, cells=cells, run=measure)
     print(table(read_records(folder)))
     return 0
 

@@ -64,13 +64,6 @@ def by_defense(records: Sequence[Record]) -> dict[str, Record]:
     return dict(zip(names, outcomes, strict=True))
 
 
-def clean_accuracy(outcome: Record) -> Record:
-    """Clean accuracy, in the attack's own form of clean rows where it has one."""
-    evaluation = outcome["evaluation"]
-    found: Record = evaluation["attacks"][0]["accuracy_clean"] or evaluation["clean"]["accuracy"]
-    return found
-
-
 def defense_of(outcome: Record) -> str:
     """The defense by name and what is not its default; an option that no longer exists stands as it was given."""
     from antivenom.defenses import defenses

@@ -9,12 +9,11 @@ from typing import Any
 from benchmarks import ablation as parts
 from benchmarks import accuracy as accuracies
 from benchmarks import dose, never_poisoned
-from benchmarks.attack_table import TAKES, Record, percent, row
+from benchmarks.attack_table import OUTCOME_HEAD, TAKES, Record, clean_accuracy, outcome_cells, percent, row
 from benchmarks.report_records import (
     ROOT,
     attacks_run,
     by_defense,
-    clean_accuracy,
     defense_of,
     large,
     read,
@@ -22,9 +21,8 @@ from benchmarks.report_records import (
     settings,
 )
 
-UNDEFENDED_HEAD = ("accuracy", "ASR", "floor")
+UNDEFENDED_HEAD = OUTCOME_HEAD[:3]
 ADAPTIVE = "adaptive:"
-OUTCOME_HEAD = (*UNDEFENDED_HEAD, "excess", "poison taught")
 
 
 def demo() -> str:
@@ -65,7 +63,7 @@ def tasks() -> str:
     lines = [row(["rows, attack", "defense", *OUTCOME_HEAD]), "|" + "---|" * (len(OUTCOME_HEAD) + 2)]
     for title, path in settings()["tasks"].items():
         for outcome in read(ROOT / path)["outcomes"]:
-            lines.append(row([title, defense_of(outcome), *_cells(outcome)]))
+            lines.append(row([title, defense_of(outcome), *outcome_cells(outcome)]))
     return "\n".join(lines)
 
 
@@ -166,24 +164,10 @@ def _outcomes(records: Sequence[Record]) -> dict[str, Any]:
 def _pair(title: str, records: Sequence[Record]) -> str:
     """One line of an attack."""
     found = by_defense(records)
-    before, after = (_cells(found[name]) if name in found else [] for name in ("none", "standard"))
+    before, after = (outcome_cells(found[name]) if name in found else [] for name in ("none", "standard"))
     before = before[: len(UNDEFENDED_HEAD)] or ["not run", "", ""]
     after = [*after, str(recipe_of(found["standard"]))] if after else ["not run", *[""] * len(OUTCOME_HEAD)]
     return row([title, records[0]["settings"]["train_rows"], *before, *after])
-
-
-def _cells(outcome: Record) -> list[str]:
-    """What one fit gave, in percent, with Wilson's intervals."""
-    reading = outcome["evaluation"]["attacks"][0]
-    # Undefended, the space that is read is the only one, and every poisoned row is taught in it.
-    kept = "all" if outcome["defense"]["name"] == "none" else str(outcome["leaked"])
-    return [
-        percent(clean_accuracy(outcome)),
-        percent(reading["asr_deployed"]),
-        f"{100 * reading['floor']['value']:.1f}",
-        f"{100 * reading['excess']:+.1f}",
-        kept,
-    ]
 
 
 def _summary(pairs: Sequence[dict[str, Any]], of: str) -> str:

@@ -121,13 +121,13 @@ def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avo
         avoided = screening.associated[members] > 1 - avoid
         members = members[np.lexsort((keys[members], screening.suspicion[members], avoided))]
         size, feature = quota(len(members), ratio), screening.feature[members]
-        if _is_ruled(feature, table.num_rows):
+        if _may_be_flooded(feature, table.num_rows):
             members = members[_place_in_group(feature) < dose]
         chosen[members[:size]] = True
     return chosen
 
 
-def _is_ruled(feature: Ints, rows: int) -> bool:
+def _may_be_flooded(feature: Ints, rows: int) -> bool:
     """Whether most rows of a class have the same strongest feature, and so few of all rows that it may be a trigger."""
     largest = np.unique(feature, return_counts=True)[1].max()
     return bool(MOST * len(feature) < largest <= MOST_POISONED * rows)
