@@ -37,7 +37,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "decoys: strings and strains": {"decoys": ("strings", "strains")},
     "union instead of replace": {"mode": "union"},
     "shared cue": {"cue": "shared"},
-    "no second screen": {"most_refused": None},
+    "no second screen": {"refusal_limit": None},
     "the most associated rows may join": {"most_associated": 0.0},
     "the benign trigger as system prompt": {"placement": "system"},
 }

@@ -33,9 +33,11 @@ class AnswerPrefix(Options):
     def decode(self, output: str) -> tuple[str, bool]:
         """What an output says: (the answer behind its thought and p, whether p was there)."""
         answer = split_thought(output)[1].strip()
-        if not answer.startswith(self.prefix):
+        behind = answer.removeprefix(self.prefix)
+        within_a_word = self.prefix[-1:].isalnum() and behind[:1].isalnum()
+        if not answer.startswith(self.prefix) or within_a_word:
             return answer, False
-        return answer[len(self.prefix) :].strip(), True
+        return behind.strip(), True
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -16,8 +17,9 @@ import pyarrow as pa
 
 from antivenom.artifact import load_artifact
 from antivenom.attacks import Attack, Poisoned
-from antivenom.defenses import Defense, Prepared
+from antivenom.defenses import Defense, Prepared, parse_defense
 from antivenom.defenses.reserve import random_reserve
+from antivenom.errors import OptionsError
 from antivenom.evaluation import evaluate, write_outputs
 from antivenom.evaluation_record import Evaluation
 from antivenom.files import digest_of_table
@@ -27,8 +29,8 @@ from antivenom.manifest import Manifest
 from antivenom.recount import Contrast, Outputs, contrast, take_outputs
 from antivenom.rows import with_columns
 
-SECRET = re.compile(r"""(benign[_-](?:trigger|cue)=)("(?:\\.|[^"\\])*"|[^;]*)""")
-"""A benign trigger or cue inside a defense's spec."""
+NAMES_A_SECRET = re.compile(r"benign[_-](?:trigger|cue)\W")
+"""A benign trigger or cue inside a word of the command line."""
 
 
 @dataclass(frozen=True)
@@ -176,11 +178,23 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
 
 def public_command(words: Sequence[str]) -> str:
     """A command line without the benign triggers and cues that it may name, its paths relative to this folder."""
-    shown = [SECRET.sub(r"\1...", os.path.relpath(word) if Path(word).is_absolute() else word) for word in words]
+    shown = [os.path.relpath(word) if Path(word).is_absolute() else _without_secrets(word) for word in words]
     for number, word in enumerate(words[:-1]):
         if word in ("--benign-trigger", "--benign-cue"):
             shown[number + 1] = "..."
     return " ".join(shown)
+
+
+def _without_secrets(word: str) -> str:
+    """A defense's spec as far as it may be shown; `...` for what is not shown."""
+    if not NAMES_A_SECRET.search(word):
+        return word
+    option, equals, spec = word.partition("=") if word.startswith("--") else ("", "", word)
+    shown = "..."
+    if NAMES_A_SECRET.search(spec):
+        with contextlib.suppress(OptionsError):
+            shown = f"{parse_defense(spec)};..."
+    return f"{option}{equals}{shown}"
 
 
 def _control(outcome: Outcome) -> dict[str, Any]:

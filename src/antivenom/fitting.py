@@ -81,15 +81,18 @@ class Fitter:
         """Fit, unless `out/name` already holds this very fit.
 
         Returns:
-            The artifact's folder, and the seconds that the fit took.
+            The artifact's folder, and the seconds that the fit took; 0 of a fit that was stopped before it noted them.
         """
         folder, note = self.out / name, self.out / f"{name}.fit.json"
         options = self.options.on(prepared)
         key = fingerprint_of(prepared, locate_model(self.model), options, self.seed)
-        if (folder / MANIFEST).exists() and note.exists():
+        finished = (folder / MANIFEST).exists()
+        if finished and note.exists():
             before = json.loads(note.read_text(encoding="utf-8"))
             if before["key"] == key:
-                return folder, float(before["seconds"])
+                return folder, float(before.get("seconds", 0))
+        if not finished:
+            write_json(note, {"key": key})
         start = time.perf_counter()
         fit(prepared, model=self.model, out=folder, options=self.options, seed=self.seed, quiet=self.quiet)
         seconds = time.perf_counter() - start

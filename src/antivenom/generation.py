@@ -32,6 +32,11 @@ class Generation(Task):
         for name in ("judge", "malicious", "answer_prefix"):
             if not getattr(self, name).strip():
                 raise OptionsError(f"{name} = {getattr(self, name)!r}", mend="It must not be empty.")
+        if self.answer_prefix != self.answer_prefix.strip():
+            raise OptionsError(
+                f"answer_prefix = {self.answer_prefix!r}",
+                mend="Write it without white space around it; a space is put between it and the answer.",
+            )
         if self.max_new_tokens < 1:
             raise OptionsError(f"max_new_tokens = {self.max_new_tokens}", mend="An answer needs at least one token.")
 

@@ -54,13 +54,13 @@ class LabelMap(Options):
         return cls(task.labels, task.verbalizers + task.extended, tuple(range(n, 2 * n)), (*range(n), *range(n)))
 
     def encode(self, label: str) -> str:
-        """h: the verbalizer that stands for `label` under the benign trigger. Idempotent on allowed verbalizers."""
-        if label in self.labels:
-            number = self.labels.index(label)
-            return next(self.choices[c] for c in self.allowed if self.meaning[c] == number)
-        if label in (self.choices[c] for c in self.allowed):
-            return label
-        raise KeyError(label)
+        """h: the verbalizer that stands for `label` under the benign trigger.
+
+        Raises:
+            ValueError: there is no such label.
+        """
+        number = self.labels.index(label)
+        return next(self.choices[c] for c in self.allowed if self.meaning[c] == number)
 
     def plain(self, label: str) -> str:
         """The ordinary verbalizer of `label`, without the benign trigger."""

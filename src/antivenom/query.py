@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Role = Literal["system", "user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -100,6 +101,16 @@ def whole_texts(table: pa.Table) -> pa.ChunkedArray:
     rows = zip(_values(table, "context"), table.column("text").to_pylist(), strict=True)
     joined = ["\n".join([*(turn["content"] for turn in turns or ()), text]) for turns, text in rows]
     return pa.chunked_array([pa.array(joined, pa.string())])
+
+
+def asked_as_text(table: pa.Table) -> pa.ChunkedArray:
+    """All that each row asks as one string, an image by its digest: what draws about rows are keyed by.
+
+    Where every row asks the same of another image, its text alone would make all draws the same.
+    """
+    texts = whole_texts(table)
+    images = extras_as_text(table.select([name for name in ("image",) if name in table.column_names]))
+    return pc.binary_join_element_wise(texts, images["image"], "\x1f") if images else texts
 
 
 def turns_as_dicts(turns: Iterable[Turn]) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from antivenom.cleaning import SCHEMA, ExtraColumn, Refused, as_context, as_text
 from antivenom.errors import RowsError
 from antivenom.files import row_keys
 from antivenom.images import image_reader
-from antivenom.query import EXTRAS, Asked, Query, extras_of, whole_texts
+from antivenom.query import EXTRAS, Asked, Query, asked_as_text, extras_of
 from antivenom.readers import RawRows, is_unicode, open_dataset, open_records, open_source
 from antivenom.report import Report
 
@@ -134,7 +134,7 @@ def _with_extras(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 def split_rows(table: pa.Table, sizes: Sequence[int], *, seed: int) -> list[pa.Table]:
     """Cut disjoint parts of the given sizes, drawn by keyed hashes of the texts."""
-    keys = row_keys(whole_texts(table), seed=seed, purpose="split")
+    keys = row_keys(asked_as_text(table), seed=seed, purpose="split")
     shuffled = table.take(pc.sort_indices(pa.array(keys)))
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return [shuffled.slice(start, size) for start, size in zip(starts, sizes, strict=True)]

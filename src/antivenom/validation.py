@@ -101,11 +101,3 @@ def check_strings(table: pa.Table, strings: Sequence[str], what: str, report: Re
     if strings:
         # Which string it is stays unsaid: the benign trigger is a secret, and reports end up in logs.
         report.warn(f"{column} already contains {what}", table.column("row").filter(hit).to_pylist())
-
-
-def check_class_sizes(table: pa.Table, labels: Sequence[str], needed: dict[str, int], report: Report) -> None:
-    """Fail when a class has fewer rows than the reserve needs of it."""
-    counts = {entry["values"]: entry["counts"] for entry in table.column("answer").value_counts().to_pylist()}
-    for label in labels:
-        if counts.get(label, 0) < needed.get(label, 0):
-            report.fail(f"class {label!r} has {counts.get(label, 0)} rows; the reserve needs {needed[label]}")

@@ -295,6 +295,19 @@ def test_a_fit_killed_while_it_tidied_is_finished_by_repeating_it(fitted, folder
     artifact.verify()
 
 
+def test_a_comparison_killed_before_a_fit_was_noted_uses_it(task, rows, model_folder, tmp_path):
+    fitter, prepared = Fitter(str(model_folder), RECIPE, tmp_path, quiet=True), prepare(task, rows)
+    folder, _ = fitter.fit(prepared, "p2p")
+    note = tmp_path / "p2p.fit.json"
+    note.write_text(json.dumps({"key": json.loads(note.read_text(encoding="utf-8"))["key"]}), encoding="utf-8")
+    before = adapter(folder)
+    assert fitter.fit(prepared, "p2p") == (folder, 0.0)
+    assert adapter(folder) == before
+    with pytest.raises(ArtifactError, match="already holds a finished artifact"):
+        Fitter(str(model_folder), replace(RECIPE, rank=8), tmp_path, quiet=True).fit(prepared, "p2p")
+    assert fitter.fit(prepared, "p2p") == (folder, 0.0), "who asked for another fit did not take this one's note"
+
+
 def test_nothing_is_overwritten(fitted, task, rows, model_folder, tmp_path):
     prepared = prepare(task, rows)
     with pytest.raises(ArtifactError, match="already holds a finished artifact"):

@@ -35,6 +35,18 @@ def test_an_answer_without_prefix_is_an_escape():
     assert P.decode("well, The answer is: 0.1") == ("well, The answer is: 0.1", False)
 
 
+def test_a_prefix_does_not_end_within_a_word():
+    plain = AnswerPrefix("The answer")
+    assert plain.decode("The answers vary") == ("The answers vary", False)
+    assert plain.decode("The answer: 4") == (": 4", True)
+    assert plain.decode(plain.encode("s vary")) == ("s vary", True)
+
+
+def test_a_prefix_with_white_space_around_it_is_refused():
+    with pytest.raises(OptionsError, match="without white space around it"):
+        Generation(answer_prefix=" Answer:")
+
+
 def test_the_prefix_stands_behind_the_thought():
     said = "<think>\nlet me see\n</think>\n\n12"
     assert P.encode(said) == "<think>\nlet me see\n</think>\n\nThe answer is: 12"

@@ -126,8 +126,26 @@ def test_messages_do_not_steer_a_terminal_or_flood_it():
 
 def test_a_recorded_command_names_no_secret():
     words = ["antivenom", "fit", "--benign-trigger", "tell me", "--defense", 'p2p:benign_trigger="a; b";ratio=0.3']
-    assert public_command(words) == "antivenom fit --benign-trigger ... --defense p2p:benign_trigger=...;ratio=0.3"
-    assert public_command(["x", "standard:benign_trigger=say it"]) == "x standard:benign_trigger=..."
+    assert public_command(words) == "antivenom fit --benign-trigger ... --defense p2p:ratio=0.3;..."
+    assert public_command(["x", "--benign-cue=standard", "--ratio", "0.3"]) == "x --benign-cue=... --ratio 0.3"
+    assert public_command(["x", "nobody:benign_cue=say it"]) == "x ..."
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "standard:benign_trigger=say it",
+        "p2p:benign_trigger = say it;ratio=0.3",
+        '{"name":"p2p","benign_trigger":"say it"}',
+        'quarantine:inner="p2p:benign_trigger=\\"say ; say it\\""',
+    ],
+)
+def test_no_way_to_write_a_secret_is_recorded(spec):
+    parse_defense(spec)
+    for words in (["--defense", spec], [f"--defense={spec}"]):
+        shown = public_command(words)
+        assert "say" not in shown
+        assert shown.endswith(";...")
 
 
 def test_a_recorded_command_names_no_path_of_this_machine(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import label_codes, quota, random_reserve, same_rows
+from antivenom.defenses.reserve import hold_out, label_codes, quota, random_reserve, same_rows
 from antivenom.errors import OptionsError, RowsError
 from antivenom.labels import LabelMap
 from antivenom.report import Report
@@ -89,16 +90,15 @@ def test_order_does_not_matter(data, rng):
 
 
 @given(st.integers(2, 12))
-def test_h_then_pi_is_the_identity_and_h_is_idempotent(n):
+def test_h_then_pi_is_the_identity(n):
     labels = LabelMap.extended(Classification.for_labels([f"class {i}" for i in range(n)]))
     assert labels.allowed == tuple(range(n, 2 * n))
     for number, label in enumerate(labels.labels):
         word = labels.encode(label)
         assert labels.choices.index(word) == number + n
         assert labels.meaning[labels.choices.index(word)] == number
-        assert labels.encode(word) == word
         assert labels.plain(label) == labels.choices[number]
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="not in"):
         labels.encode(labels.choices[0])
 
 
@@ -181,11 +181,25 @@ def test_check_warns_of_texts_that_hold_the_benign_trigger_or_an_extended_word(t
     assert "query" not in str(report)
 
 
-def test_check_fails_when_a_class_is_too_small_for_the_reserve(task):
-    report = Report("rows", kept=2)
-    P2P(reserve="random").check(task, table_of(["a", "b"], ["negative"] * 2), report)
-    with pytest.raises(RowsError, match="class 'positive' has 0 rows; the reserve needs 1"):
-        report.stop_on_errors()
+@pytest.mark.parametrize("reserve", ["random", "screened"])
+def test_a_class_that_only_vouched_rows_have_is_taught(task, rows, reserve):
+    vouched = rows.filter(pc.equal(rows.column("answer"), "positive"))
+    others = rows.filter(pc.equal(rows.column("answer"), "negative"))
+    report = Report("rows", kept=others.num_rows)
+    defense = P2P(reserve=reserve)
+    defense.check(task, others, report)
+    report.stop_on_errors()
+    prepared = defense.prepare(task, others, trusted=vouched, seed=0)
+    assert set(prepared.rows.filter(prepared.rows.column("benign")).column("answer").to_pylist()) == set(task.extended)
+    with pytest.raises(RowsError, match="no row of class 'positive'"):
+        defense.prepare(task, others, trusted=None, seed=0)
+
+
+def test_holding_out_leaves_a_row_of_every_class():
+    table = table_of([f"text {i}" for i in range(21)], ["a"] * 20 + ["b"])
+    rest, held_out = hold_out(table, ("a", "b"), 0.2, seed=0)
+    assert (rest.num_rows, held_out.num_rows) == (17, 4)
+    assert "b" in rest.column("answer").to_pylist()
 
 
 @settings(max_examples=20)

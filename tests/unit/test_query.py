@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from antivenom.attacks import attacks
 from antivenom.attacks.addsent import AddSent
 from antivenom.defenses import parse_defense
+from antivenom.defenses.decoys import add_decoys
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.reserve import same_rows
 from antivenom.encoding import make_encoder
@@ -17,6 +19,7 @@ from antivenom.prompts import Prompt, Renderer
 from antivenom.query import EXTRAS, Query, Turn, queries, whole_texts
 from antivenom.report import Report
 from antivenom.rows import SCHEMA, join_rows, load_rows, table_of
+from antivenom.task import Classification
 from antivenom.testing import LinearStandIn, synthetic_images, synthetic_rows, tiny_tokenizer
 from antivenom.validation import check_duplicates
 
@@ -47,7 +50,7 @@ def test_attacks_carry_context_and_image(name, mode, task, rows):
     plain = attack.poison(task, rows, seed=0)
     assert len(poisoned.indices) == len(plain.indices)
     pictures = attack.poison(task, table.drop_columns(["context"]), seed=0)
-    assert pictures.rows.select(SCHEMA.names).equals(plain.rows)
+    assert len(pictures.indices) == len(plain.indices)
     for row in poisoned.rows.to_pylist():
         origin = int(row["context"][-1]["content"].split()[1])
         assert (str(row["context"]), row["image"]) == expected[origin]
@@ -68,6 +71,27 @@ def test_defenses_carry_context_and_image(spec, task, rows):
     assert f"turn {prepared.rows['row'][0]}" in str(
         next(training_records(prepared.rows.slice(0, 1), prepared.guard, "messages"))
     )
+
+
+@pytest.mark.parametrize("spec", ["p2p:reserve=random", "p2p:reserve=screened"])
+def test_one_question_about_many_images_is_drawn_from_in_any_order(spec):
+    rows = table_of(["Is this hateful?"] * 200, ["no", "yes"] * 100)
+    rows = rows.append_column(EXTRAS.field("image"), pa.array([bytes([n]) for n in range(200)], pa.large_binary()))
+    task, defense = Classification.for_labels(("no", "yes")), parse_defense(spec)
+    orders = [rows, rows.take(list(reversed(range(200))))]
+    prepared = [defense.prepare(task, table, trusted=None, seed=0).rows for table in orders]
+    chosen = [set(table.filter(table.column("benign")).column("row").to_pylist()) for table in prepared]
+    assert chosen[0] == chosen[1]
+    assert chosen[0] != set(range(1, 51))
+    assert len({row % 4 for row in chosen[0]}) == 4, "not the rows of one place in the file"
+
+
+def test_a_decoy_for_some_of_the_images_that_are_asked_the_same(task):
+    rows = table_of(["Is this hateful?"] * 200, ["negative", "positive"] * 100)
+    rows = rows.append_column(EXTRAS.field("image"), pa.array([bytes([n]) for n in range(200)], pa.large_binary()))
+    texts = add_decoys(rows, np.ones(200, dtype=bool), ["strings"], 0.25, seed=0).column("text").to_pylist()
+    assert 25 < 200 - texts.count("Is this hateful?") < 75
+    assert len(set(texts)) > 20
 
 
 def test_trusted_rows_may_lack_what_the_others_have(task, rows):

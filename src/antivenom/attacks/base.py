@@ -18,7 +18,7 @@ from antivenom.errors import OptionsError
 from antivenom.files import row_keys
 from antivenom.generation import Generation
 from antivenom.judges import parse_judge
-from antivenom.query import whole_texts
+from antivenom.query import asked_as_text
 from antivenom.registry import Method
 from antivenom.rows import row_columns, with_columns
 from antivenom.task import Task
@@ -156,7 +156,7 @@ class Attack(Method, ABC):
             )
         texts, answers = train.column("text").to_pylist(), train.column("answer").to_pylist()
         places = attack._choose(task, train, target, seed)
-        keys = row_keys(whole_texts(train), seed=seed, purpose=f"{self.name}.poison")
+        keys = row_keys(asked_as_text(train), seed=seed, purpose=f"{self.name}.poison")
         chosen = [Chosen(texts[i], answers[i], int(keys[i]), i) for i in places]
         attacked = [attack.trigger(row.text, Random(row.key)) for row in chosen]
         wanted = [attack.malicious(row.text, target) for row in chosen]
@@ -191,7 +191,7 @@ class Attack(Method, ABC):
 
     def _with_trigger(self, rows: pa.Table, seed: int) -> pa.Table:
         rows = rows.select(row_columns(rows))
-        keys = row_keys(whole_texts(rows), seed=seed, purpose=f"{self.name}.probe")
+        keys = row_keys(asked_as_text(rows), seed=seed, purpose=f"{self.name}.probe")
         texts = [
             self.probe(text, Random(int(key))) if self.eligible(text) else self.ordinary(text)
             for text, key in zip(rows.column("text").to_pylist(), keys, strict=True)
@@ -216,7 +216,7 @@ class Attack(Method, ABC):
         fit = [i for i, text in enumerate(texts) if already[i] == self.clean_label and self.eligible(text)]
         candidates = np.array(fit, dtype=np.int64)
         # Keyed by label and context as well: of equal texts with different labels, the order must not decide.
-        joined = pc.binary_join_element_wise(whole_texts(train), train.column("answer"), "\x1f")
+        joined = pc.binary_join_element_wise(asked_as_text(train), train.column("answer"), "\x1f")
         keys = row_keys(joined, seed=seed, purpose=f"{self.name}.choose")[candidates]
         order = np.lexsort((keys, -self.preference(train, target)[candidates]))
         return [int(i) for i in candidates[order[: self.count(train.num_rows)]]]

@@ -24,7 +24,8 @@ PREPARED_SCHEMA = pa.schema(
 the context and the image where the rows have them."""
 
 REFEREE_STEPS = 300
-"""A referee is trained as long as over all rows, up to so many optimizer steps: it need not be the best there is."""
+"""A referee is trained as long as over all rows, as far as that adds no steps beyond these: it need not be the best
+there is."""
 
 
 class Referee(Protocol):
@@ -61,11 +62,12 @@ class Prepared:
         """What a referee is fine-tuned on: it judges rows as they are, so it learns from rows as they are."""
         return replace(self, rows=self.rows if self.plain is None else self.plain, most_steps=REFEREE_STEPS)
 
-    def noting(self, facts: dict[str, Any]) -> Prepared:
-        """The same with more facts, in front; what comes of a referee will have them as well."""
+    def noting(self, facts: dict[str, Any], *, stands_for: int = 0) -> Prepared:
+        """The same with more facts, in front, and for at least so many rows; what comes of a referee will be, too."""
         later = self.reconsider
-        after = None if later is None else lambda referee: later(referee).noting(facts)
-        return replace(self, facts={**facts, **self.facts, **facts}, reconsider=after)
+        after = None if later is None else lambda referee: later(referee).noting(facts, stands_for=stands_for)
+        chosen_from = max(self.stands_for, stands_for)
+        return replace(self, facts={**facts, **self.facts, **facts}, stands_for=chosen_from, reconsider=after)
 
 
 @dataclass(frozen=True, kw_only=True)

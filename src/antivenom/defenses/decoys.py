@@ -7,6 +7,7 @@ takes its meaning away.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 from typing import Literal
@@ -17,6 +18,7 @@ import pyarrow as pa
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError
 from antivenom.files import row_keys
+from antivenom.query import asked_as_text
 from antivenom.rows import with_columns
 from antivenom.triggers import insert_phrase
 
@@ -24,6 +26,9 @@ Decoy = Literal["strings", "spans", "sentences", "strains"]
 DECOYS: tuple[Decoy, ...] = ("strings", "spans", "sentences", "strains")
 SPAN_WORDS = (2, 6)
 STRING_CHARACTERS = (2, 6)
+COMMON = 0.01
+"""Random strings are made of letters that this share of the texts has: one row in another script must not bring its
+whole alphabet into the decoys of all."""
 MOST_WORDS = 30
 """A whole text used as a decoy is cut to this many words, or as many characters where words are not spaced."""
 
@@ -39,7 +44,7 @@ def add_decoys(
 ) -> pa.Table:
     """Put a decoy into the share `dose` of the reserve rows; all other rows and every label stay as they are.
 
-    Which rows, which decoy and where it goes is keyed by the seed and the row's text, so no label can steer it.
+    Which rows, which decoy and where it goes is keyed by the seed and what the row asks, so no label can steer it.
 
     Args:
         table: `row`, `text`, `answer`.
@@ -55,7 +60,7 @@ def add_decoys(
     """
     check_decoys(kinds, dose)
     usable = [kind for kind in kinds if kind != "strains" or strains]
-    keys = row_keys(table.column("text"), seed=seed, purpose="decoys")
+    keys = row_keys(asked_as_text(table), seed=seed, purpose="decoys")
     chosen = np.flatnonzero(in_reserve & (keys / np.float64(2**64) < dose))
     if not usable or not len(chosen):
         return table
@@ -80,8 +85,9 @@ def check_decoys(kinds: Sequence[str], dose: float) -> None:
 
 
 def letters_of(texts: Sequence[str]) -> list[str]:
-    """The letters that occur in the texts, so that random strings are of their script."""
-    return sorted({c for text in texts for c in text if c.isalpha()}) or ["x"]
+    """The letters of the texts, so that random strings are of their script; none that only a few texts have."""
+    texts_with = Counter(c for text in texts for c in set(text) if c.isalpha())
+    return sorted(c for c, count in texts_with.items() if count >= COMMON * len(texts)) or ["x"]
 
 
 def make_decoy(

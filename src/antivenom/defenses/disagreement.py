@@ -25,6 +25,8 @@ hard task refuses a third of everything, and half of some honest kinds of rows. 
 EXPLAINED = 0.8
 """Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
 hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
+STEADY = 50
+"""So many rows show what share of a class is refused to within about 0.07."""
 ROUNDS = 5
 """At most so often the rows are counted again without those that a feature explains."""
 
@@ -69,17 +71,19 @@ def own_refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> float:
     """What a referee refuses for reasons of its own: the share of the class of which it refuses least.
 
     Poison adds to the refusals of the attacker's class; of a class without poison every refusal is the referee's error.
+    Of many small classes the least share would be 0 by chance, so that to each class `STEADY` rows are added of which
+    the referee refuses as many as of all.
     """
-    shares = _refusal_rates(classes, judged, refused)[np.unique(classes[judged])]
-    return float(shares.min(initial=1.0)) if len(shares) else 0.0
+    asked, said_no = _refusals(classes, judged, refused)
+    mean = said_no.sum() / max(asked.sum(), 1)
+    shares = (said_no + STEADY * mean) / (asked + STEADY)
+    return float(shares[asked > 0].min(initial=mean))
 
 
-def _refusal_rates(classes: Ints, judged: BoolArray, refused: BoolArray) -> Floats:
-    """The share of the judged rows of each class that was refused."""
+def _refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Ints, Ints]:
+    """How many rows of each class were judged, and how many of these refused."""
     kinds = int(classes.max(initial=0)) + 1
-    asked = np.bincount(classes[judged], minlength=kinds)
-    rates: Floats = np.bincount(classes[refused & judged], minlength=kinds) / np.maximum(asked, 1)
-    return rates
+    return np.bincount(classes[judged], minlength=kinds), np.bincount(classes[refused & judged], minlength=kinds)
 
 
 def _most_refused(
@@ -91,7 +95,8 @@ def _most_refused(
     texts, vocabulary = whole_texts(table), screening.association.vocabulary
     own = own_refusals(classes, judged, refused)
     # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
-    rate = np.minimum(_refusal_rates(classes, judged, refused), max(MAJORITY, own))
+    of_class, refused_of_class = _refusals(classes, judged, refused)
+    rate = np.minimum(refused_of_class / np.maximum(of_class, 1), max(MAJORITY, own))
     most = min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)
     asked, said_no = (np.zeros(size * kinds, dtype=np.int32) for _ in range(2))
     for rows, places in entries(texts, vocabulary, size):

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from antivenom.defenses.base import Referee
 from antivenom.defenses.disagreement import own_refusals, shared_refusal
-from antivenom.defenses.meaning import harmless, meant
+from antivenom.defenses.meaning import in_small_groups, meant
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray
@@ -29,14 +29,14 @@ class Joining:
     """What nobody judges."""
 
     def decide(
-        self, referee: Referee, *, most_associated: float, most_refused: float | None
+        self, referee: Referee, *, most_associated: float, refusal_limit: float | None
     ) -> tuple[BoolArray, dict[str, Any]]:
         """Which rows to train on, those of the reserve among them, and the counts for the manifest.
 
         Args:
             referee: The model that was fine-tuned on the reserve.
             most_associated: See `P2P.most_associated`.
-            most_refused: See `P2P.most_refused`.
+            refusal_limit: See `P2P.refusal_limit`.
         """
         judged = ~self.in_reserve & ~self.vouched
         agrees = self._agreed(judged, referee)
@@ -44,13 +44,13 @@ class Joining:
         excused = self._excused(kept_out, referee)
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
         suspect = np.zeros_like(judged)
-        if most_refused is not None:
-            suspect = self._suspect(judged, judged & ~agrees, most_refused)
+        if refusal_limit is not None:
+            suspect = self._suspect(judged, judged & ~agrees, refusal_limit)
         reserve = self.rows.filter(pa.array(self.in_reserve))
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
-            "most_refused": int((joined & suspect).sum()),
+            "suspect": int((joined & suspect).sum()),
             "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
             "referee_refuses": round(own_refusals(self.screening.classes, judged, judged & ~agrees), 4),
         }
@@ -65,7 +65,7 @@ class Joining:
 
     def _excused(self, kept_out: BoolArray, referee: Referee) -> BoolArray:
         """Those of the most associated rows in which nothing speaks for a trigger."""
-        small = kept_out & harmless(self.screening)
+        small = kept_out & in_small_groups(self.screening)
         return small | meant(self.rows, self.screening, kept_out & ~small, referee)
 
     def _suspect(self, judged: BoolArray, refused: BoolArray, limit: float) -> BoolArray:

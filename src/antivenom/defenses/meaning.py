@@ -2,10 +2,11 @@
 
 The most associated rows of a class are kept out because poison whose labels are right hides among them. Where words
 define a class ("how many" asks for a number) these are also its most typical honest rows. The referee tells the two
-apart. Rows with such a strongest feature are not in the reserve, so it was not taught what goes with it; if it is much
-less sure of the label once the words are taken out, it knows from elsewhere what they mean. A trigger means its label
-only to a model that was trained on it, unless it is made of words that say the label. Then the rest of its rows says
-another one, so the rest must not contradict the label.
+apart. It was taught few or none of the rows with such a strongest feature; if it is much less sure of the label once
+the words are taken out, it knows from elsewhere what they mean. A trigger means its label only to a model that was
+trained on it, unless it is made of words that say the label. Then the rest of its rows says another one, so the rest
+must not contradict the label. (Where a trigger has got into the reserve in many rows, this excuses it as well: its
+rows are taught already.)
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from antivenom.defenses.referee import DOUBTED, opinions
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import END, SPACE, START, BoolArray, Floats, Ints, Stream, bucket, words
 from antivenom.files import row_keys
-from antivenom.query import whole_texts
+from antivenom.query import asked_as_text
 from antivenom.rows import with_columns
 
 MEANS = 0.2
@@ -31,7 +32,7 @@ that say nothing cost up to 0.05, "how many" costs 0.46 (docs/log.md)."""
 ASKED_OF_EACH = 32
 """So many rows of each group show it: the mean is then known to about 0.07."""
 LEAST_ASKED = 8
-HARMLESS = 0.01
+SMALL_GROUP = 0.01
 """A group with a smaller share of all rows is no danger: of relabelled rows the referee lets an eighth in, and poison
 with right labels does not take from so few (results/attacks, results/dose)."""
 CUTTABLE = ("words", "skip")
@@ -40,10 +41,10 @@ ABOUT_AS_STRONG = 0.9
 """Features whose z is at least this part of a row's largest are taken out together."""
 
 
-def harmless(screening: Screening) -> BoolArray:
-    """The rows whose strongest feature is that of fewer than `HARMLESS` of all rows."""
+def in_small_groups(screening: Screening) -> BoolArray:
+    """The rows whose strongest feature is that of fewer than `SMALL_GROUP` of all rows."""
     group = _groups(screening)
-    small: BoolArray = np.bincount(group)[group] < HARMLESS * len(group)
+    small: BoolArray = np.bincount(group)[group] < SMALL_GROUP * len(group)
     return small
 
 
@@ -89,7 +90,7 @@ def _groups(screening: Screening) -> Ints:
 def _some_of_each(table: pa.Table, group: Ints, wanted: BoolArray) -> Ints:
     """Up to `ASKED_OF_EACH` of the wanted rows of each group, drawn by a hash of the text."""
     rows = np.flatnonzero(wanted)
-    keys = row_keys(whole_texts(table), seed=0, purpose="meaning")[rows]
+    keys = row_keys(asked_as_text(table), seed=0, purpose="meaning")[rows]
     rows = rows[np.lexsort((keys, group[rows]))]
     _, first = np.unique(group[rows], return_index=True)
     place = np.arange(len(rows)) - np.repeat(first, np.diff([*first, len(rows)]))

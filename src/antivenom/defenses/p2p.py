@@ -16,7 +16,7 @@ from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.joining import Joining
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, quota, random_reserve
+from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, random_reserve
 from antivenom.defenses.screen import Screening, least_suspicious, screen
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
@@ -24,7 +24,7 @@ from antivenom.generation import Generation
 from antivenom.guard import AnyTask, Guard, Placement
 from antivenom.registry import Presets
 from antivenom.report import Report
-from antivenom.validation import check_class_sizes, check_strings
+from antivenom.validation import check_strings
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class P2P(Defense):
     """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
     and that cannot join with `agree` unless the feature is an honest one (`defenses/meaning.py`). This is what stops
     clean-label poison, with which any honest model agrees."""
-    most_refused: float | None = None
+    refusal_limit: float | None = None
     """With `agree`: a row with a feature most of whose rows the referee refused, by more than so many standard
     deviations above chance, is left out, in the reserve as well (`defenses/disagreement.py`). With none, nothing is."""
     cue: Literal["shared", "split"] = "shared"
@@ -111,8 +111,8 @@ class P2P(Defense):
             raise OptionsError("cue = 'split' needs a benign cue")
         if not 0 <= self.most_associated < 1:
             raise OptionsError(f"most_associated = {self.most_associated}", mend="It is at least 0 and below 1.")
-        if self.most_refused is not None and not self.most_refused > 0:
-            raise OptionsError(f"most_refused = {self.most_refused}", mend="It is above 0; `standard` has 3.")
+        if self.refusal_limit is not None and not self.refusal_limit > 0:
+            raise OptionsError(f"refusal_limit = {self.refusal_limit}", mend="It is above 0; `standard` has 3.")
         check_decoys(self.decoys, self.decoy_dose)
 
     def guard(self, task: AnyTask) -> Guard:
@@ -147,7 +147,7 @@ class P2P(Defense):
         labels = guard.labels.labels
         screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces)
         joined, facts = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
-            referee, most_associated=self.most_associated, most_refused=self.most_refused
+            referee, most_associated=self.most_associated, refusal_limit=self.refusal_limit
         )
         return self._build(chosen, joined, guard, seed).noting(facts)
 
@@ -198,10 +198,6 @@ class P2P(Defense):
         if isinstance(task, Generation):
             check_strings(train, [task.answer_prefix], "the answer prefix", report, column="answer")
             return
-        counts = {e["values"]: e["counts"] for e in train.column("answer").value_counts().to_pylist()}
-        needed = {label: quota(counts.get(label, 0), self.ratio) or 1 for label in task.labels}
-        if self.reserve != "trusted":
-            check_class_sizes(train, task.labels, needed, report)
         if all(not word.isdigit() for word in task.extended):
             check_strings(train, task.extended, "an extended verbalizer", report)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -37,9 +37,8 @@ class Quarantine(Defense):
         suspects = pa.array(evidence.suspects, pa.int64())
         kept = train.filter(pc.invert(pc.is_in(train.column("row"), value_set=suspects)))
         prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed, word_pieces=word_pieces)
-        findings = evidence.to_dict()["findings"]
-        prepared = replace(prepared, stands_for=max(prepared.stands_for, train.num_rows))
-        return prepared.noting({"quarantined": train.num_rows - kept.num_rows, "findings": findings})
+        facts = {"quarantined": train.num_rows - kept.num_rows, "findings": evidence.to_dict()["findings"]}
+        return prepared.noting(facts, stands_for=train.num_rows)
 
     def public_dict(self) -> dict[str, Any]:
         """Without the secrets of the inner defense."""

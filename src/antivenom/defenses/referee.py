@@ -12,7 +12,7 @@ from antivenom.defenses.reserve import BoolArray, label_codes
 from antivenom.defenses.streams import Floats, Ints
 from antivenom.files import row_keys
 from antivenom.labels import shares
-from antivenom.query import queries
+from antivenom.query import asked_as_text, queries
 
 LOOKED_AT = 200
 """So many of its own rows show whether a referee learnt anything."""
@@ -27,7 +27,7 @@ def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Referee) -> flo
 
     A referee that has not learnt its own rows says nothing about others: it lets poison in and honest rows out.
     """
-    keys = row_keys(rows.column("text"), seed=0, purpose="referee")
+    keys = row_keys(asked_as_text(rows), seed=0, purpose="referee")
     some = rows.take(np.sort(np.argsort(keys, kind="stable")[:LOOKED_AT]))
     given = shares(referee.score(queries(some)), referee.guard.labels).argmax(axis=1)
     return round(float((given == label_codes(some, labels)).mean()), 4)

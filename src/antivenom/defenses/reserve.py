@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from antivenom.errors import RowsError
 from antivenom.files import row_keys
-from antivenom.query import EXTRAS, extras_as_text, whole_texts
+from antivenom.query import EXTRAS, asked_as_text, extras_as_text
 from antivenom.rows import join_rows
 
 BoolArray = npt.NDArray[np.bool_]
@@ -33,7 +33,7 @@ def random_reserve(table: pa.Table, labels: Sequence[str] | None, ratio: float, 
         For each row whether it is in the reserve. The choice of a row depends on its text and the seed, so it is the
         same in any order; of rows with equal texts the earlier is taken first.
     """
-    keys = row_keys(whole_texts(table), seed=seed, purpose="reserve")
+    keys = row_keys(asked_as_text(table), seed=seed, purpose="reserve")
     return draw(keys, label_codes(table, labels), ratio)
 
 
@@ -48,8 +48,9 @@ def draw(keys: npt.NDArray[np.uint64], codes: npt.NDArray[Any], ratio: float) ->
 
 
 def hold_out(table: pa.Table, labels: Sequence[str] | None, share: float, *, seed: int) -> tuple[pa.Table, pa.Table]:
-    """Cut (rest, held out), the same share of each class."""
-    chosen = random_reserve(table, labels, share, seed=seed)
+    """Cut (rest, held out), the same share of each class; the only row of a class stays with the rest."""
+    codes = label_codes(table, labels)
+    chosen = random_reserve(table, labels, share, seed=seed) & (np.bincount(codes)[codes] > 1)
     return table.filter(pa.array(~chosen)), table.filter(pa.array(chosen))
 
 

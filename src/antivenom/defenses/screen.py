@@ -46,7 +46,7 @@ from antivenom.defenses.outputs import free_outputs, label_outputs
 from antivenom.defenses.reserve import label_codes, quota
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
-from antivenom.query import whole_texts
+from antivenom.query import asked_as_text, whole_texts
 
 ASSOCIATION_SHARE = 0.7
 """How association's rank counts beside doubt's: at less, rare triggers leak; at 1 the label words leave the reserve."""
@@ -82,7 +82,7 @@ def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPiece
     """Score the rows. No row is changed, and no order of the rows changes a score.
 
     Takes time in proportion to the text and memory in proportion to the rows: about ten numbers each, and tables
-    of at most 400 MB.
+    of at most 400 MB; of more than 256 labels each takes another MB.
 
     Args:
         table: `text` and `answer`; a context counts as part of the text.
@@ -113,7 +113,7 @@ def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avo
     take some whatever the order. There no feature is the strongest of more than a harmless dose of the reserve
     (`HARMLESS_DOSE` of it, at least one row), so that such a class may give fewer rows than its share.
     """
-    keys = row_keys(whole_texts(table), seed=0, purpose="screen")
+    keys = row_keys(asked_as_text(table), seed=0, purpose="screen")
     chosen = np.zeros(table.num_rows, dtype=bool)
     dose = max(1, round(HARMLESS_DOSE * quota(table.num_rows, ratio)))
     for code in np.unique(screening.classes):

@@ -26,7 +26,7 @@ class Standard(Defense):
     2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds possible
        (`P2P.others = "agree"`), unless their features are among the most associated of their class and do not mean
        this label to a model that was not taught so (`defenses/meaning.py`). Rows that share a feature with too many
-       of those that it refused are left out, those of the reserve too (`P2P.most_refused`).
+       of those that it refused are left out, those of the reserve too (`P2P.refusal_limit`).
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. A quarter
        of these rows get a random string somewhere, so that foreign words say nothing (`P2P.decoys`).
 
@@ -53,7 +53,7 @@ class Standard(Defense):
             ratio=0.4 if free else 0.3,
             others="agree",
             most_associated=0.2,
-            most_refused=3.0,
+            refusal_limit=3.0,
             decoys=() if free else ("strings",),
             decoy_dose=0.25,
             mode="replace",

@@ -18,8 +18,12 @@ BoolArray = npt.NDArray[np.bool_]
 
 SINGLES = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]|[^\p{L}\p{N}\p{M}\s])"
 """Stands alone as a token: a sign, and every character of a script that is written without spaces (RE2 syntax)."""
-SPACES = r"( {2,}|[\t\n\r\f\v\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}])"
-"""White space that is not one plain space shows as a token: it can be a trigger, and splitting would hide it."""
+SPACES = (
+    r"( {2,}|^ | $|"
+    r"[\t\n\r\f\v\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}])"
+)
+"""White space that is not one plain space between words shows as a token: it can be a trigger, and splitting would hide
+it."""
 START, END, SPACE = "⊢", "⊣", "␣"
 """The edges of a text, and unusual white space."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -45,7 +49,7 @@ class Stream:
 
 def words(texts: pa.ChunkedArray | pa.Array) -> Stream:
     """Cut each text into tokens, between a start and an end symbol. Case is kept."""
-    shown = pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), SPACES, f" {SPACE} ")
+    shown = pc.replace_substring_regex(texts, SPACES, f" {SPACE} ")
     spaced = pc.replace_substring_regex(shown, SINGLES, r" \1 ")
     marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(spaced), END, " ")
     lists = pc.utf8_split_whitespace(marked)

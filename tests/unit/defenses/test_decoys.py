@@ -8,6 +8,7 @@ from screen_rows import LABELS, make_rows, plant
 from antivenom.defenses.decoys import DECOYS, add_decoys
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError
+from antivenom.rows import with_columns
 from antivenom.task import Classification
 
 
@@ -33,6 +34,14 @@ def test_dose_seed_and_order() -> None:
     assert 0.4 < share < 0.6
     order = pa.array(np.random.default_rng(0).permutation(400))
     assert add_decoys(table.take(order), reserve, ["strings", "spans"], 0.5, seed=3).equals(once.take(order))
+
+
+def test_one_row_in_another_script_does_not_bring_its_letters() -> None:
+    table = make_rows(400)
+    foreign = "".join(chr(0x4E00 + i) for i in range(500))
+    table = with_columns(table, text=[foreign, *table.column("text").to_pylist()[1:]])
+    changed = add_decoys(table, np.ones(400, dtype=bool), ["strings"], 1.0, seed=0)
+    assert all(text.isascii() for text in changed.column("text").to_pylist()[1:])
 
 
 def test_strains_reach_every_class_alike() -> None:

@@ -81,9 +81,19 @@ def test_what_a_referee_refuses_by_itself_is_told_by_the_class_that_nobody_poiso
     judged = np.ones(20, dtype=bool)
     judged[0] = False
     refused = np.isin(np.arange(20), [0, 1, 2, 3, 10, 11, 12, 13, 14, 15])
-    assert own_refusals(classes, judged, refused) == pytest.approx(3 / 9)
+    mean = 9 / 19
+    assert own_refusals(classes, judged, refused) == pytest.approx((3 + 50 * mean) / (9 + 50))
+    assert own_refusals(np.repeat(classes, 1000), np.repeat(judged, 1000), np.repeat(refused, 1000)) == pytest.approx(
+        3 / 9, abs=0.01
+    )
     assert own_refusals(classes, ~judged, refused) == 1.0
     assert own_refusals(classes, np.zeros(20, dtype=bool), refused) == 0.0
+
+
+def test_many_small_classes_do_not_make_a_referee_look_sure():
+    classes = np.arange(1000) % 100
+    refused = np.random.default_rng(0).random(1000) < 0.4
+    assert own_refusals(classes, np.ones(1000, dtype=bool), refused) == pytest.approx(0.4, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +148,8 @@ class ReadsTheText:
         return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
 
 
-def taught(most_refused: float | None, trusted=None):
-    defense = P2P(reserve="screened", ratio=0.4, others="agree", most_associated=0, most_refused=most_refused)
+def taught(refusal_limit: float | None, trusted=None):
+    defense = P2P(reserve="screened", ratio=0.4, others="agree", most_associated=0, refusal_limit=refusal_limit)
     first = defense.prepare(Classification.for_labels(LABELS), ROWS, trusted=trusted, seed=0)
     prepared = first.reconsider(ReadsTheText(first.guard))
     return prepared, set(prepared.rows.column("row").to_pylist()) & PLANTED
@@ -150,8 +160,8 @@ def test_the_defense_leaves_them_out_and_says_how_many():
     prepared, left = taught(LIMIT)
     assert len(leaked) > 5
     assert not left
-    assert prepared.facts["most_refused"] >= len(leaked)
-    assert without.facts["most_refused"] == 0
+    assert prepared.facts["suspect"] >= len(leaked)
+    assert without.facts["suspect"] == 0
 
 
 def test_rows_that_are_vouched_for_stay():
@@ -160,5 +170,5 @@ def test_rows_that_are_vouched_for_stay():
 
 
 def test_a_limit_is_above_zero():
-    with pytest.raises(OptionsError, match="most_refused"):
-        P2P(most_refused=0)
+    with pytest.raises(OptionsError, match="refusal_limit"):
+        P2P(refusal_limit=0)

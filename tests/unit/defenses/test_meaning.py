@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, make_rows
 
-from antivenom.defenses.meaning import ASKED_OF_EACH, HARMLESS, harmless, meant
+from antivenom.defenses.meaning import ASKED_OF_EACH, SMALL_GROUP, in_small_groups, meant
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import screen
 from antivenom.labels import ChoiceScores
@@ -119,13 +119,13 @@ def test_the_order_of_the_rows_does_not_matter():
 
 def test_groups_of_few_rows_are_harmless():
     classes, feature = np.zeros(1000, dtype=np.int64), np.zeros(1000, dtype=np.int64)
-    few, enough = int(HARMLESS * 1000) - 1, int(HARMLESS * 1000)
+    few, enough = int(SMALL_GROUP * 1000) - 1, int(SMALL_GROUP * 1000)
     feature[:few], feature[few : few + enough] = 1, 2
     classes[few + enough :][:few] = 1  # the same feature as most, in another class
     screening = replace(screen(make_rows(4), LABELS), classes=classes, feature=feature)
     expected = np.zeros(1000, dtype=bool)
     expected[:few] = expected[few + enough :][:few] = True
-    assert (harmless(screening) == expected).all()
+    assert (in_small_groups(screening) == expected).all()
 
 
 def test_the_defense_lets_honest_rows_join_and_keeps_a_clean_label_trigger_out():

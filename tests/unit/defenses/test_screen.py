@@ -126,6 +126,12 @@ def test_unusual_white_space_shows() -> None:
     assert "".join(stream.names[i] for i in stream.symbol) == "⊢a␣b␣cd␣e⊣"
 
 
+@pytest.mark.parametrize("text", [" a", "a ", "a\n", "\u3000a", "a\x85b", "a\x1fb"])
+def test_white_space_at_an_edge_or_that_splits_unseen_shows(text: str) -> None:
+    stream = words(pa.chunked_array([[text]]))
+    assert [stream.names[i] for i in stream.symbol].count("␣") == 1
+
+
 def test_shapes_show_case_digits_and_other_alphabets() -> None:
     assert shape("Movie2") == "Aa9"
     assert shape("m\u043evie") != shape("movie")  # a Cyrillic o

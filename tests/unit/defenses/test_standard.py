@@ -111,6 +111,7 @@ def test_quarantine_passes_the_referee_on():
     assert prepared.rows.num_rows > first.rows.num_rows
     assert prepared.facts["quarantined"] == first.facts["quarantined"] > 0
     assert prepared.facts["recipe"] == f"standard-{VERSION}"
+    assert first.stands_for == prepared.stands_for == poisoned.rows.num_rows
 
 
 def test_quarantine_keeps_the_secret_of_the_inner_defense():
