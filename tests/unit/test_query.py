@@ -18,7 +18,7 @@ from antivenom.files import digest_of_table
 from antivenom.prompts import Prompt, Renderer
 from antivenom.query import EXTRAS, Query, Turn, queries, whole_texts
 from antivenom.report import Report
-from antivenom.rows import SCHEMA, join_rows, load_rows, table_of
+from antivenom.rows import join_rows, load_rows, table_of
 from antivenom.task import Classification
 from antivenom.testing import LinearStandIn, synthetic_images, synthetic_rows, tiny_tokenizer
 from antivenom.validation import check_duplicates
