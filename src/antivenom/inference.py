@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from antivenom.answers import TextReading
 from antivenom.artifact import WEIGHTS, Artifact, load_artifact
+from antivenom.chunks import in_chunks
 from antivenom.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.errors import ArtifactError
 from antivenom.labels import ChoiceScores, Reading
@@ -48,13 +48,7 @@ class GuardedModel:
             progress: What a progress bar is to be called; none is shown without it.
             total: How many texts there are, if that is known, for the bar.
         """
-        from tqdm.auto import tqdm
-
-        remaining = iter(texts)
-        with tqdm(total=total, desc=progress, unit="text", disable=progress is None) as bar:
-            while chunk := list(itertools.islice(remaining, STREAM_TEXTS)):
-                yield from zip(chunk, self.predict(chunk), strict=True)
-                bar.update(len(chunk))
+        return in_chunks(texts, self.predict, STREAM_TEXTS, progress=progress, total=total)
 
 
 def load_guarded(

@@ -21,7 +21,8 @@ from antivenom.cleaning import SCHEMA
 from antivenom.defenses.base import PREPARED_SCHEMA
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import BoolArray, draw, label_codes, random_reserve, same_rows
+from antivenom.defenses.reserve import draw, label_codes, random_reserve, same_rows
+from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError, RowsError
 from antivenom.export import RowFormat, training_records
 from antivenom.files import TableDigest, atomic_write

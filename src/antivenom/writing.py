@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from antivenom.answers import AnswerPrefix, TextReading
+from antivenom.chunks import in_chunks
 from antivenom.encoding import TextEncoder
 from antivenom.guard import Guard
 from antivenom.models.base import Generated, Generator
@@ -84,13 +84,7 @@ class GuardedWriter:
             progress: What a progress bar is to be called; none is shown without it.
             total: How many there are, if that is known, for the bar.
         """
-        from tqdm.auto import tqdm
-
-        remaining = iter(asked)
-        with tqdm(total=total, desc=progress, unit="text", disable=progress is None) as bar:
-            while chunk := list(itertools.islice(remaining, STREAM_QUERIES)):
-                yield from zip(chunk, self.predict(chunk), strict=True)
-                bar.update(len(chunk))
+        return in_chunks(asked, self.predict, STREAM_QUERIES, progress=progress, total=total)
 
     @property
     def _prefix(self) -> str:

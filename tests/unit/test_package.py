@@ -34,7 +34,7 @@ LAYERS = (
     ("substitution_options",),
     ("surrogate",),
     ("substitution",),
-    ("encoding", "models", "export"),
+    ("chunks", "encoding", "models", "export"),
     ("writing", "judging"),
     ("streaming",),
     ("manifest",),

@@ -64,9 +64,9 @@ class Evidence:
         """Return plain JSON values."""
         return asdict(self)
 
-    def strings(self, *, leads: bool = True) -> tuple[str, ...]:
-        """The words and phrases among the findings (and leads), as they could stand in a text."""
-        chosen = (*self.findings, *(self.leads if leads else ()))
+    def strings(self) -> tuple[str, ...]:
+        """The words and phrases among the findings and leads, as they could stand in a text."""
+        chosen = (*self.findings, *self.leads)
         texts = [finding.what.strip("⊢⊣ ") for finding in chosen if finding.kind in ("words", "case")]
         return tuple(dict.fromkeys(text for text in texts if text))
 

@@ -16,8 +16,9 @@ from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.joining import Joining
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import BoolArray, join_trusted, label_codes, random_reserve
+from antivenom.defenses.reserve import join_trusted, label_codes, random_reserve
 from antivenom.defenses.screen import Screening, least_suspicious, screen
+from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
 from antivenom.generation import Generation

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 from antivenom.answers import Answers
 from antivenom.defenses.base import PREPARED_SCHEMA
-from antivenom.defenses.reserve import BoolArray, label_codes
+from antivenom.defenses.reserve import label_codes
+from antivenom.defenses.streams import BoolArray
 from antivenom.guard import Guard
 from antivenom.labels import LabelMap
 from antivenom.query import EXTRAS, extras_of

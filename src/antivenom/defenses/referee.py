@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
-from antivenom.defenses.reserve import BoolArray, label_codes
-from antivenom.defenses.streams import Floats, Ints
+from antivenom.defenses.reserve import label_codes
+from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
 from antivenom.labels import shares
 from antivenom.query import asked_as_text, queries
