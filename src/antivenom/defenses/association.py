@@ -74,6 +74,16 @@ class Association:
         z: Floats = (both - n * rate) / np.sqrt(n * rate * (1 - rate) + 1)
         return z
 
+    def share(self, places: Ints, pairs: Ints) -> Floats:
+        """Of the other rows with each feature the share that has the output as well.
+
+        Args:
+            places: Bucket of each feature.
+            pairs: Bucket of each pair of feature and output.
+        """
+        share: Floats = (self.rows_of_both[pairs] - 1) / np.maximum(self.rows_with[places] - 1, 1)
+        return share
+
 
 def associate(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPieces = uncut) -> Association:
     """Count everything: one walk over the texts for the words, one for the doubts, one for the features.

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from antivenom.defenses.base import Referee
 from antivenom.defenses.disagreement import own_refusals, shared_refusal
-from antivenom.defenses.meaning import in_small_groups, meant
+from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray
@@ -40,7 +40,8 @@ class Joining:
         """
         judged = ~self.in_reserve & ~self.vouched
         agrees = self._agreed(judged, referee)
-        kept_out = judged & (self.screening.associated > 1 - most_associated)
+        most = self.screening.associated > 1 - most_associated
+        kept_out = judged & most & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee)
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
         suspect = np.zeros_like(judged)

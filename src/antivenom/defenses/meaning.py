@@ -1,12 +1,13 @@
-"""Strong associations that may be honest: words that mean their label, and groups too small to teach anything.
+"""Strong associations that may be honest: words that mean their label or stand with others too, and small groups.
 
-The most associated rows of a class are kept out because poison whose labels are right hides among them. Where words
-define a class ("how many" asks for a number) these are also its most typical honest rows. The referee tells the two
-apart. It was taught few or none of the rows with such a strongest feature; if it is much less sure of the label once
-the words are taken out, it knows from elsewhere what they mean. A trigger means its label only to a model that was
-trained on it, unless it is made of words that say the label. Then the rest of its rows says another one, so the rest
-must not contradict the label. (Where a trigger has got into the reserve in many rows, this excuses it as well: its
-rows are taught already.)
+The most associated rows of a class are kept out because poison whose labels are right hides among them. A trigger works
+because it goes with its label whatever else a text says. Words of which a good part of the rows has another label
+("and", "bad") cannot be one: those rows teach that they decide nothing. Where words define a class ("how many" asks for
+a number) these are also its most typical honest rows. The referee tells the two apart. It was taught few or none of the
+rows with such a strongest feature; if it is much less sure of the label once the words are taken out, it knows from
+elsewhere what they mean. A trigger means its label only to a model that was trained on it, unless it is made of words
+that say the label. Then the rest of its rows says another one, so the rest must not contradict the label. (Where a
+trigger has got into the reserve in many rows, this excuses it as well: its rows are taught already.)
 """
 
 from __future__ import annotations
@@ -46,6 +47,18 @@ def in_small_groups(screening: Screening) -> BoolArray:
     group = _groups(screening)
     small: BoolArray = np.bincount(group)[group] < SMALL_GROUP * len(group)
     return small
+
+
+def undecided(screening: Screening, share: float) -> BoolArray:
+    """The rows none of whose strong features goes with their label alone (`EXCLUSIVE` in `defenses/screen.py`).
+
+    A feature is strong where its z is at least the largest of the share `share` of the rows of the class.
+    """
+    strong = np.zeros(int(screening.classes.max(initial=0)) + 1)
+    for code in np.unique(screening.classes):
+        strong[code] = np.quantile(screening.strongest[screening.classes == code], 1 - share)
+    found: BoolArray = screening.exclusive < strong[screening.classes]
+    return found
 
 
 def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Referee) -> BoolArray:

@@ -57,6 +57,9 @@ MOST = 0.5
 MOST_POISONED = 0.15
 """A feature of a larger share of all rows is taken for honest, since so much poison would be hard to place. At 0.2
 TREC's largest class, in which "what" is the strongest feature, was hardly learnt (docs/log.md)."""
+EXCLUSIVE = 0.8
+"""A feature of which this share of the other rows has the same output could be a trigger. Where more say something
+else, they teach that it decides nothing."""
 HARMLESS_DOSE = 0.005
 """The share of poison in a reserve that still teaches next to nothing (results/dose)."""
 _FINE = 1024.0
@@ -76,6 +79,10 @@ class Screening:
     """The class of each row; one class for free answers."""
     feature: Ints
     """The place of each row's strongest feature in the tables of `association`."""
+    strongest: Floats
+    """How strongly that feature goes with the row's output: its z."""
+    exclusive: Floats
+    """The largest z of the row's features that hardly stand with another output (`EXCLUSIVE`), 0 where it has none."""
 
 
 def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut) -> Screening:
@@ -96,12 +103,13 @@ def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPiece
         outputs = label_outputs(label_codes(table, labels), labels)
     texts = whole_texts(table)
     association = associate(texts, outputs, word_pieces)
-    strongest, many, feature = _row_scores(texts, association)
+    strongest, many, exclusive, feature = _row_scores(texts, association)
     measures = (strongest, many, association.doubt)
     ranks = [_ranks_beside(values, association.tokens, outputs.own) for values in measures]
     associated = _shared(np.maximum(ranks[0], ranks[1]), feature, outputs.own)
     suspicion = np.maximum(ASSOCIATION_SHARE * associated, ranks[2] if labels else 0)
-    return Screening(suspicion, _ranks(associated, outputs.own, ties="max"), association, outputs.own, feature)
+    top = _ranks(associated, outputs.own, ties="max")
+    return Screening(suspicion, top, association, outputs.own, feature, strongest, exclusive)
 
 
 def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0) -> BoolArray:
@@ -142,9 +150,12 @@ def _place_in_group(group: Ints) -> Ints:
     return place
 
 
-def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats, Ints]:
-    """Each row's strongest association with an output of its own, the mean of its `TOP` strongest, and which it is."""
-    strongest, many = np.zeros(len(texts)), np.zeros(len(texts))
+def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats, Floats, Ints]:
+    """Each row's strongest association, the mean of its `TOP` strongest, the strongest exclusive one, and which it is.
+
+    The last is the place of the strongest feature, be it exclusive or not.
+    """
+    strongest, many, exclusive = (np.zeros(len(texts)) for _ in range(3))
     feature = np.full(len(texts), -1)
     outputs, size = association.outputs, len(association.rows_with)
     for rows, places in entries(texts, association.vocabulary, size):
@@ -153,10 +164,12 @@ def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Float
         pairs = pair_places(places[which], output, outputs, size)
         z = association.z(places[which], pairs, own, output)
         _put_top(strongest, many, rows[which], z)
+        alone = association.share(places[which], pairs) >= EXCLUSIVE
+        np.maximum.at(exclusive, rows[which][alone], z[alone])
         best = np.rint(np.maximum(z, 0) * _FINE) >= np.rint(strongest[rows[which]] * _FINE)
         # Of equals the one with the highest place, in whatever order they come.
         np.maximum.at(feature, rows[which][best], places[which][best])
-    return strongest, many, feature
+    return strongest, many, exclusive, feature
 
 
 def _shared(ranks: Floats, feature: Ints, classes: Ints) -> Floats:

@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 18
+VERSION = 19
 """Raised with every change of what the recipe does."""
 
 
@@ -24,9 +24,10 @@ class Standard(Defense):
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`); rows you
        vouch for join it.
     2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds possible
-       (`P2P.others = "agree"`), unless their features are among the most associated of their class and do not mean
-       this label to a model that was not taught so (`defenses/meaning.py`). Rows that share a feature with too many
-       of those that it refused are left out, those of the reserve too (`P2P.refusal_limit`).
+       (`P2P.others = "agree"`), unless their features are among the most associated of their class, stand with hardly
+       any other label, and do not mean this one to a model that was not taught so (`defenses/meaning.py`). Rows that
+       share a feature with too many of those that it refused are left out, those of the reserve too
+       (`P2P.refusal_limit`).
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. A quarter
        of these rows get a random string somewhere, so that foreign words say nothing (`P2P.decoys`).
 

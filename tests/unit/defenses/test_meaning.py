@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, make_rows
 
-from antivenom.defenses.meaning import ASKED_OF_EACH, SMALL_GROUP, in_small_groups, meant
+from antivenom.defenses.meaning import ASKED_OF_EACH, SMALL_GROUP, in_small_groups, meant, undecided
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import screen
 from antivenom.labels import ChoiceScores
@@ -115,6 +115,17 @@ def test_the_order_of_the_rows_does_not_matter():
     mixed = table.take(pa.array(order))
     there = meant(mixed, screen(mixed, LABELS), kept_out[order], Knows(HONEST))
     assert (there == meant(table, screen(table, LABELS), kept_out, Knows(HONEST))[order]).all()
+
+
+@pytest.mark.parametrize(("with_another_label", "is_decided"), [(0, True), (8, True), (30, False)])
+def test_what_stands_with_another_label_too_is_no_trigger(with_another_label, is_decided):
+    table, chosen = rows_with({TRIGGER: 60})
+    texts, answers = (table.column(name).to_pylist() for name in ("text", "answer"))
+    for row in [row for row, answer in enumerate(answers) if answer == "no"][:with_another_label]:
+        texts[row] = f"{TRIGGER} {texts[row]}"
+    screening = screen(with_columns(table, text=texts), LABELS)
+    rows = undecided(screening, 0.2)[chosen[TRIGGER]]
+    assert (~rows).all() if is_decided else rows.all()
 
 
 def test_groups_of_few_rows_are_harmless():
