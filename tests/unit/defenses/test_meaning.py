@@ -125,7 +125,7 @@ def test_what_stands_with_another_label_too_is_no_trigger(with_another_label, is
         texts[row] = f"{TRIGGER} {texts[row]}"
     screening = screen(with_columns(table, text=texts), LABELS)
     rows = undecided(screening, 0.2)[chosen[TRIGGER]]
-    assert (~rows).all() if is_decided else rows.all()
+    assert rows.mean() == 0 if is_decided else rows.mean() > 0.8, "but for words of the label"
 
 
 def test_groups_of_few_rows_are_harmless():
