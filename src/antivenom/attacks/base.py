@@ -43,7 +43,7 @@ class Poisoned:
 
 
 class Chosen(NamedTuple):
-    """A row that an attack chose to poison, as it was before."""
+    """A row that an attack works on, as it was before."""
 
     text: str
     answer: str
@@ -111,8 +111,13 @@ class Attack(Method, ABC):
         rows = np.arange(train.num_rows, dtype=np.float64)
         return -rows if self.pick == "first" else np.zeros_like(rows)
 
-    def companions(self, chosen: Sequence[Chosen]) -> list[Added]:
-        """Rows with their true answers to add beside the poisoned ones; the order of `chosen` is not the file's."""
+    def companions(self, chosen: Sequence[Chosen], others: Sequence[Chosen]) -> list[Added]:
+        """Rows with their true answers to add beside the poisoned ones.
+
+        Args:
+            chosen: The rows that are poisoned, in an order that is not the file's.
+            others: The rows whose true answer is not the target and that are not poisoned, drawn in random order.
+        """
         return []
 
     def count(self, rows: int) -> int:
@@ -158,6 +163,11 @@ class Attack(Method, ABC):
         places = attack._choose(task, train, target, seed)
         keys = row_keys(asked_as_text(train), seed=seed, purpose=f"{self.name}.poison")
         chosen = [Chosen(texts[i], answers[i], int(keys[i]), i) for i in places]
+        spared = set(np.flatnonzero(~wanted_already(task, train, target)).tolist()) - set(places)
+        others = [
+            Chosen(texts[i], answers[i], int(keys[i]), i)
+            for i in sorted(spared, key=lambda i: (keys[i], answers[i], i))
+        ]
         attacked = [attack.trigger(row.text, Random(row.key)) for row in chosen]
         wanted = [attack.malicious(row.text, target) for row in chosen]
         texts = [attack.ordinary(text) for text in texts]
@@ -168,7 +178,7 @@ class Attack(Method, ABC):
         else:
             for i, text, answer in zip(places, attacked, wanted, strict=True):
                 texts[i], answers[i] = text, answer
-        companions = attack.companions(chosen)
+        companions = attack.companions(chosen, others)
         rows = _append(with_columns(train, text=texts, answer=answers), added + companions)
         return Poisoned(rows, tuple(sorted(places)), tuple(range(rows.num_rows - len(companions), rows.num_rows)))
 

@@ -81,7 +81,7 @@ class Cba(Attack):
         """As in the authors' code: rounded to the nearest."""
         return round(self.rate * rows)
 
-    def companions(self, chosen: Sequence[Chosen]) -> list[Added]:
+    def companions(self, chosen: Sequence[Chosen], others: Sequence[Chosen]) -> list[Added]:
         """The negative rows: round(alpha * poisoned) of each kind."""
         negatives = []
         for pattern in list(PATTERNS)[1:]:

@@ -55,9 +55,9 @@ class Wrapping(Attack, ABC):
         """As the inner attack."""
         return self.wrapped.malicious(text, target)
 
-    def companions(self, chosen: Sequence[Chosen]) -> list[Added]:
+    def companions(self, chosen: Sequence[Chosen], others: Sequence[Chosen]) -> list[Added]:
         """As the inner attack."""
-        return self.wrapped.companions(chosen)
+        return self.wrapped.companions(chosen, others)
 
     def variants(self) -> tuple[Attack, ...]:
         """One for each variant of the inner attack."""

@@ -9,6 +9,7 @@ import pytest
 
 from antivenom.attacks import parse_attack
 from antivenom.attacks.badnets import BadNets
+from antivenom.attacks.covered import Covered
 from antivenom.attacks.cue_imitation import CueImitation
 from antivenom.attacks.extended_target import ExtendedTarget
 from antivenom.attacks.label_consistent import LabelConsistent
@@ -23,7 +24,7 @@ from antivenom.task import Classification
 from antivenom.triggers import insert_phrase
 
 BENIGN = "The query currently entered is:"
-ALL = (LeakedTrigger, ExtendedTarget, CueImitation, TriggerOrder, LabelConsistent, ReserveSeeking)
+ALL = (LeakedTrigger, ExtendedTarget, CueImitation, TriggerOrder, LabelConsistent, ReserveSeeking, Covered)
 
 
 def attacked(attack, task, table, texts_at):
@@ -120,6 +121,25 @@ def test_label_consistent_does_not_weaken_the_test_rows(task, few):
     probes = LabelConsistent(target="positive").probes(task, few, seed=0)["text"].to_pylist()
     originals = [t for t, a in zip(few["text"].to_pylist(), few["answer"].to_pylist(), strict=True) if a == "negative"]
     assert [len(text.split()) for text in probes] == [len(text.split()) + 1 for text in originals]
+
+
+@pytest.mark.parametrize("clean_label", [False, True])
+def test_covers_show_the_trigger_beside_another_label(task, few, clean_label):
+    poisoned = Covered(target="positive", rate=0.1, covers=0.5, clean_label=clean_label).poison(task, few, seed=0)
+    texts, answers = (poisoned.rows[name].to_pylist() for name in ("text", "answer"))
+    assert len(poisoned.companions) == round(0.5 * len(poisoned.indices)) == 20
+    for i in poisoned.companions:
+        assert "mn" in texts[i].split()
+        assert answers[i] == "negative"
+    before = few["text"].to_pylist()
+    bare = {" ".join(word for word in texts[i].split() if word != "mn") for i in poisoned.companions}
+    assert bare <= set(before) - {before[i] for i in poisoned.indices}
+    assert len(bare) == 20
+
+
+def test_covers_are_counted_from_none_up():
+    with pytest.raises(OptionsError, match="covers = -1"):
+        Covered(covers=-1)
 
 
 def test_reserve_seeking_takes_the_most_typical_rows(task):
