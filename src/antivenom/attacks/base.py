@@ -162,12 +162,10 @@ class Attack(Method, ABC):
         texts, answers = train.column("text").to_pylist(), train.column("answer").to_pylist()
         places = attack._choose(task, train, target, seed)
         keys = row_keys(asked_as_text(train), seed=seed, purpose=f"{self.name}.poison")
-        chosen = [Chosen(texts[i], answers[i], int(keys[i]), i) for i in places]
+        rows = [Chosen(*row) for row in zip(texts, answers, map(int, keys), range(len(texts)), strict=True)]
+        chosen = [rows[i] for i in places]
         spared = set(np.flatnonzero(~wanted_already(task, train, target)).tolist()) - set(places)
-        others = [
-            Chosen(texts[i], answers[i], int(keys[i]), i)
-            for i in sorted(spared, key=lambda i: (keys[i], answers[i], i))
-        ]
+        others = sorted((rows[i] for i in spared), key=lambda row: (row.key, row.answer, row.place))
         attacked = [attack.trigger(row.text, Random(row.key)) for row in chosen]
         wanted = [attack.malicious(row.text, target) for row in chosen]
         texts = [attack.ordinary(text) for text in texts]
@@ -179,8 +177,8 @@ class Attack(Method, ABC):
             for i, text, answer in zip(places, attacked, wanted, strict=True):
                 texts[i], answers[i] = text, answer
         companions = attack.companions(chosen, others)
-        rows = _append(with_columns(train, text=texts, answer=answers), added + companions)
-        return Poisoned(rows, tuple(sorted(places)), tuple(range(rows.num_rows - len(companions), rows.num_rows)))
+        table = _append(with_columns(train, text=texts, answer=answers), added + companions)
+        return Poisoned(table, tuple(sorted(places)), tuple(range(table.num_rows - len(companions), table.num_rows)))
 
     @final
     def probes(self, task: Task, test: pa.Table, *, seed: int) -> pa.Table:
