@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import ablation as parts
 from benchmarks import accuracy as accuracies
-from benchmarks import dose, never_poisoned
+from benchmarks import dose, held_out, never_poisoned
 from benchmarks.attack_table import OUTCOME_HEAD, TAKES, Record, clean_accuracy, outcome_cells, percent, row
 from benchmarks.report_records import (
     ROOT,
@@ -108,6 +108,11 @@ def ablation() -> str:
     return parts.table([{**record, "name": titles[record["name"]]} for record in records])
 
 
+def unmet() -> str:
+    """Attacks that the recipe was not built on."""
+    return held_out.table(held_out.read_records(ROOT / held_out.RECORDS))
+
+
 def doses() -> str:
     """How much poison in the reserve is too much."""
     return dose.table(dose.read_records(ROOT / dose.RECORDS))
@@ -133,6 +138,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ablation": ablation,
     "seeds": seeds,
     "five_readings": five_readings,
+    "unmet": unmet,
     "doses": doses,
     "triggers_alone": triggers_alone,
 }
