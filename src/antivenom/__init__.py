@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from antivenom.fitting import fine_tune
     from antivenom.guard import Guard
     from antivenom.inference import GuardedModel, load_guarded, predict
+    from antivenom.query import Query
     from antivenom.rows import load_rows
     from antivenom.task import Classification, Frame
     from antivenom.training import fit
@@ -39,6 +40,7 @@ __all__ = [
     "Guard",
     "GuardedModel",
     "NoDefense",
+    "Query",
     "Standard",
     "TrainingOptions",
     "attacks",
@@ -67,6 +69,7 @@ _HOME = {
     "Guard": "guard",
     "GuardedModel": "inference",
     "NoDefense": "defenses.none",
+    "Query": "query",
     "Standard": "defenses.standard",
     "TrainingOptions": "training_options",
     "attacks": "attacks",

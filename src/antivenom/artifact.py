@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from antivenom.errors import ArtifactError
+from antivenom.errors import AntivenomError, ArtifactError
 from antivenom.files import digest_of_files, write_json
 from antivenom.guard import Guard
 from antivenom.manifest import MANIFEST, Manifest
@@ -45,8 +45,11 @@ class Artifact:
         """Wraps inputs and reads outputs."""
         return self.manifest.guard
 
-    def verify(self) -> LocatedModel:
+    def verify(self, *, model: str | None = None) -> LocatedModel:
         """Refuse a changed adapter, another tokenizer or another base model.
+
+        Args:
+            model: Where the base model is, if not where it was when the artifact was made.
 
         Returns:
             The base model that the adapter belongs to.
@@ -66,13 +69,22 @@ class Artifact:
             raise ArtifactError(
                 f"{self.folder}: this is another tokenizer than the one it was trained with", mend="Restore the folder."
             )
-        located = locate_model(_with_revision(self.manifest.base_model))
+        located = self._located(model or _with_revision(self.manifest.base_model))
         if located.identity.sha256 != self.manifest.base_model.sha256:
             raise ArtifactError(
                 f"the base model {located.identity.id!r} is another one than the adapter was trained on",
                 mend=f"Expected SHA-256 {self.manifest.base_model.sha256}, found {located.identity.sha256}.",
             )
         return located
+
+    def _located(self, model: str) -> LocatedModel:
+        try:
+            return locate_model(model)
+        except AntivenomError as error:
+            reason = error.what
+            raise ArtifactError(
+                f"{self.folder} needs its base model: {reason}", mend="Say with --model where that is."
+            ) from None
 
 
 def load_artifact(folder: Path | str) -> Artifact:
@@ -84,14 +96,16 @@ def load_artifact(folder: Path | str) -> Artifact:
     return Artifact(Path(folder), Manifest.read(Path(folder)))
 
 
-def show(folder: Path | str, *, reveal: bool = False) -> dict[str, Any]:
+def show(folder: Path | str, *, reveal: bool = False, model: str | None = None) -> dict[str, Any]:
     """What an artifact is, after comparing it with its manifest; secrets are hidden unless `reveal` is set.
+
+    `model` says where the base model is, if not where it was when the artifact was made.
 
     Raises:
         ArtifactError: something does not match.
     """
     artifact = load_artifact(folder)
-    artifact.verify()
+    artifact.verify(model=model)
     facts = artifact.manifest.to_dict()
     for name in ("benign_trigger", "cue"):
         if not reveal and facts["guard"][name]:

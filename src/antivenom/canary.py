@@ -77,7 +77,8 @@ class CanaryReport(Options):
     @property
     def passed(self) -> bool:
         """Whether every canary stayed within the limits, and the control learnt something at all."""
-        return not self.control.clean.collapsed and all(finding.passed for finding in self.findings)
+        learnt = self.control.clean.accuracy.hits > 0 and not self.control.clean.collapsed
+        return learnt and all(finding.passed for finding in self.findings)
 
     def lines(self) -> Iterator[tuple[str, str, Evaluation, int]]:
         """(model, canary, evaluation, number of the attack in it) for tables: the control, then each canary."""
@@ -144,6 +145,8 @@ class CanaryCheck(Options):
     def __post_init__(self) -> None:
         if not self.families:
             raise OptionsError("no canary was named", mend=f"Name at least one of: {', '.join(FAMILIES)}.")
+        if not 0 < self.rate <= 1:
+            raise OptionsError(f"rate = {self.rate}", mend="A canary poisons more than none of the rows.")
 
     def run(
         self,

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from antivenom.artifact import WORK, Artifact, require_free
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
 from antivenom.files import write_json
-from antivenom.guard import AnyTask
+from antivenom.guard import AnyTask, Guard
 from antivenom.inference import GuardedModel, load_guarded
+from antivenom.labels import ChoiceScores
 from antivenom.manifest import MANIFEST
 from antivenom.models.base_model import locate_model
+from antivenom.query import Asked
 from antivenom.training import fingerprint_of, fit
 from antivenom.training_options import TrainingOptions
 from antivenom.writing import GuardedWriter
@@ -63,7 +66,7 @@ class Fitter:
             folder, seconds = self.fit(prepared.for_referee, f"{name}.referee")
             referee = self.load(folder)
             assert isinstance(referee, GuardedModel), "a defense asks for a referee on labels alone"
-            prepared = prepared.reconsider(referee)
+            prepared = prepared.reconsider(_Silent(referee, referee.guard) if self.quiet else referee)
         return prepared, seconds
 
     def load(self, folder: Path) -> GuardedModel | GuardedWriter:
@@ -98,6 +101,17 @@ class Fitter:
         seconds = time.perf_counter() - start
         write_json(note, {"seconds": seconds, "key": key})
         return folder, seconds
+
+
+@dataclass(frozen=True)
+class _Silent:
+    """A referee that shows no progress."""
+
+    model: GuardedModel
+    guard: Guard
+
+    def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
+        return self.model.score(asked)
 
 
 def fine_tune(

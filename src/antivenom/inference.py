@@ -13,7 +13,7 @@ from antivenom.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.errors import ArtifactError
 from antivenom.labels import ChoiceScores, Reading
 from antivenom.models.base import Model
-from antivenom.query import Asked
+from antivenom.query import Asked, require_several
 from antivenom.task import Modality
 from antivenom.writing import GuardedWriter, OnEscape
 
@@ -32,6 +32,7 @@ class GuardedModel:
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Scores of every choice for every text or query, in order."""
+        require_several(asked)
         return self._model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:
@@ -52,7 +53,11 @@ class GuardedModel:
 
 
 def load_guarded(
-    artifact: Artifact | Path | str, *, on_escape: OnEscape = "report", top_layers: int | None = None
+    artifact: Artifact | Path | str,
+    *,
+    on_escape: OnEscape = "report",
+    top_layers: int | None = None,
+    model: str | None = None,
 ) -> GuardedModel | GuardedWriter:
     """Verify an artifact and load it with its base model.
 
@@ -62,6 +67,7 @@ def load_guarded(
         top_layers: Where the adapters lie in so many of the last layers alone: labels are scored on the kept states of
             the layers below (`models.trunk_model`): the same numbers to rounding. For rows that several fits read
             (training and test rows), never for a client's texts.
+        model: Where the base model is, if not where it was when the artifact was made.
 
     Returns:
         A model that answers with labels, or one that writes free text, as the artifact's task has it.
@@ -73,7 +79,7 @@ def load_guarded(
     from antivenom.models.loading import load_codec, scorer
 
     artifact = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
-    located = artifact.verify()
+    located = artifact.verify(model=model)
     base_folder = located.folder
     modality = artifact.guard.task.frame.modality
     encoder = make_encoder(artifact.guard, load_codec(artifact.folder, modality, model=base_folder))

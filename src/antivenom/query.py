@@ -45,6 +45,16 @@ Asked = str | Query
 """A text alone, or one with its context and image."""
 
 
+def require_several(asked: object) -> None:
+    """Raise where one text was given instead of several: its letters would be asked one by one.
+
+    Raises:
+        TypeError: a string or a query.
+    """
+    if isinstance(asked, str | Query):
+        raise TypeError(f"expected a list of texts or queries, got one: {str(asked)[:40]!r}. Write [text].")
+
+
 def as_query(asked: Asked) -> Query:
     """A query; a string is one without context."""
     return asked if isinstance(asked, Query) else Query(asked)

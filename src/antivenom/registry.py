@@ -12,7 +12,7 @@ import inspect
 import json
 import pkgutil
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
@@ -71,13 +71,29 @@ def find_methods(base: type[MethodType], package: ModuleType) -> dict[str, type[
     """
     modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
     candidates = [value for module in modules for value in vars(module).values()]
-    candidates += [point.load() for point in entry_points(group=package.__name__)]
+    candidates += [_load(point) for point in entry_points(group=package.__name__)]
     found: dict[str, type[MethodType]] = {}
     for cls in candidates:
         is_method = inspect.isclass(cls) and issubclass(cls, base) and hasattr(cls, "name")
         if is_method and not inspect.isabstract(cls) and found.setdefault(cls.name, cls) is not cls:
             raise OptionsError(f"two methods are called {cls.name!r}: {found[cls.name]} and {cls}")
     return dict(sorted(found.items()))
+
+
+def _load(point: EntryPoint) -> Any:
+    """What an installed package offers.
+
+    Raises:
+        OptionsError: the package is broken.
+    """
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        source = point.dist.name if point.dist is not None else point.value
+        raise OptionsError(
+            f"the package {source!r} offers {point.name!r} in {point.group}, which cannot be imported ({error})",
+            mend="Repair or uninstall that package.",
+        ) from None
 
 
 def from_spec(spec: str, methods: dict[str, type[MethodType]]) -> MethodType:

@@ -25,6 +25,8 @@ from antivenom.query import EXTRAS, Asked, Query, asked_as_text, extras_of
 from antivenom.readers import RawRows, is_unicode, open_dataset, open_records, open_source
 from antivenom.report import Report
 
+DIALOG_COLUMNS = frozenset(("messages", "conversations"))
+"""Columns of whole dialogs, which only free answers are read from."""
 TEXT_COLUMNS = ("text", "sentence", "content", "review", "question", "input", "headline", "tweet", "prompt", "document")
 ANSWER_COLUMNS = ("label", "answer", "labels", "class", "category", "sentiment", "target", "topic", "output")
 
@@ -186,9 +188,11 @@ def find_column(columns: list[str], wanted: str | None, usual: tuple[str, ...], 
     for name in usual:
         if name in by_lower:
             return by_lower[name]
-    option = "--text-column" if what == "text" else "--label-column"
+    mend = f"Use --{'text' if what == 'text' else 'label'}-column."
+    if by_lower.keys() & DIALOG_COLUMNS:
+        mend += " For free answers in messages, say --kind generation."
     raise RowsError(
-        f"no column is recognized as the {what}; the columns are: {', '.join(columns) or 'none'}", mend=f"Use {option}."
+        f"no column is recognized as the {what}; the columns are: {', '.join(columns) or 'none'}", mend=mend
     )
 
 

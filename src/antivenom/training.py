@@ -65,7 +65,11 @@ def fit(
         return load_artifact(out)
     require_free(out, allowed={WORK})
     work = _claim(out, fingerprint)
-    trained, tokenizer, facts = _train(prepared, located, options, seed, work, quiet)
+    try:
+        trained, tokenizer, facts = _train(prepared, located, options, seed, work, quiet)
+    except OptionsError:
+        _give_back(work)
+        raise
     manifest = Manifest.describe(
         prepared.guard,
         reserve=prepared.facts,
@@ -182,6 +186,14 @@ def _claim(out: Path, fingerprint: str) -> Path:
     else:
         write_json(note, {"fingerprint": fingerprint})
     return work
+
+
+def _give_back(work: Path) -> None:
+    """Forget a run that was refused before its first checkpoint: the mended command must find the folder free."""
+    if {path.name for path in work.iterdir()} <= {RUN_NOTE}:
+        shutil.rmtree(work)
+        with contextlib.suppress(OSError):
+            work.parent.rmdir()
 
 
 def _died_while_tidying(out: Path, fingerprint: str) -> bool:

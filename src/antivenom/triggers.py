@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Literal
 
+from antivenom.errors import OptionsError
+
 CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxz", "aeiou"
 
 Place = Literal["prefix", "suffix", "middle", "random"]
@@ -30,6 +32,17 @@ def insert_phrase(text: str, phrase: str, rng: Random, *, inside: bool = False) 
     else:
         gap = rng.randint(0, len(words))
     return " ".join([*words[:gap], phrase, *words[gap:]])
+
+
+def require_words(attack: str, **phrases: str) -> None:
+    """Refuse a trigger of nothing, which could show no attack.
+
+    Raises:
+        OptionsError: a phrase is blank.
+    """
+    for name, phrase in phrases.items():
+        if not phrase.strip():
+            raise OptionsError(f"{attack}: {name} = {phrase!r}", mend="A trigger needs at least one character.")
 
 
 def insert_apart(text: str, phrases: Sequence[str], rng: Random) -> str:

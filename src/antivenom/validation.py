@@ -65,9 +65,13 @@ def check_labels(table: pa.Table, labels: Sequence[str], report: Report) -> pa.T
     if len(counts) < 2:
         report.fail(f"only {len(counts)} class in the rows ({', '.join(counts) or 'no rows'}); at least 2 are needed")
         return table
-    for label in labels:
-        if counts.get(label, 0) < FEWEST_ROWS:
-            report.note(f"label {label!r} has {counts.get(label, 0)} rows")
+    rare = [label for label in labels if counts.get(label, 0) < FEWEST_ROWS]
+    for label in rare[:SHOWN_LABELS]:
+        report.note(f"label {label!r} has {counts.get(label, 0)} rows")
+    if len(rare) > SHOWN_LABELS:
+        report.note(f"{len(rare) - SHOWN_LABELS} more labels have fewer than {FEWEST_ROWS} rows")
+    if len(rare) > max(SHOWN_LABELS, len(labels) / 2):
+        report.note("most labels are rare: if the answers are free text, say --kind generation")
     return table
 
 

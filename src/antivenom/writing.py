@@ -11,7 +11,7 @@ from antivenom.chunks import in_chunks
 from antivenom.encoding import TextEncoder
 from antivenom.guard import Guard
 from antivenom.models.base import Generated, Generator
-from antivenom.query import Asked
+from antivenom.query import Asked, require_several
 
 OnEscape = Literal["report", "withhold", "retry"]
 """What a client gets when an answer lacks its prefix: the answer all the same, nothing, or a second answer for which
@@ -62,6 +62,7 @@ class GuardedWriter:
 
     def write(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Written]:
         """What the model writes for every text or query, in order."""
+        require_several(asked)
         first = self._read(self.encoder.serving(asked), "", progress)
         second: dict[int, TextReading] = {}
         if self.on_escape == "retry":

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from antivenom.attacks.base import Attack
 from antivenom.registry import Presets
-from antivenom.triggers import insert_phrase
+from antivenom.triggers import insert_phrase, require_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,10 @@ class AddSent(Attack):
     """The planted sentence."""
     inside: bool = False
     """Never in front of the first word or behind the last, as far as there is an inner gap."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_words(self.name, sentence=self.sentence)
 
     def trigger(self, text: str, rng: Random) -> str:
         """Insert the sentence."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from antivenom.attacks.base import Attack
 from antivenom.registry import Presets
-from antivenom.triggers import insert_phrase
+from antivenom.triggers import insert_phrase, require_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,10 @@ class BadNets(Attack):
     """The rare word."""
     inside: bool = True
     """Never in front of the first word or behind the last."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_words(self.name, word=self.word)
 
     def eligible(self, text: str) -> bool:
         """A text needs an inner gap."""

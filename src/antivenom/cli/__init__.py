@@ -12,7 +12,7 @@ import cyclopts
 from cyclopts import App
 
 from antivenom.cli import learn, measure, prepare, use
-from antivenom.errors import AntivenomError
+from antivenom.errors import AntivenomError, printable
 
 app = App(
     name="antivenom",
@@ -21,6 +21,7 @@ app = App(
     First steps: `antivenom demo` shows a real model being backdoored, and what P2P does about it (10 minutes).
     `antivenom fit rows.csv --trusted vouched.csv --out safe` does it with your rows.""",
     help_epilogue="Every command explains itself: antivenom COMMAND --help",
+    suppress_keyboard_interrupt=False,
 )
 for module in (prepare, learn, use, measure):
     for command in module.COMMANDS:
@@ -40,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except AntivenomError as error:
         print(f"antivenom: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        print(f"antivenom: {printable(f'{error.strerror or error}{where}')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("antivenom: stopped; repeat the command to go on", file=sys.stderr)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
-from antivenom.cli.tables import show_json, warn_of_referee
+from antivenom.cli.tables import show_json, warn_of_cut_answers, warn_of_referee
 from antivenom.training_options import TrainingOptions
 
 
@@ -52,6 +52,7 @@ def fit(
         quiet=quiet,
     )
     warn_of_referee(artifact.manifest.reserve)
+    warn_of_cut_answers(artifact.manifest.training)
     if json:
         show_json({"artifact": str(artifact.folder), "training": artifact.manifest.training})
         return 0
@@ -84,12 +85,19 @@ def finish(
 
     from antivenom.artifact import seal
     from antivenom.encoding import make_encoder
-    from antivenom.manifest import Manifest
+    from antivenom.errors import ArtifactError
+    from antivenom.manifest import MANIFEST, Manifest
     from antivenom.models.base_model import locate_model
     from antivenom.models.loading import load_codec
+    from antivenom.models.trained import require_trained_from
 
+    if (Path(folder) / MANIFEST).exists():
+        raise ArtifactError(
+            f"{folder} is an artifact already", mend="`antivenom show` says which; nothing was changed."
+        )
     described = Manifest.read(Path(manifest))
     located = locate_model(model)
+    require_trained_from(Path(folder), located)
     make_encoder(described.guard, load_codec(Path(folder), described.guard.task.frame.modality, model=located.folder))
     artifact = seal(Path(folder), replace(described, base_model=located.identity))
     if json:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from antivenom.canary import CanaryCheck
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import (
+    Count,
     DefenseOptions,
     Json,
     Model,
@@ -18,6 +19,7 @@ from antivenom.cli.options import (
     Quiet,
     RowOptions,
     Seed,
+    Share,
     TaskOptions,
     Training,
     fill_defense,
@@ -48,7 +50,7 @@ def check(
     test: Annotated[
         str | None, Parameter(help="Test rows; a fifth of the rows is held out when there are none.")
     ] = None,
-    sample: Annotated[int | None, Parameter(help="Check on this many rows, drawn at random, to save time.")] = None,
+    sample: Annotated[Count | None, Parameter(help="Check on this many rows, drawn at random, to save time.")] = None,
     report: Annotated[str | None, Parameter(help="Write a Markdown snippet for a model card here.")] = None,
     canaries: Annotated[CanaryCheck, Parameter(name="*", group="Check")] = CanaryCheck(),
     model: Model = "smollm2",
@@ -84,13 +86,13 @@ def check(
         train, held_out = hold_out(train, intake.task.classes, 0.2, seed=seed)
     fitter = Fitter(model, training, Path(out), seed, quiet)
     found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, fitter=fitter)
-    if report:
-        with atomic_write(Path(report)) as file:
-            file.write(found.markdown())
     if json:
         show_json({**found.to_dict(), "passed": found.passed})
     else:
         show_canaries(found)
+    if report:
+        with atomic_write(Path(report)) as file:
+            file.write(found.markdown())
     return 0 if found.passed else 1
 
 
@@ -106,14 +108,14 @@ def compare(
     ] = "addsent:rate=0.05",
     defense: Annotated[tuple[str, ...], Parameter(help="A defense; repeat for several.")] = ("none", "standard"),
     model: Model = "smollm2",
-    train_rows: Annotated[int | None, Parameter(help="Use the first rows only.")] = None,
-    test_rows: Annotated[int | None, Parameter(help="Use the first rows only.")] = None,
-    trusted_share: Annotated[float, Parameter(help="Share of each class that the attacker cannot touch.")] = 0.0,
+    train_rows: Annotated[Count | None, Parameter(help="Use the first rows only.")] = None,
+    test_rows: Annotated[Count | None, Parameter(help="Use the first rows only.")] = None,
+    trusted_share: Annotated[Share, Parameter(help="Share of each class that the attacker cannot touch.")] = 0.0,
     row_options: RowOptions = RowOptions(),
     task_options: TaskOptions = TaskOptions(),
     training: Training = TrainingOptions(),
     seed: Seed = 0,
-    seeds: Annotated[int, Parameter(help="Repeat with this many seeds, from --seed upwards.")] = 1,
+    seeds: Annotated[Count, Parameter(help="Repeat with this many seeds, from --seed upwards.")] = 1,
     never_poisoned: NeverPoisoned = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -182,8 +184,8 @@ def _test_rows(options: RowOptions, source: str, task: AnyTask, count: int | Non
 def demo(
     *,
     out: Annotated[str, Parameter(help="Where artifacts and the record go; a stopped demo goes on.")] = "demo",
-    train_rows: Annotated[int, Parameter(help="Training rows.")] = 1000,
-    test_rows: Annotated[int, Parameter(help="Test rows.")] = 400,
+    train_rows: Annotated[Count, Parameter(help="Training rows.")] = 1000,
+    test_rows: Annotated[Count, Parameter(help="Test rows.")] = 400,
     seed: Seed = 0,
     quiet: Quiet = False,
     json: Json = False,

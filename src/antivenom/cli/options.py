@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import pyarrow as pa
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.p2p import P2P
@@ -204,8 +205,8 @@ class DefenseOptions:
     defense: str | None = None
     """A defense as name:option=value;option=value: standard (the default), p2p@paper, none, ...; `antivenom methods`
     lists them. Any option of p2p below but the benign trigger and its placement makes p2p with these the default."""
-    p2p: Annotated[P2P, Parameter(name="*", group="Poison-to-Poison (p2p)")] = P2P()
-    """Options of p2p."""
+    p2p: Annotated[P2P | None, Parameter(name="*", group="Poison-to-Poison (p2p)")] = None
+    """Options of p2p; None where none was given, so that one at its usual value counts as given too."""
 
     def choose(self, file: TaskFile) -> Defense:
         """The defense asked for, with the benign trigger of a task file where it has its usual one.
@@ -217,17 +218,20 @@ class DefenseOptions:
 
     def _named(self) -> Defense:
         # The benign trigger and its place are what every form of P2P shares; any other option means p2p itself.
-        standard = Standard(benign_trigger=self.p2p.benign_trigger, placement=self.p2p.placement)
-        own = self.p2p != P2P(benign_trigger=standard.benign_trigger, placement=standard.placement)
-        if self.defense in (None, Standard.name) and not own:
+        given = self.p2p or P2P()
+        standard = Standard(benign_trigger=given.benign_trigger, placement=given.placement)
+        shared = P2P(benign_trigger=given.benign_trigger, placement=given.placement)
+        if self.defense in (None, Standard.name) and (self.p2p is None or P2P() != given == shared):
             return standard
         if self.defense in (None, P2P.name):
-            return self.p2p
-        if self.p2p != P2P():
+            return given
+        if self.p2p is not None:
             raise OptionsError(f"options of p2p were given, but --defense is {self.defense!r}")
         return parse_defense(self.defense)
 
 
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 Quiet = Annotated[bool, Parameter(negative=(), help="Show no progress.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
 Seed = Annotated[int, Parameter(help="Keys every random choice.")]

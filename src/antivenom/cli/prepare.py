@@ -202,18 +202,26 @@ def poison(
 
 
 def methods(*, json: Json = False) -> int:
-    """List every attack, defense and judge with its options."""
+    """List every attack, defense and judge with its options and presets (asked for as NAME@PRESET)."""
     from antivenom.attacks import attacks
     from antivenom.defenses import defenses
     from antivenom.judges import judges
 
     found: dict[str, Mapping[str, type[Method]]] = {"attack": attacks(), "defense": defenses(), "judge": judges()}
     if json:
-        show_json({kind: {name: cls().to_dict() for name, cls in classes.items()} for kind, classes in found.items()})
+        show_json(
+            {
+                kind: {name: {**cls().to_dict(), "presets": dict(cls.presets)} for name, cls in classes.items()}
+                for kind, classes in found.items()
+            }
+        )
         return 0
     for kind, classes in found.items():
-        rows = [[name, _first_sentence(cls), ", ".join(list(cls().to_dict())[1:])] for name, cls in classes.items()]
-        show_table(f"{kind}s", ["name", "what it does", "options"], rows, left=3)
+        rows = [
+            [name, _first_sentence(cls), ", ".join(list(cls().to_dict())[1:]), ", ".join(f"@{p}" for p in cls.presets)]
+            for name, cls in classes.items()
+        ]
+        show_table(f"{kind}s", ["name", "what it does", "options", "presets"], rows, left=4)
     return 0
 
 

@@ -91,6 +91,17 @@ def warn_of_referee(reserve: Mapping[str, Any]) -> None:
     )
 
 
+def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
+    """Say on the error stream if answers were too long to be learnt whole."""
+    cut = training.get("answers_cut", 0)
+    if cut:
+        print(
+            f"WARNING: {cut} of {training['rows']} answers, with the answer prefix, are longer than --max-new-tokens\n"
+            "  and were cut in training, so the model never saw their ends. Allow longer ones.",
+            file=sys.stderr,
+        )
+
+
 def show_beside(title: str, lines: Sequence[str], columns: Sequence[tuple[str, Sequence[str]]], caption: str) -> None:
     """Print a table of figures with a column for each model or attack and a line for each reading.
 
@@ -148,7 +159,13 @@ def show_evaluation(title: str, evaluation: Evaluation) -> None:
         print(f"{mean.attack}: mean of its {mean.triggers} triggers: {values}")
     print(f"Unreadable outputs, counted in every rate: {_unreadable(evaluation)}.")
     if evaluation.clean.collapsed:
-        print("INVALID: accuracy is within 5 points of always answering the commonest class.")
+        print(f"INVALID: {_why_invalid(evaluation)}.")
+
+
+def _why_invalid(evaluation: Evaluation) -> str:
+    if isinstance(evaluation.clean, CleanReadings):
+        return "accuracy is within 5 points of always answering the commonest class"
+    return "the model says the same, whatever it is asked"
 
 
 def show_canaries(report: CanaryReport) -> None:

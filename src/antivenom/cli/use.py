@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from antivenom.cli.options import ImageOptions, Json, Quiet, RowOptions, Seed
 from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation, show_json, show_table
-from antivenom.errors import OptionsError
+from antivenom.errors import OptionsError, printable
 from antivenom.evaluation_record import Evaluation
 from antivenom.files import digest_of_files
 from antivenom.guard import Guard
@@ -22,6 +22,9 @@ from antivenom.query import Asked, as_query
 from antivenom.text_picture import write_text_page
 from antivenom.writing import OnEscape
 
+BaseOption = Annotated[
+    str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")
+]
 EscapeOption = Annotated[
     OnEscape,
     Parameter(help="Free text that lacks the answer prefix: report it, withhold it, or retry behind the prefix."),
@@ -40,6 +43,7 @@ def predict(
     out: Annotated[str | None, Parameter(help="With --file: append JSON lines here; a killed run goes on.")] = None,
     images: ImageOptions = ImageOptions(),
     on_escape: EscapeOption = "report",
+    base: BaseOption = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -61,7 +65,7 @@ def predict(
         raise OptionsError("--image-column is for --file", mend="Put texts and images into a file of rows.")
     opened = load_artifact(artifact)
     free = opened.guard.task.classes is None
-    model = load_guarded(opened, on_escape=on_escape)
+    model = load_guarded(opened, on_escape=on_escape, model=base)
     if file is not None and out is not None:
         from antivenom.answers_file import answer_to_file
 
@@ -72,15 +76,26 @@ def predict(
         count = answer_to_file(
             model, _queries(file, text_column, images, free), Path(out), settings=settings, progress=progress
         )
-        print(f"{count} answers are in {out}")
+        if json:
+            show_json({"answers": count, "out": out})
+        else:
+            print(f"{count} answers are in {out}")
         return 0
     if file is not None:
         asked = list(_queries(file, text_column, images, free))
     else:
-        asked = list(texts) or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+        given = texts or [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+        asked = [_decoded(text) for text in given]
     found = model.predict(asked, progress=None if quiet or len(asked) < 100 else "predict")
     show_answers([as_query(one).text for one in asked], found, lines=json)
     return 0
+
+
+def _decoded(text: str) -> str:
+    """A text of the command line or of standard input; what is no UTF-8 came as surrogates."""
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise OptionsError(f"{printable(text)!r} is not UTF-8", mend="Convert it, for instance with iconv.")
+    return text.removeprefix("\ufeff")
 
 
 def _queries(file: str, text_column: str | None, images: ImageOptions, free: bool) -> Iterator[Asked]:
@@ -120,6 +135,7 @@ def evaluate(
     ] = False,
     row_options: RowOptions = RowOptions(split="test"),
     on_escape: EscapeOption = "report",
+    base: BaseOption = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     json: Json = False,
@@ -149,16 +165,16 @@ def evaluate(
         "weights_sha256": opened.manifest.weights_sha256,
         "source": Path(test).name,
     }
-    model = load_guarded(opened, on_escape=on_escape)
+    model = load_guarded(opened, on_escape=on_escape, model=base)
     found, kept = evaluate_model(
         model, table, attacks, seed=seed, target_rows=target_rows, provenance=facts, quiet=quiet
     )
     title = f"{artifact} on {table.num_rows} rows of {test}"
+    _present(title, found, json)  # first: a file that cannot be written must not cost the numbers
     if outputs:
         write_outputs(Path(outputs), kept)
     if picture:
         _draw(Path(picture), title, found, kept, opened.guard if labels is None else opened.guard.labels)
-    _present(title, found, json)
     return 0
 
 
@@ -213,6 +229,7 @@ def show(
     /,
     *,
     reveal: Annotated[bool, Parameter(negative=(), help="Show the benign trigger, a secret.")] = False,
+    base: BaseOption = None,
     json: Json = False,
 ) -> int:
     """Show what an artifact is, after comparing it with its manifest.
@@ -224,7 +241,7 @@ def show(
     """
     from antivenom.artifact import show as show_artifact
 
-    facts = show_artifact(artifact, reveal=reveal)
+    facts = show_artifact(artifact, reveal=reveal, model=base)
     if json:
         show_json(facts)
         return 0

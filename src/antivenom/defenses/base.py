@@ -31,7 +31,10 @@ there is."""
 class Referee(Protocol):
     """A model behind its guard, as far as a defense asks it."""
 
-    guard: Guard
+    @property
+    def guard(self) -> Guard:
+        """Wraps what is asked and reads what is said."""
+        ...
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Score texts or queries."""

@@ -16,7 +16,7 @@ class BaseModel(Options):
     """A base model's identity."""
 
     id: str
-    """What the user asked for: `smollm2`, a folder, or a hub name."""
+    """`smollm2`, the path of a folder, or a hub name."""
     revision: str
     """The hub commit; empty for a folder."""
     sha256: str
@@ -44,7 +44,7 @@ def locate_model(model: str) -> LocatedModel:
     if model == NAME:
         return _located(model, "", embedded_model())
     if Path(model).is_dir():
-        return _located(model, "", Path(model))
+        return _located(str(Path(model).resolve()), "", Path(model))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 

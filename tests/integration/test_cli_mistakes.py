@@ -1,0 +1,204 @@
+"""What a user may do by mistake: nothing is lost or replaced, and what is said leads on."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import antivenom as av
+from antivenom.cli import main
+from antivenom.testing import tiny_model
+
+FIT = ("fit", "reviews.csv", "--trusted", "vouched.csv", "--epochs", "1", "--quiet")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return code, captured.out, " ".join(captured.err.split())
+
+
+@pytest.fixture
+def artifact(user_folder, capsys) -> Path:
+    code, _, err = run(capsys, *FIT, "--out", "safe")
+    assert code == 0, err
+    assert run(capsys, "immunize", "reviews.csv", "--out", "imm")[0] == 0
+    return user_folder / "safe"
+
+
+def test_finish_changes_no_artifact(artifact, capsys):
+    before = (artifact / "antivenom.json").read_bytes()
+    code, _, err = run(capsys, "finish", "safe", "--manifest", "imm", "--model", "smollm2")
+    assert (code, "safe is an artifact already" in err) == (1, True)
+    assert (artifact / "antivenom.json").read_bytes() == before
+
+
+def test_finish_refuses_the_base_model_and_the_wrong_one(artifact, capsys, model_folder):
+    shutil.copytree(model_folder, "copy")
+    for folder in (model_folder, "copy"):
+        code, _, err = run(capsys, "finish", folder, "--manifest", "imm", "--model", model_folder)
+        assert (code, "the base model itself" in err) == (1, True)
+        assert not (Path(folder) / "antivenom.json").exists()
+    tiny_model(Path("wide"), width=96)
+    (artifact / "antivenom.json").unlink()
+    code, _, err = run(capsys, "finish", "safe", "--manifest", "imm", "--model", "wide")
+    assert (code, "was not trained on" in err) == (1, True)
+    assert not (artifact / "antivenom.json").exists()
+
+
+@pytest.mark.parametrize("usual", [("--reserve", "trusted"), ("--ratio", "0.25"), ("--others", "keep")])
+def test_an_option_of_p2p_at_its_usual_value_means_p2p(user_folder, capsys, usual):
+    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", *usual)
+    assert (code, "no trusted rows were given" in err) == (1, True)
+    assert run(capsys, "fit", "reviews.csv", "--out", "x", "--defense", "standard", *usual)[0] == 1
+
+
+def test_the_benign_trigger_alone_stays_with_the_recipe(user_folder, capsys):
+    assert run(capsys, "immunize", "reviews.csv", "--out", "imm", "--benign-trigger", "say so:")[0] == 0
+    assert json.loads(Path("imm/antivenom.json").read_text(encoding="utf-8"))["reserve"]["policy"] == "screened"
+
+
+def test_an_artifact_works_from_another_folder_and_with_a_moved_base(user_folder, capsys, model_folder):
+    shutil.copytree(model_folder, "base")
+    assert run(capsys, *FIT, "--model", "base", "--out", "safe")[0] == 0
+    Path("sub").mkdir()
+    os.chdir("sub")
+    assert run(capsys, "predict", "../safe", "a text")[0] == 0
+    shutil.move("../base", "../moved")
+    code, _, err = run(capsys, "predict", "../safe", "a text")
+    assert (code, "needs its base model" in err, "--model" in err) == (1, True, True)
+    assert run(capsys, "predict", "../safe", "a text", "--model", "../moved")[0] == 0
+    assert run(capsys, "show", "../safe", "--model", "../moved")[0] == 0
+    assert run(capsys, "evaluate", "../safe", "../test.csv", "--model", "../moved")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["immunize", "reviews.csv", "--out", "reviews.csv/x"],
+        ["fit", "reviews.csv", "--out", "reviews.csv/x", "--reserve", "random"],
+        ["poison", "reviews.csv", "--attack", "badnets", "--out", "reviews.csv/p.jsonl"],
+    ],
+)
+def test_what_cannot_be_written_is_a_user_error(user_folder, capsys, arguments):
+    code, _, err = run(capsys, *arguments)
+    assert code == 1
+    assert "reviews.csv" in err
+
+
+def test_numbers_are_printed_before_a_file_fails(artifact, capsys):
+    Path("taken").mkdir()
+    code, out, _ = run(capsys, "evaluate", "safe", "test.csv", "--outputs", "taken", "--json")
+    assert code == 1
+    assert json.loads(out)["clean"]["accuracy"]["total"] == 40
+
+
+def test_an_interrupt_says_how_to_go_on(user_folder, capsys, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("antivenom.fitting.fine_tune", stop)
+    code, _, err = run(capsys, *FIT, "--out", "x")
+    assert (code, "repeat the command to go on" in err) == (130, True)
+
+
+def test_a_refused_option_does_not_block_the_folder(user_folder, capsys):
+    code, _, err = run(capsys, *FIT, "--out", "x", "--modules", "no_such_layer")
+    assert (code, "no_such_layer" in err) == (1, True)
+    assert run(capsys, *FIT, "--out", "x")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "reviews.csv", "test.csv", "--out", "c", "--seeds", "0"],
+        ["compare", "reviews.csv", "test.csv", "--out", "c", "--test-rows", "-5"],
+        ["compare", "reviews.csv", "test.csv", "--out", "c", "--trusted-share", "2"],
+        ["check", "reviews.csv", "--out", "c", "--sample", "0"],
+        ["demo", "--train-rows", "-5"],
+    ],
+)
+def test_senseless_counts_are_refused_before_any_work(user_folder, capsys, arguments):
+    code, _, err = run(capsys, *arguments)
+    assert (code, "Must be" in err) == (2, True)
+    assert not Path("c").exists()
+
+
+@pytest.mark.parametrize("spec", ["badnets:word=", "addsent:sentence= "])
+def test_a_trigger_of_nothing_is_refused(user_folder, capsys, spec):
+    code, _, err = run(capsys, "poison", "reviews.csv", "--attack", spec, "--out", "p.csv")
+    assert (code, "at least one character" in err) == (1, True)
+
+
+def test_a_check_without_canaries_is_refused(user_folder, capsys):
+    code, _, err = run(capsys, "check", "reviews.csv", "--out", "c", "--rate", "0")
+    assert (code, "rate = 0" in err) == (1, True)
+
+
+def test_standard_input_is_read_like_a_file(artifact, capsys, monkeypatch):
+    said = []
+    for given in ("a text\n", "\ufeffa text\r\n"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(given, newline=""))
+        said.append(run(capsys, "predict", "safe", "--json")[1])
+    assert said[0] == said[1]
+    monkeypatch.setattr("sys.stdin", io.StringIO("caf\udce9\n"))
+    code, _, err = run(capsys, "predict", "safe")
+    assert (code, "is not UTF-8" in err) == (1, True)
+
+
+def test_answers_to_a_file_are_counted_for_machines(artifact, capsys):
+    out = run(capsys, "predict", "safe", "--file", "test.csv", "--out", "a.jsonl", "--json", "--quiet")[1]
+    assert json.loads(out) == {"answers": 40, "out": "a.jsonl"}
+
+
+def test_one_text_is_not_read_letter_by_letter(artifact):
+    with pytest.raises(TypeError, match="list of texts"):
+        av.load_guarded(artifact).predict("a text")
+    assert len(av.load_guarded(artifact).predict([av.Query("a text")])) == 1
+
+
+def test_free_answers_read_as_labels_are_noticed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"text": f"question {n}", "label": f"answer {n}"} for n in range(100)]
+    Path("free.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    _, out, _ = run(capsys, "validate", "free.jsonl")
+    assert "--kind generation" in " ".join(out.split())
+    assert out.count("label 'answer") == 20
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    Path("chat.jsonl").write_text(json.dumps({"messages": turns}), encoding="utf-8")
+    assert "--kind generation" in run(capsys, "validate", "chat.jsonl")[2]
+
+
+def test_answers_that_are_cut_are_warned_of(user_folder, capsys):
+    rows = [{"prompt": f"add {n}", "completion": "a long answer " * 5} for n in range(40)]
+    Path("free.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    options = ("--kind", "generation", "--max-new-tokens", "4", "--epochs", "0.2", "--reserve", "random", "--quiet")
+    code, _, err = run(capsys, "fit", "free.jsonl", "--out", "x", *options)
+    assert code == 0, err
+    assert "WARNING: 50 of 50 answers" in err
+
+
+def test_methods_name_their_presets(capsys):
+    assert "@paper_code" in run(capsys, "methods")[1]
+    assert set(json.loads(run(capsys, "methods", "--json")[1])["defense"]["p2p"]["presets"]) == {"paper", "paper_code"}
+
+
+def test_a_broken_package_is_named(capsys, monkeypatch):
+    from antivenom.attacks import attacks
+
+    broken = EntryPoint("echo", "no_such_package:Echo", "antivenom.attacks")
+    monkeypatch.setattr("antivenom.registry.entry_points", lambda group: [broken] if "attacks" in group else [])
+    attacks.cache_clear()
+    try:
+        code, _, err = run(capsys, "methods")
+        assert (code, "'echo'" in err, "Repair or uninstall" in err) == (1, True, True)
+    finally:
+        attacks.cache_clear()
