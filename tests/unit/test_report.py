@@ -76,8 +76,8 @@ def read(path: str) -> dict:
     ("record", "said"),
     [
         ("classes/ag-synattack-standard-15.json", "SynAttack: {before} to {after} % at a floor of {floor}."),
-        ("classes/trec-standard-18.json", "with another sentence: {before} to {after} % at a floor of {floor}."),
-        ("classes/trec-fine-standard-17.json", "TREC with 38 classes: {before} to {after} % at a floor of {floor}."),
+        ("classes/trec-standard-19.json", "with another sentence: {before} to {after} % at a floor of {floor}."),
+        ("classes/trec-fine-standard-19.json", "TREC with 38 classes: {before} to {after} % at a floor of {floor}."),
     ],
 )
 def test_the_readme_says_in_words_what_was_held_out(record: str, said: str):
@@ -103,17 +103,19 @@ def test_the_readme_says_in_words_what_triggers_do_where_nobody_poisoned():
 def test_the_readme_says_in_words_what_seeds_changed():
     lines = {tuple(c.strip() for c in line.split("|")[1:3]): line.split("|") for line in TABLES["seeds"]().splitlines()}
     for attack in ("AddSent", "BadNets"):
-        before, after = (lines[f"{attack} 5 %", defense] for defense in ("`none`", "`standard` 17"))
+        before, after = (lines[f"{attack} 5 %", defense] for defense in ("`none`", "`standard` 19"))
         assert f"{after[7].strip()} for {attack}" in WORDS
         assert f"{before[4].split(' ± ')[0].strip()} to {after[4].split(' ± ')[0].strip()}" in WORDS
 
 
 def test_the_readme_says_in_words_what_becomes_of_a_small_class():
-    none, standard = read("classes/trec-fine-food-standard-18.json")["outcomes"]
+    none, standard = read("classes/trec-fine-food-standard-19.json")["outcomes"]
     before, after = (percent(outcome["evaluation"]["attacks"][0]["asr_deployed"]) for outcome in (none, standard))
     accuracies = [percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (none, standard)]
-    assert f"from {before} to {after} %, at" in WORDS
-    large = [outcome["evaluation"]["attacks"][0] for outcome in read("classes/trec-fine-standard-18.json")["outcomes"]]
-    numbers = [percent(large[0]["asr_deployed"]), percent(large[1]["asr_deployed"]), percent(large[1]["floor"])]
-    assert "on a large class from {} to {} % at a floor of {}".format(*numbers) in WORDS
-    assert "({} to {})".format(*accuracies) in WORDS
+    floor = percent(standard["evaluation"]["attacks"][0]["floor"])
+    assert f"from {before} to {after} % at a floor of {floor}, accuracy from {accuracies[0]} to {accuracies[1]}" in WORDS
+
+
+def test_the_readme_says_in_words_what_covers_do():
+    [covered] = newest("covered_thin", "none")["evaluation"]["attacks"]
+    assert f"{percent(covered['asr_deployed'])} % undefended, at a floor of {percent(covered['floor'])}" in WORDS
