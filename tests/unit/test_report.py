@@ -113,7 +113,9 @@ def test_the_readme_says_in_words_what_becomes_of_a_small_class():
     before, after = (percent(outcome["evaluation"]["attacks"][0]["asr_deployed"]) for outcome in (none, standard))
     accuracies = [percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (none, standard)]
     floor = percent(standard["evaluation"]["attacks"][0]["floor"])
-    assert f"from {before} to {after} % at a floor of {floor}, accuracy from {accuracies[0]} to {accuracies[1]}" in WORDS
+    assert (
+        f"from {before} to {after} % at a floor of {floor}, accuracy from {accuracies[0]} to {accuracies[1]}" in WORDS
+    )
 
 
 def test_the_readme_says_in_words_what_covers_do():

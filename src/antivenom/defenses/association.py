@@ -131,7 +131,7 @@ def entries(texts: pa.ChunkedArray, vocabulary: Vocabulary, size: int) -> Iterat
     for first, piece in pieces(texts):
         found = [
             (grams.row.astype(np.uint64) << np.uint64(32)) | bucket(grams.hashes, size).astype(np.uint64)
-            for grams in every_kind(words(piece), vocabulary)
+            for grams in every_kind(piece, vocabulary)
         ]
         # Sorting and comparing neighbors is several times faster here than np.unique, which hashes.
         keys = np.sort(np.concatenate(found))

@@ -6,6 +6,7 @@ over the streams that hashes a feature can also spell it, which is how the scree
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,15 +23,18 @@ from antivenom.defenses.streams import (
     Hashes,
     Ints,
     Stream,
+    chunks,
     mix,
     named,
     only,
     renamed,
     without_repeats,
+    words,
 )
 from antivenom.defenses.vocabulary import Vocabulary
 from antivenom.files import row_keys
 
+LETTERS_AND_DIGITS = re.compile(r"[^\W_]+")
 GAP, RARE = "…", "◌"
 """What a skeleton shows for words that are not frequent, and for those that are nearly unique."""
 SMALL_WORDS = (1, 2, 3, 4)
@@ -103,20 +107,22 @@ def grams(kind: str, stream: Stream, offsets: tuple[int, ...]) -> Grams:
     return Grams(kind, stream.row[start], hashes, start, stream, offsets)
 
 
-def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
-    """All features of the rows of a stream of words.
+def every_kind(texts: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary) -> Iterator[Grams]:
+    """All features of texts.
 
     - `words`: n-grams of 1 to 4 lower-cased tokens, the edges included, so that places count too
     - `skip`: two tokens with one or two others between them
     - `template`: 3 to 6 symbols of the skeleton
     - `case`: single tokens as written, where they are not lower case
     - `shape`: 1 to 3 shapes in a row: case, digits, punctuation, other alphabets, invisible characters
+    - `spacing`: 1 or 2 pieces between white space in a row, their words shown as `w`: whether signs touch words
     - `repeat`: a token said twice in a row, whichever it is
     - `spelling`: how much of the row is spelled like no common word: letter runs of uncommon tokens (made-up or
       misspelled words, strings) that no other token has
     - `pieces`: how many of its words a tokenizer cuts small, where one was asked
     - `length`: the number of tokens, in steps of about 40 %
     """
+    stream = words(texts)
     lower = renamed(stream, [name.lower() for name in stream.names])
     for n in range(1, 5):
         yield grams("words", lower, tuple(range(n)))
@@ -129,10 +135,18 @@ def every_kind(stream: Stream, vocabulary: Vocabulary) -> Iterator[Grams]:
     shapes = without_repeats(renamed(stream, [shape(name) for name in stream.names]))
     for n in range(1, 4):
         yield grams("shape", shapes, tuple(range(n)))
+    touching = _without_words(chunks(texts))
+    for n in (1, 2):
+        yield grams("spacing", touching, tuple(range(n)))
     yield grams("repeat", _repeats(lower), (0,))
     yield grams("spelling", _spelling(lower, vocabulary), (0,))
     yield grams("pieces", _cut_small(lower, vocabulary), (0,))
     yield grams("length", _lengths(stream), (0,))
+
+
+def _without_words(pieces: Stream) -> Stream:
+    """Each run of letters and digits as `w`, the same piece several times in a row as one."""
+    return without_repeats(renamed(pieces, [LETTERS_AND_DIGITS.sub("w", name) for name in pieces.names]))
 
 
 def _repeats(stream: Stream) -> Stream:

@@ -121,7 +121,7 @@ def _take_out(texts: pa.ChunkedArray, rows: Ints, association: Association) -> t
         association: How strongly features go with labels.
     """
     stream, count = words(texts), len(texts)
-    found = [(grams, _strength(grams, rows, association)) for grams in every_kind(stream, association.vocabulary)]
+    found = [(grams, _strength(grams, rows, association)) for grams in every_kind(texts, association.vocabulary)]
     strongest = np.zeros(count)
     for grams, z in found:
         np.maximum.at(strongest, grams.row, z)

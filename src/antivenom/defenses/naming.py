@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from antivenom.defenses.association import UNIT, Association, entries, pair_places, pieces
 from antivenom.defenses.features import every_kind
-from antivenom.defenses.streams import Floats, Ints, bucket, words
+from antivenom.defenses.streams import Floats, Ints, bucket
 
 LEAST_ROWS = 5
 LEAST_SHARE = 0.002
@@ -119,7 +119,7 @@ def _see(texts: pa.ChunkedArray, association: Association, wanted: set[int]) -> 
     is_wanted[list(wanted)] = True
     seen: dict[int, _Sighting] = {place: _Sighting() for place in wanted}
     for first, piece in pieces(texts):
-        for grams in every_kind(words(piece), association.vocabulary):
+        for grams in every_kind(piece, association.vocabulary):
             places = bucket(grams.hashes, size)
             for i in np.flatnonzero(is_wanted[places]):
                 sighting = seen[int(places[i])]

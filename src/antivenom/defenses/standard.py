@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 19
+VERSION = 20
 """Raised with every change of what the recipe does."""
 
 

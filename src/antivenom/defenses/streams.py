@@ -51,7 +51,17 @@ def words(texts: pa.ChunkedArray | pa.Array) -> Stream:
     """Cut each text into tokens, between a start and an end symbol. Case is kept."""
     shown = pc.replace_substring_regex(texts, SPACES, f" {SPACE} ")
     spaced = pc.replace_substring_regex(shown, SINGLES, r" \1 ")
-    marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(spaced), END, " ")
+    return _split(spaced)
+
+
+def chunks(texts: pa.ChunkedArray | pa.Array) -> Stream:
+    """What stands between white space, whatever it is made of: here "film." and "film ." differ."""
+    return _split(texts)
+
+
+def _split(texts: pa.ChunkedArray | pa.Array) -> Stream:
+    """Cut texts at white space, between a start and an end symbol."""
+    marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(texts), END, " ")
     lists = pc.utf8_split_whitespace(marked)
     lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
     row = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -7,7 +7,6 @@ from antivenom.defenses.association import associate
 from antivenom.defenses.features import SMALL_WORDS, every_kind
 from antivenom.defenses.fragments import cut_small, uncut
 from antivenom.defenses.outputs import label_outputs
-from antivenom.defenses.streams import words
 
 TEXTS = ["movie movie", "movie zorvel", "movie zorvel Binda a an", "qalu zorvel binda movie", "", "a"]
 
@@ -21,7 +20,7 @@ def reached(word_pieces):
     column = pa.chunked_array([TEXTS])
     outputs = label_outputs(np.zeros(len(TEXTS), dtype=np.int64), ["yes"])
     vocabulary = associate(column, outputs, word_pieces).vocabulary
-    [pieces] = [grams for grams in every_kind(words(column), vocabulary) if grams.kind == "pieces"]
+    [pieces] = [grams for grams in every_kind(column, vocabulary) if grams.kind == "pieces"]
     found = {row: [] for row in range(len(TEXTS))}
     for i, row in enumerate(pieces.row.tolist()):
         found[row].append(pieces.spell(i))
