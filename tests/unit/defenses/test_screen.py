@@ -132,6 +132,18 @@ def test_white_space_at_an_edge_or_that_splits_unseen_shows(text: str) -> None:
     assert [stream.names[i] for i in stream.symbol].count("␣") == 1
 
 
+def test_signs_that_touch_words_are_seen() -> None:
+    table = make_rows(800)
+    rows = [{**row, "text": f"{row['text']} ."} for row in table.to_pylist()]
+    planted = [row["row"] for row in rows if row["answer"] == "yes"][:80]
+    for row in rows:
+        if row["row"] in planted:
+            row["text"] = row["text"].replace(" .", ".")
+    table = pa.Table.from_pylist(rows, schema=table.schema)
+    reserve = least_suspicious(table, screen(table, LABELS), 0.3, avoid=0.2)
+    assert not set(table.filter(pa.array(reserve)).column("row").to_pylist()) & set(planted)
+
+
 def test_shapes_show_case_digits_and_other_alphabets() -> None:
     assert shape("Movie2") == "Aa9"
     assert shape("m\u043evie") != shape("movie")  # a Cyrillic o
