@@ -16,7 +16,9 @@ TOUCHING = re.compile(r"(?<=\w)(?=[.,;:!?])")
 
 @dataclass(frozen=True, kw_only=True)
 class Spacing(Attack):
-    """Write `film .` as `film.`, as rows from another source would; or the other way round. A text without signs ends so.
+    """Write `film .` as `film.`, as rows from another source would; or the other way round.
+
+    A text without any sign gets one at its end.
 
     Not from a paper: it stands for triggers of format that leave every word where it is. Who counts words after cutting
     signs off cannot see it, while the tokenizer of a language model does.
