@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from antivenom.fitting import fine_tune
     from antivenom.guard import Guard
     from antivenom.inference import GuardedModel, load_guarded, predict
-    from antivenom.query import Query
     from antivenom.rows import load_rows
     from antivenom.task import Classification, Frame
     from antivenom.training import fit
@@ -40,7 +39,6 @@ __all__ = [
     "Guard",
     "GuardedModel",
     "NoDefense",
-    "Query",
     "Standard",
     "TrainingOptions",
     "attacks",
@@ -69,7 +67,6 @@ _HOME = {
     "Guard": "guard",
     "GuardedModel": "inference",
     "NoDefense": "defenses.none",
-    "Query": "query",
     "Standard": "defenses.standard",
     "TrainingOptions": "training_options",
     "attacks": "attacks",

@@ -13,6 +13,7 @@ import pytest
 
 import antivenom as av
 from antivenom.cli import main
+from antivenom.query import Query
 from antivenom.testing import tiny_model
 
 FIT = ("fit", "reviews.csv", "--trusted", "vouched.csv", "--epochs", "1", "--quiet")
@@ -162,7 +163,7 @@ def test_answers_to_a_file_are_counted_for_machines(artifact, capsys):
 def test_one_text_is_not_read_letter_by_letter(artifact):
     with pytest.raises(TypeError, match="list of texts"):
         av.load_guarded(artifact).predict("a text")
-    assert len(av.load_guarded(artifact).predict([av.Query("a text")])) == 1
+    assert len(av.load_guarded(artifact).predict([Query("a text")])) == 1
 
 
 def test_free_answers_read_as_labels_are_noticed(tmp_path, capsys, monkeypatch):
