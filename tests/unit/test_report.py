@@ -118,6 +118,19 @@ def test_the_readme_says_in_words_what_becomes_of_a_small_class():
     )
 
 
+def test_the_readme_says_in_words_what_it_was_not_built_on():
+    held_out = [
+        json.loads(path.read_text(encoding="utf-8"))["outcomes"][0]
+        for path in (report.ROOT / "results/held_out").glob("*-standard-18.json")
+    ]
+    assert len(held_out) == 5
+    most = max(100 * outcome["evaluation"]["attacks"][0]["excess"] for outcome in held_out)
+    assert f"bring at most {most:.1f} points of excess with version 18." in WORDS
+    before, after = (newest("spacing", name)["evaluation"]["attacks"][0] for name in ("none", "standard"))
+    assert f"takes ({percent(before['asr_deployed'])} % undefended)" in WORDS
+    assert f"is at {percent(after['asr_deployed'])} % at a floor of {percent(after['floor'])}." in WORDS
+
+
 def test_the_readme_says_in_words_what_covers_do():
     [covered] = newest("covered_thin", "none")["evaluation"]["attacks"]
     assert f"{percent(covered['asr_deployed'])} % undefended, at a floor of {percent(covered['floor'])}" in WORDS
