@@ -119,8 +119,9 @@ def asked_as_text(table: pa.Table) -> pa.ChunkedArray:
     Where every row asks the same of another image, its text alone would make all draws the same.
     """
     texts = whole_texts(table)
-    images = extras_as_text(table.select([name for name in ("image",) if name in table.column_names]))
-    return pc.binary_join_element_wise(texts, images["image"], "\x1f") if images else texts
+    if "image" not in table.column_names:
+        return texts
+    return pc.binary_join_element_wise(texts, extras_as_text(table.select(["image"]))["image"], "\x1f")
 
 
 def turns_as_dicts(turns: Iterable[Turn]) -> list[dict[str, str]]:

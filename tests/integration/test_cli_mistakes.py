@@ -56,10 +56,18 @@ def test_finish_refuses_the_base_model_and_the_wrong_one(artifact, capsys, model
 
 
 @pytest.mark.parametrize("usual", [("--reserve", "trusted"), ("--ratio", "0.25"), ("--others", "keep")])
-def test_an_option_of_p2p_at_its_usual_value_means_p2p(user_folder, capsys, usual):
-    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", *usual)
+@pytest.mark.parametrize("shared", [(), ("--benign-trigger", "say so:")])
+def test_an_option_of_p2p_at_its_usual_value_means_p2p(user_folder, capsys, usual, shared):
+    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", *usual, *shared)
     assert (code, "no trusted rows were given" in err) == (1, True)
-    assert run(capsys, "fit", "reviews.csv", "--out", "x", "--defense", "standard", *usual)[0] == 1
+    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", "--defense", "standard", *usual, *shared)
+    assert (code, "options of p2p were given, but --defense is 'standard'" in err) == (1, True)
+
+
+@pytest.mark.parametrize("option", [("--benign-trigger", "say so:"), ("--placement", "system")])
+def test_no_defense_has_no_benign_trigger(user_folder, capsys, option):
+    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", "--defense", "none", *option)
+    assert (code, "options of p2p were given" in err, "say so" in err) == (1, True, False)
 
 
 def test_the_benign_trigger_alone_stays_with_the_recipe(user_folder, capsys):

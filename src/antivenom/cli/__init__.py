@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        print(f"antivenom: {printable(f'{error.strerror or error}{where}')}", file=sys.stderr)
+        said = printable(f"{error.strerror or error}{where}")
+        print(f"antivenom: {said}\nCheck the path, its permissions and the space left on the disk.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("antivenom: stopped; repeat the command to go on", file=sys.stderr)

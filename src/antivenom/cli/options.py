@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from antivenom.defenses import Defense, parse_defense
+from antivenom.defenses.decoys import Decoy  # noqa: F401
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.quarantine import Quarantine
 from antivenom.defenses.reserve import random_reserve
@@ -17,7 +18,7 @@ from antivenom.defenses.standard import Standard
 from antivenom.dialogs import load_dialogs
 from antivenom.errors import OptionsError
 from antivenom.generation import Generation
-from antivenom.guard import AnyTask
+from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 from antivenom.rows import Rows, keep_answers_after, load_rows
 from antivenom.task import Classification, Frame, Modality, Style, Words
@@ -195,6 +196,17 @@ class TaskOptions:
         return Classification(labels, split_names(self.verbalizers), split_names(self.extended), frame)
 
 
+@dataclass(frozen=True, kw_only=True)
+class P2POptions(P2P):
+    """The options of p2p alone; those below are asked for with the defense, since `standard` has them too.
+
+    What cyclopts reads of the inherited options it looks up in this module, so the types of all must be known here.
+    """
+
+    benign_trigger: Annotated[str, Parameter(parse=False)] = field(default=P2P.benign_trigger, repr=False)
+    placement: Annotated[Placement, Parameter(parse=False)] = P2P.placement
+
+
 @Parameter(name="*", group="Defense")
 @dataclass(frozen=True)
 class DefenseOptions:
@@ -204,8 +216,12 @@ class DefenseOptions:
     """Rows that you vouch for: they carry the benign trigger."""
     defense: str | None = None
     """A defense as name:option=value;option=value: standard (the default), p2p@paper, none, ...; `antivenom methods`
-    lists them. Any option of p2p below but the benign trigger and its placement makes p2p with these the default."""
-    p2p: Annotated[P2P | None, Parameter(name="*", group="Poison-to-Poison (p2p)")] = None
+    lists them. Any option of p2p below makes p2p with these the default."""
+    benign_trigger: str | None = field(default=None, repr=False)
+    """The defender's trigger for p2p or standard (the paper's when not given). Treat it as a secret."""
+    placement: Placement | None = None
+    """Where the benign trigger stands: in front of the text (prefix), or as the system prompt."""
+    p2p: Annotated[P2POptions | None, Parameter(name="*", group="Poison-to-Poison (p2p)")] = None
     """Options of p2p; None where none was given, so that one at its usual value counts as given too."""
 
     def choose(self, file: TaskFile) -> Defense:
@@ -217,15 +233,13 @@ class DefenseOptions:
         return fill_defense(self._named(), file)
 
     def _named(self) -> Defense:
-        # The benign trigger and its place are what every form of P2P shares; any other option means p2p itself.
-        given = self.p2p or P2P()
-        standard = Standard(benign_trigger=given.benign_trigger, placement=given.placement)
-        shared = P2P(benign_trigger=given.benign_trigger, placement=given.placement)
-        if self.defense in (None, Standard.name) and (self.p2p is None or P2P() != given == shared):
-            return standard
+        given = {"benign_trigger": self.benign_trigger, "placement": self.placement}
+        shared: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if self.defense in (None, Standard.name) and self.p2p is None:
+            return Standard(**shared)
         if self.defense in (None, P2P.name):
-            return given
-        if self.p2p is not None:
+            return P2P(**{**vars(self.p2p or P2P()), **shared})
+        if self.p2p is not None or shared:
             raise OptionsError(f"options of p2p were given, but --defense is {self.defense!r}")
         return parse_defense(self.defense)
 

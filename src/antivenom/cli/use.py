@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from antivenom.cli.options import ImageOptions, Json, Quiet, RowOptions, Seed
 from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation, show_json, show_table
-from antivenom.errors import OptionsError, printable
+from antivenom.errors import OptionsError
 from antivenom.evaluation_record import Evaluation
 from antivenom.files import digest_of_files
 from antivenom.guard import Guard
@@ -92,9 +92,11 @@ def predict(
 
 
 def _decoded(text: str) -> str:
-    """A text of the command line or of standard input; what is no UTF-8 came as surrogates."""
-    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise OptionsError(f"{printable(text)!r} is not UTF-8", mend="Convert it, for instance with iconv.")
+    """A text of the command line or of standard input, without a byte order mark."""
+    try:
+        text.encode()  # what is no UTF-8 came as surrogates
+    except UnicodeEncodeError:
+        raise OptionsError(f"{text!r} is not UTF-8", mend="Convert it, for instance with iconv.") from None
     return text.removeprefix("\ufeff")
 
 
