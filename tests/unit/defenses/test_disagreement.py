@@ -3,8 +3,6 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from screen_rows import LABELS, MANY, make_rows, plant, rows_of_many_classes
 
 from antivenom.defenses.disagreement import own_refusals, shared_refusal
@@ -31,10 +29,12 @@ def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_wha
     assert suspect[~IS_PLANTED].mean() < 0.02
 
 
-@given(st.integers(0, 1000), st.floats(0.05, 0.6))
-def test_refusals_at_random_have_nothing_in_common(seed: int, share: float):
-    refused = np.random.default_rng(seed).random(800) < share
-    assert shared_refusal(ROWS, SCREENING, np.ones(800, dtype=bool), refused, LIMIT).mean() < 0.05
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6])
+def test_refusals_at_random_have_next_to_nothing_in_common(share: float):
+    # One draw in some hundreds refuses most rows of an ordinary word, which then counts; the mean tells.
+    everywhere = np.ones(800, dtype=bool)
+    draws = [np.random.default_rng(seed).random(800) < share for seed in range(10)]
+    assert np.mean([shared_refusal(ROWS, SCREENING, everywhere, refused, LIMIT) for refused in draws]) < 0.005
 
 
 def test_the_statistic_is_the_one_of_the_docstring():
