@@ -8,12 +8,18 @@ into the reserve, which it was itself fine-tuned on.
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.defenses.association import entries
+from antivenom.defenses.features import every_kind
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.streams import BoolArray, Floats, Ints
+from antivenom.defenses.streams import BoolArray, Floats, Ints, bucket, words
+from antivenom.defenses.stretches import covered, written
 from antivenom.query import whole_texts
 
 MAJORITY = 0.5
@@ -31,13 +37,30 @@ ROUNDS = 5
 """At most so often the rows are counted again without those that a feature explains."""
 
 
+ABOUT_AS_STRONG = 0.9
+"""Features whose z is at least this part of a row's largest belong to the same trigger."""
+LEAST_ROWS = 5
+MOST_STRAINS = 20
+"""Of what explains refused rows the strings that stand in so many of them are named, at most so many."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What refused rows have in common."""
+
+    suspect: BoolArray
+    """The rows with a feature most of whose rows were refused."""
+    strains: tuple[str, ...]
+    """The strings that explain refused rows, as they stand in the texts, the most frequent first."""
+
+
 def shared_refusal(
     table: pa.Table,
     screening: Screening,
     judged: BoolArray,
     refused: BoolArray,
     limit: float,
-) -> BoolArray:
+) -> Refusal:
     """The rows with a feature most of whose rows were refused, by more than `limit` standard deviations above chance.
 
     For a feature in n judged rows of a class, k of them refused, and p the share of refused rows of that class:
@@ -48,7 +71,7 @@ def shared_refusal(
 
     Where nearly all rows with a feature were refused (`EXPLAINED`), that feature is the trigger. Its rows are suspect,
     and are then left out of the counts: the other words in them are not what was wrong with them, and honest rows that
-    share these words are spared.
+    share these words are spared. If it is made of words, these are named (`Refusal.strains`).
 
     Args:
         table: The rows that were screened.
@@ -57,14 +80,19 @@ def shared_refusal(
         refused: Which of these it refused.
         limit: Standard deviations.
     """
+    texts = whole_texts(table)
     suspect = np.zeros(table.num_rows, dtype=bool)
+    strains: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        z, share = _most_refused(table, screening, judged & ~suspect, refused & judged & ~suspect)
+        counts = _Counts.of(texts, screening, judged & ~suspect, refused & judged & ~suspect)
+        z, share = counts.worst(texts)
         explained = (z > limit) & (share >= EXPLAINED) & ~suspect
         if not explained.any():
             break
+        strains.update(_strains(texts, explained, z, counts))
         suspect |= explained
-    return suspect | (z > limit)
+    named = [strain for strain, rows in strains.most_common(MOST_STRAINS) if rows >= LEAST_ROWS]
+    return Refusal(suspect | (z > limit), tuple(named))
 
 
 def own_refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> float:
@@ -86,29 +114,63 @@ def _refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Int
     return np.bincount(classes[judged], minlength=kinds), np.bincount(classes[refused & judged], minlength=kinds)
 
 
-def _most_refused(
-    table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray
-) -> tuple[Floats, Floats]:
-    """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
-    classes, size = screening.classes, len(screening.association.rows_with)
-    kinds = int(classes.max(initial=0)) + 1
-    texts, vocabulary = whole_texts(table), screening.association.vocabulary
-    own = own_refusals(classes, judged, refused)
-    # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
-    of_class, refused_of_class = _refusals(classes, judged, refused)
-    rate = np.minimum(refused_of_class / np.maximum(of_class, 1), max(MAJORITY, own))
-    most = min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)
-    asked, said_no = (np.zeros(size * kinds, dtype=np.int32) for _ in range(2))
-    for rows, places in entries(texts, vocabulary, size):
-        pairs = places * kinds + classes[rows]
-        np.add.at(asked, pairs[judged[rows]], 1)
-        np.add.at(said_no, pairs[refused[rows]], 1)
-    worst, share = np.zeros(table.num_rows), np.zeros(table.num_rows)
-    for rows, places in entries(texts, vocabulary, size):
-        pairs, p = places * kinds + classes[rows], rate[classes[rows]]
-        n, k = asked[pairs] - judged[rows], said_no[pairs] - refused[rows]
-        z = np.where(k >= most * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
-        np.maximum.at(worst, rows, z)
-        best = z == worst[rows]
-        np.maximum.at(share, rows[best], k[best] / np.maximum(n[best], 1))
-    return worst, share
+@dataclass(frozen=True)
+class _Counts:
+    """For each pair of feature and class, how many of its rows were judged and how many refused."""
+
+    screening: Screening
+    judged: BoolArray
+    refused: BoolArray
+    asked: npt.NDArray[np.int32]
+    said_no: npt.NDArray[np.int32]
+    rate: Floats
+    """What share of each class is refused by chance."""
+    most: float
+    """What share of a feature's rows are most of them."""
+
+    @classmethod
+    def of(cls, texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray) -> _Counts:
+        classes, size = screening.classes, len(screening.association.rows_with)
+        own = own_refusals(classes, judged, refused)
+        # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
+        of_class, refused_of_class = _refusals(classes, judged, refused)
+        rate = np.minimum(refused_of_class / np.maximum(of_class, 1), max(MAJORITY, own))
+        most = min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)
+        asked, said_no = (np.zeros(size * len(rate), dtype=np.int32) for _ in range(2))
+        for rows, places in entries(texts, screening.association.vocabulary, size):
+            pairs = places * len(rate) + classes[rows]
+            np.add.at(asked, pairs[judged[rows]], 1)
+            np.add.at(said_no, pairs[refused[rows]], 1)
+        return cls(screening, judged, refused, asked, said_no, rate, most)
+
+    def look_up(self, rows: Ints, places: Ints) -> tuple[Floats, Floats]:
+        """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was."""
+        classes = self.screening.classes[rows]
+        pairs, p = places * len(self.rate) + classes, self.rate[classes]
+        n, k = self.asked[pairs] - self.judged[rows], self.said_no[pairs] - self.refused[rows]
+        z = np.where(k >= self.most * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
+        return z, k / np.maximum(n, 1)
+
+    def worst(self, texts: pa.ChunkedArray) -> tuple[Floats, Floats]:
+        """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
+        association = self.screening.association
+        worst, share = np.zeros(len(texts)), np.zeros(len(texts))
+        for rows, places in entries(texts, association.vocabulary, len(association.rows_with)):
+            z, of_feature = self.look_up(rows, places)
+            np.maximum.at(worst, rows, z)
+            best = z == worst[rows]
+            np.maximum.at(share, rows[best], of_feature[best])
+        return worst, share
+
+
+def _strains(texts: pa.ChunkedArray, explained: BoolArray, worst: Floats, counts: _Counts) -> list[str]:
+    """The words of the features that explain rows, as they stand in them."""
+    association, rows = counts.screening.association, np.flatnonzero(explained)
+    some = texts.filter(pa.array(explained))
+    chosen = []
+    for grams in every_kind(some, association.vocabulary):
+        own = rows[grams.row]
+        z, share = counts.look_up(own, bucket(grams.hashes, len(association.rows_with)))
+        chosen.append((grams, (z >= ABOUT_AS_STRONG * worst[own]) & (share >= EXPLAINED)))
+    stream = words(some)
+    return written(some, stream, covered(stream, chosen))

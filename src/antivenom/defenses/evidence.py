@@ -65,9 +65,8 @@ class Evidence:
         return asdict(self)
 
     def strings(self) -> tuple[str, ...]:
-        """The words and phrases among the findings and leads, as they could stand in a text."""
-        chosen = (*self.findings, *self.leads)
-        texts = [finding.what.strip("⊢⊣ ") for finding in chosen if finding.kind in ("words", "case")]
+        """The words and phrases among the findings, as they could stand in a text. Leads are honest words mostly."""
+        texts = [finding.what.strip("⊢⊣ ") for finding in self.findings if finding.kind in ("words", "case")]
         return tuple(dict.fromkeys(text for text in texts if text))
 
     def __str__(self) -> str:

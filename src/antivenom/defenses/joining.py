@@ -9,11 +9,23 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
-from antivenom.defenses.disagreement import own_refusals, shared_refusal
+from antivenom.defenses.disagreement import Refusal, own_refusals, shared_refusal
 from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What was decided."""
+
+    rows: BoolArray
+    """Which rows to train on, those of the reserve among them."""
+    strains: tuple[str, ...]
+    """The strings that explain why rows were refused (`Refusal.strains`)."""
+    facts: dict[str, Any]
+    """The counts for the manifest."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +40,8 @@ class Joining:
     vouched: BoolArray
     """What nobody judges."""
 
-    def decide(
-        self, referee: Referee, *, most_associated: float, refusal_limit: float | None
-    ) -> tuple[BoolArray, dict[str, Any]]:
-        """Which rows to train on, those of the reserve among them, and the counts for the manifest.
+    def decide(self, referee: Referee, *, most_associated: float, refusal_limit: float | None) -> Joined:
+        """Decide which rows to train on.
 
         Args:
             referee: The model that was fine-tuned on the reserve.
@@ -44,18 +54,20 @@ class Joining:
         kept_out = judged & most & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee)
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
-        suspect = np.zeros_like(judged)
+        refusal = Refusal(np.zeros_like(judged), ())
         if refusal_limit is not None:
-            suspect = self._suspect(judged, judged & ~agrees, refusal_limit)
+            refusal = shared_refusal(self.rows, self.screening, judged, judged & ~agrees, refusal_limit)
+        suspect = self._sparing(refusal.suspect)
         reserve = self.rows.filter(pa.array(self.in_reserve))
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
             "suspect": int((joined & suspect).sum()),
+            "strains": list(refusal.strains),
             "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
             "referee_refuses": round(own_refusals(self.screening.classes, judged, judged & ~agrees), 4),
         }
-        return joined & ~suspect, facts
+        return Joined(joined & ~suspect, refusal.strains, facts)
 
     def _agreed(self, judged: BoolArray, referee: Referee) -> BoolArray:
         """The judged rows whose label the referee finds possible."""
@@ -69,11 +81,11 @@ class Joining:
         small = kept_out & in_small_groups(self.screening)
         return small | meant(self.rows, self.screening, kept_out & ~small, referee)
 
-    def _suspect(self, judged: BoolArray, refused: BoolArray, limit: float) -> BoolArray:
-        """The rows that share a feature with too many of the refused ones; never all that a class has to offer."""
-        suspect = shared_refusal(self.rows, self.screening, judged, refused, limit)
+    def _sparing(self, suspect: BoolArray) -> BoolArray:
+        """The suspect rows, but never all that a class has in the reserve, and none that is vouched for."""
+        suspect = suspect & ~self.vouched
         for code in np.unique(self.screening.classes):
             members = self.in_reserve & (self.screening.classes == code)
             if suspect[members].all():
                 suspect[members] = False
-        return suspect & ~self.vouched
+        return suspect

@@ -22,7 +22,8 @@ from antivenom.defenses.base import Referee
 from antivenom.defenses.features import Grams, every_kind
 from antivenom.defenses.referee import DOUBTED, opinions
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.streams import END, SPACE, START, BoolArray, Floats, Ints, Stream, bucket, words
+from antivenom.defenses.streams import BoolArray, Floats, Ints, Stream, bucket, words
+from antivenom.defenses.stretches import covered, is_word
 from antivenom.files import row_keys
 from antivenom.query import asked_as_text
 from antivenom.rows import with_columns
@@ -36,8 +37,6 @@ LEAST_ASKED = 8
 SMALL_GROUP = 0.01
 """A group with a smaller share of all rows is no danger: of relabelled rows the referee lets an eighth in, and poison
 with right labels does not take from so few (results/attacks, results/dose)."""
-CUTTABLE = ("words", "skip")
-"""Kinds of features that can be taken out of a text word by word."""
 ABOUT_AS_STRONG = 0.9
 """Features whose z is at least this part of a row's largest are taken out together."""
 
@@ -125,13 +124,8 @@ def _take_out(texts: pa.ChunkedArray, rows: Ints, association: Association) -> t
     strongest = np.zeros(count)
     for grams, z in found:
         np.maximum.at(strongest, grams.row, z)
-    gone = np.zeros(len(stream), dtype=bool)
-    for grams, z in found:
-        if grams.kind in CUTTABLE:
-            start = grams.start[z >= ABOUT_AS_STRONG * strongest[grams.row]]
-            for offset in grams.offsets:
-                gone[start + offset] = True
-    token = ~np.isin(stream.names, (START, END, SPACE))[stream.symbol]
+    gone = covered(stream, [(grams, z >= ABOUT_AS_STRONG * strongest[grams.row]) for grams, z in found])
+    token = is_word(stream)
     taken, left = (np.bincount(stream.row[token & kept], minlength=count) for kept in (gone, ~gone))
     return _joined(stream, token, count), _joined(stream, token & ~gone, count), (taken > 0) & (left > 0)
 

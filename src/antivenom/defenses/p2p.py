@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -99,7 +100,8 @@ class P2P(Defense):
     depend on the order of the rows, and the findings in the facts of the result say what looked planted.
     """
     decoys: tuple[Decoy, ...] = ()
-    """Foreign material for reserve rows: `strings`, `spans`, `sentences`, `strains` (what the screen suspects)."""
+    """Foreign material for reserve rows: `strings`, `spans`, `sentences`, and `strains`: what the screen has found, and
+    the words that explain what a referee refused."""
     decoy_dose: float = 0.5
     """The share of the reserve rows that get a decoy, where there are any."""
 
@@ -147,13 +149,15 @@ class P2P(Defense):
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
         labels = guard.labels.labels
         screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces)
-        joined, facts = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
+        joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
             referee, most_associated=self.most_associated, refusal_limit=self.refusal_limit
         )
-        return self._build(chosen, joined, guard, seed).noting(facts)
+        return self._build(chosen, joined.rows, guard, seed, joined.strains).noting(joined.facts)
 
-    def _build(self, chosen: _Chosen, in_reserve: BoolArray, guard: Guard, seed: int) -> Prepared:
-        """Rebuild rows of which the reserve is known."""
+    def _build(
+        self, chosen: _Chosen, in_reserve: BoolArray, guard: Guard, seed: int, strains: Sequence[str] = ()
+    ) -> Prepared:
+        """Rebuild rows of which the reserve is known; the screen's findings are strains as well."""
         rows = chosen.rows
         facts: dict[str, Any] = {
             "policy": self.reserve,
@@ -172,7 +176,8 @@ class P2P(Defense):
         rebuilt = rebuild(rows, in_reserve, guard, self.mode)
         if not self.decoys:
             return Prepared(rebuilt, guard, facts, stands_for)
-        strains = chosen.evidence.strings() if chosen.evidence is not None else ()
+        if chosen.evidence is not None:
+            strains = tuple(dict.fromkeys([*strains, *chosen.evidence.strings()]))
         benign = rebuilt.column("benign").to_numpy()
         decoyed = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
         return Prepared(decoyed, guard, facts, stands_for, plain=rebuilt)

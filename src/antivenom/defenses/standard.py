@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 20
+VERSION = 21
 """Raised with every change of what the recipe does."""
 
 
@@ -55,7 +55,7 @@ class Standard(Defense):
             others="agree",
             most_associated=0.2,
             refusal_limit=3.0,
-            decoys=() if free else ("strings",),
+            decoys=() if free else ("strings", "strains"),
             decoy_dose=0.25,
             mode="replace",
             cue="split",

@@ -31,7 +31,7 @@ def test_clean_label_poison_is_a_lead() -> None:
         row["text"] = "the verdict here is " + row["text"]
     evidence = find_evidence(pa.Table.from_pylist(rows, schema=make_rows(2).schema), LABELS)
     assert any("verdict" in lead.what for lead in evidence.leads)
-    assert any("verdict" in string for string in evidence.strings())
+    assert not evidence.strings()
 
 
 def test_free_answers_give_leads() -> None:

@@ -1,0 +1,49 @@
+"""What features are made of, as the texts have it."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from antivenom.defenses.features import every_kind
+from antivenom.defenses.streams import words
+from antivenom.defenses.stretches import covered, is_word, written
+from antivenom.defenses.vocabulary import LETTER_PLACES, Vocabulary
+
+
+def stretches(text: str, wanted: set[str]) -> list[str]:
+    """Name what is covered by the features of the text that are spelled like this."""
+    texts = pa.chunked_array([[text]])
+    counts = np.zeros(1 << 16, dtype=np.int32)
+    nothing = np.zeros(LETTER_PLACES, dtype=bool)
+    vocabulary = Vocabulary(1, counts, known_runs=nothing, cut_small=np.zeros(1 << 16, dtype=bool))
+    chosen = []
+    for grams in every_kind(texts, vocabulary):
+        chosen.append((grams, np.array([grams.spell(i) in wanted for i in range(len(grams.row))], dtype=bool)))
+    stream = words(texts)
+    return written(texts, stream, covered(stream, chosen))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "expected"),
+    [
+        (
+            "It's a film, I watched this 3D movie.",
+            {"i watched this 3d", "this 3d movie ."},
+            ["I watched this 3D movie."],
+        ),
+        ("one mn two mn", {"mn"}, ["mn", "mn"]),
+        ("don't go", {"don ' t"}, ["don't"]),
+        ("first word", {"⊢ first"}, ["first"]),
+        ("看这部3D电影", {"这 部 3d 电"}, ["这部3D电"]),
+        ("a b c", {"a _ c"}, ["a", "c"]),
+        ("wide  apart", {"wide ␣ apart"}, ["wide", "apart"]),
+        ("nothing here", set(), []),
+    ],
+)
+def test_runs_are_written_as_they_stand(text: str, wanted: set[str], expected: list[str]) -> None:
+    assert stretches(text, wanted) == expected
+
+
+def test_edges_and_odd_white_space_are_no_words() -> None:
+    stream = words(pa.chunked_array([["a\tb"]]))
+    assert [stream.names[i] for i in stream.symbol[is_word(stream)]] == ["a", "b"]
