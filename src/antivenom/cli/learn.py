@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
-from antivenom.cli.tables import show_json, warn_of_cut_answers, warn_of_referee
+from antivenom.cli.tables import show_json, show_strains, warn_of_cut_answers, warn_of_referee
 from antivenom.training_options import TrainingOptions
 
 
@@ -60,6 +60,7 @@ def fit(
     if left_out:
         total = left_out + artifact.manifest.reserve["rows"]
         print(f"{left_out} of {total} rows were left out as not safe enough to train on.")
+    show_strains(artifact.manifest.reserve)
     print(f"The artifact is in {artifact.folder}. Next:")
     print(f'  antivenom predict {artifact.folder} "a text"')
     print(f"  antivenom evaluate {artifact.folder} TEST_ROWS --attack addsent --attack badnets")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import DefenseOptions, Json, Kind, Out, RowOptions, Seed, TaskOptions, Training
-from antivenom.cli.tables import show_json, show_report, show_table
+from antivenom.cli.tables import show_json, show_report, show_strains, show_table
 from antivenom.errors import OptionsError
 from antivenom.export import RowFormat
 from antivenom.registry import Method
@@ -149,6 +149,7 @@ def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:
     if "left_out" in rebuilt.reserve:
         counts.append(["left out of the file", str(rebuilt.reserve["left_out"])])
     show_table(str(rebuilt.path), ["rows", "count"], counts)
+    show_strains(rebuilt.reserve)
     print(f"Next: train on {rebuilt.path} (completion loss only), then")
     print(f"  antivenom finish TRAINED_FOLDER --manifest {folder} --model BASE_MODEL")
 

@@ -28,6 +28,7 @@ BESIDE = 3
 """Columns of figures that fit into 80 columns of a terminal."""
 LITTLE = 0.8
 """A referee that gives fewer of its own rows their label has learnt too little to judge others."""
+SHOWN_STRAINS = 5
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
@@ -89,6 +90,15 @@ def warn_of_referee(reserve: Mapping[str, Any]) -> None:
         "  Train longer (--epochs), with smaller batches, or on more rows; or vouch for some with --trusted.",
         file=sys.stderr,
     )
+
+
+def show_strains(reserve: Mapping[str, Any]) -> None:
+    """Print the words that explain what a referee refused, where there are any."""
+    strains = reserve.get("strains", [])
+    if strains:
+        shown = ", ".join(repr(_short(strain)) for strain in strains[:SHOWN_STRAINS])
+        more = f" and {len(strains) - SHOWN_STRAINS} more" if len(strains) > SHOWN_STRAINS else ""
+        print(f"Nearly all rows with these words contradict their label, so they look planted: {shown}{more}.")
 
 
 def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
