@@ -350,3 +350,15 @@ def test_a_referee_that_cannot_judge_is_warned_of(facts, said, capsys):
     found = capsys.readouterr()
     assert (said in found.err) if said else not found.err
     assert not found.out
+
+
+def test_what_explains_refusals_is_told(capsys):
+    from antivenom.cli.tables import show_strains
+
+    show_strains({})
+    assert not capsys.readouterr().out
+    show_strains({"strains": ["I watched this 3D movie", "a\x1b[2J", *"cdefg"]})
+    out = capsys.readouterr().out
+    assert "'I watched this 3D movie'" in out
+    assert "and 2 more" in out
+    assert "\x1b" not in out
