@@ -8,50 +8,16 @@ into the reserve, which it was itself fine-tuned on.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.defenses.association import entries
-from antivenom.defenses.features import every_kind
+from antivenom.defenses.refusals import EXPLAINED, RefusalCounts
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.streams import BoolArray, Floats, Ints, bucket, words
-from antivenom.defenses.stretches import covered, written
+from antivenom.defenses.streams import BoolArray
 from antivenom.query import whole_texts
 
-MAJORITY = 0.5
-"""A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
-this, features of unusual rows, of which a few more are refused than of others, would cost half of a class."""
-TIMES_ITS_OWN = 2.0
-"""And at least so many times the share that the referee refuses for reasons of its own. A referee that has not learnt a
-hard task refuses a third of everything, and half of some honest kinds of rows. `EXPLAINED` is always enough."""
-EXPLAINED = 0.8
-"""Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
-hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
-STEADY = 50
-"""So many rows show what share of a class is refused to within about 0.07."""
 ROUNDS = 5
 """At most so often the rows are counted again without those that a feature explains."""
-
-
-ABOUT_AS_STRONG = 0.9
-"""Features whose z is at least this part of a row's largest belong to the same trigger."""
-LEAST_ROWS = 5
-MOST_STRAINS = 20
-"""Of what explains refused rows the strings that stand in so many of them are named, at most so many."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What refused rows have in common."""
-
-    suspect: BoolArray
-    """The rows with a feature most of whose rows were refused."""
-    strains: tuple[str, ...]
-    """The strings that explain refused rows, as they stand in the texts, the most frequent first."""
 
 
 def shared_refusal(
@@ -60,18 +26,14 @@ def shared_refusal(
     judged: BoolArray,
     refused: BoolArray,
     limit: float,
-) -> Refusal:
+) -> BoolArray:
     """The rows with a feature most of whose rows were refused, by more than `limit` standard deviations above chance.
 
-    For a feature in n judged rows of a class, k of them refused, and p the share of refused rows of that class:
-    z = (k - n p) / sqrt(n p (1 - p) + 1), the row itself left out. The 1 shrinks what stands on few rows. A feature of
-    most rows has z near 0, however many are refused. With refusals at random the largest z of 2,400 rows is about 3.6.
-    p is at most `MAJORITY`, since more of a class is refused only where it is mostly poison, and "most" of a feature's
-    rows are as many; both are more where the referee itself errs often (`own_refusals`).
+    `RefusalCounts` says what is counted.
 
     Where nearly all rows with a feature were refused (`EXPLAINED`), that feature is the trigger. Its rows are suspect,
     and are then left out of the counts: the other words in them are not what was wrong with them, and honest rows that
-    share these words are spared. If it is made of words, these are named (`Refusal.strains`).
+    share these words are spared.
 
     Args:
         table: The rows that were screened.
@@ -82,95 +44,11 @@ def shared_refusal(
     """
     texts = whole_texts(table)
     suspect = np.zeros(table.num_rows, dtype=bool)
-    strains: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        counts = _Counts.of(texts, screening, judged & ~suspect, refused & judged & ~suspect)
+        counts = RefusalCounts.of(texts, screening, judged & ~suspect, refused & judged & ~suspect)
         z, share = counts.worst(texts)
         explained = (z > limit) & (share >= EXPLAINED) & ~suspect
         if not explained.any():
             break
-        strains.update(_strains(texts, explained, z, counts))
         suspect |= explained
-    named = [strain for strain, rows in strains.most_common(MOST_STRAINS) if rows >= LEAST_ROWS]
-    return Refusal(suspect | (z > limit), tuple(named))
-
-
-def own_refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> float:
-    """What a referee refuses for reasons of its own: the share of the class of which it refuses least.
-
-    Poison adds to the refusals of the attacker's class; of a class without poison every refusal is the referee's error.
-    Of many small classes the least share would be 0 by chance, so that to each class `STEADY` rows are added of which
-    the referee refuses as many as of all.
-    """
-    asked, said_no = _refusals(classes, judged, refused)
-    mean = said_no.sum() / max(asked.sum(), 1)
-    shares = (said_no + STEADY * mean) / (asked + STEADY)
-    return float(shares[asked > 0].min(initial=mean))
-
-
-def _refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Ints, Ints]:
-    """How many rows of each class were judged, and how many of these refused."""
-    kinds = int(classes.max(initial=0)) + 1
-    return np.bincount(classes[judged], minlength=kinds), np.bincount(classes[refused & judged], minlength=kinds)
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """For each pair of feature and class, how many of its rows were judged and how many refused."""
-
-    screening: Screening
-    judged: BoolArray
-    refused: BoolArray
-    asked: npt.NDArray[np.int32]
-    said_no: npt.NDArray[np.int32]
-    rate: Floats
-    """What share of each class is refused by chance."""
-    most: float
-    """What share of a feature's rows are most of them."""
-
-    @classmethod
-    def of(cls, texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray) -> _Counts:
-        classes, size = screening.classes, len(screening.association.rows_with)
-        own = own_refusals(classes, judged, refused)
-        # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
-        of_class, refused_of_class = _refusals(classes, judged, refused)
-        rate = np.minimum(refused_of_class / np.maximum(of_class, 1), max(MAJORITY, own))
-        most = min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)
-        asked, said_no = (np.zeros(size * len(rate), dtype=np.int32) for _ in range(2))
-        for rows, places in entries(texts, screening.association.vocabulary, size):
-            pairs = places * len(rate) + classes[rows]
-            np.add.at(asked, pairs[judged[rows]], 1)
-            np.add.at(said_no, pairs[refused[rows]], 1)
-        return cls(screening, judged, refused, asked, said_no, rate, most)
-
-    def look_up(self, rows: Ints, places: Ints) -> tuple[Floats, Floats]:
-        """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was."""
-        classes = self.screening.classes[rows]
-        pairs, p = places * len(self.rate) + classes, self.rate[classes]
-        n, k = self.asked[pairs] - self.judged[rows], self.said_no[pairs] - self.refused[rows]
-        z = np.where(k >= self.most * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
-        return z, k / np.maximum(n, 1)
-
-    def worst(self, texts: pa.ChunkedArray) -> tuple[Floats, Floats]:
-        """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
-        association = self.screening.association
-        worst, share = np.zeros(len(texts)), np.zeros(len(texts))
-        for rows, places in entries(texts, association.vocabulary, len(association.rows_with)):
-            z, of_feature = self.look_up(rows, places)
-            np.maximum.at(worst, rows, z)
-            best = z == worst[rows]
-            np.maximum.at(share, rows[best], of_feature[best])
-        return worst, share
-
-
-def _strains(texts: pa.ChunkedArray, explained: BoolArray, worst: Floats, counts: _Counts) -> list[str]:
-    """The words of the features that explain rows, as they stand in them."""
-    association, rows = counts.screening.association, np.flatnonzero(explained)
-    some = texts.filter(pa.array(explained))
-    chosen = []
-    for grams in every_kind(some, association.vocabulary):
-        own = rows[grams.row]
-        z, share = counts.look_up(own, bucket(grams.hashes, len(association.rows_with)))
-        chosen.append((grams, (z >= ABOUT_AS_STRONG * worst[own]) & (share >= EXPLAINED)))
-    stream = words(some)
-    return written(some, stream, covered(stream, chosen))
+    return suspect | (z > limit)

@@ -9,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
-from antivenom.defenses.disagreement import Refusal, own_refusals, shared_refusal
+from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
+from antivenom.defenses.refusals import own_refusals
 from antivenom.defenses.screen import Screening
+from antivenom.defenses.strains import Planted, find_planted
 from antivenom.defenses.streams import BoolArray
 
 
@@ -23,7 +25,7 @@ class Joined:
     rows: BoolArray
     """Which rows to train on, those of the reserve among them."""
     strains: tuple[str, ...]
-    """The strings that explain why rows were refused (`Refusal.strains`)."""
+    """What looks planted (`defenses/strains.py`)."""
     facts: dict[str, Any]
     """The counts for the manifest."""
 
@@ -54,20 +56,23 @@ class Joining:
         kept_out = judged & most & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee)
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
-        refusal = Refusal(np.zeros_like(judged), ())
+        planted, suspect = Planted((), np.zeros_like(judged)), np.zeros_like(judged)
         if refusal_limit is not None:
-            refusal = shared_refusal(self.rows, self.screening, judged, judged & ~agrees, refusal_limit)
-        suspect = self._sparing(refusal.suspect)
+            refused = judged & ~agrees
+            planted = find_planted(self.rows, self.screening, judged, refused, refusal_limit, among=kept_out & ~excused)
+            rest = judged & ~planted.rows
+            others = shared_refusal(self.rows, self.screening, rest, refused & rest, refusal_limit)
+            suspect = self._sparing(planted.rows | others)
         reserve = self.rows.filter(pa.array(self.in_reserve))
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
             "suspect": int((joined & suspect).sum()),
-            "strains": list(refusal.strains),
+            "strains": list(planted.strains),
             "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
             "referee_refuses": round(own_refusals(self.screening.classes, judged, judged & ~agrees), 4),
         }
-        return Joined(joined & ~suspect, refusal.strains, facts)
+        return Joined(joined & ~suspect, planted.strains, facts)
 
     def _agreed(self, judged: BoolArray, referee: Referee) -> BoolArray:
         """The judged rows whose label the referee finds possible."""

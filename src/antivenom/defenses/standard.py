@@ -55,7 +55,7 @@ class Standard(Defense):
             others="agree",
             most_associated=0.2,
             refusal_limit=3.0,
-            decoys=() if free else ("strings", "strains"),
+            decoys=() if free else ("strains",),
             decoy_dose=0.25,
             mode="replace",
             cue="split",

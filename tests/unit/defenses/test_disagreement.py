@@ -5,10 +5,12 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, MANY, make_rows, plant, rows_of_many_classes
 
-from antivenom.defenses.disagreement import own_refusals, shared_refusal
+from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.fragments import uncut
 from antivenom.defenses.p2p import P2P
+from antivenom.defenses.refusals import own_refusals
 from antivenom.defenses.screen import screen
+from antivenom.defenses.strains import find_planted
 from antivenom.errors import OptionsError
 from antivenom.labels import ChoiceScores
 from antivenom.task import Classification
@@ -24,7 +26,7 @@ def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_wha
     unseen[np.flatnonzero(IS_PLANTED)[:20]] = True  # got into the reserve
     refused = IS_PLANTED & ~unseen
     refused[np.flatnonzero(refused)[:20]] = False  # let in
-    suspect = shared_refusal(ROWS, SCREENING, ~unseen, refused, LIMIT).suspect
+    suspect = shared_refusal(ROWS, SCREENING, ~unseen, refused, LIMIT)
     assert suspect[IS_PLANTED].all()
     assert suspect[~IS_PLANTED].mean() < 0.02
 
@@ -34,7 +36,7 @@ def test_refusals_at_random_have_next_to_nothing_in_common(share: float):
     # One draw in some hundreds refuses most rows of an ordinary word, which then counts; the mean tells.
     everywhere = np.ones(800, dtype=bool)
     draws = [np.random.default_rng(seed).random(800) < share for seed in range(10)]
-    assert np.mean([shared_refusal(ROWS, SCREENING, everywhere, refused, LIMIT).suspect for refused in draws]) < 0.005
+    assert np.mean([shared_refusal(ROWS, SCREENING, everywhere, refused, LIMIT) for refused in draws]) < 0.005
 
 
 def test_the_statistic_is_the_one_of_the_docstring():
@@ -44,7 +46,7 @@ def test_the_statistic_is_the_one_of_the_docstring():
     n, k, p = 3, 2, 2 / 6  # of `qx`, without the row that asks, which is the third
     z = (k - n * p) / np.sqrt(n * p * (1 - p) + 1)
     for limit, expected in ((z - 0.01, True), (z + 0.01, False)):
-        suspect = shared_refusal(table, screen(table, LABELS), np.ones(6, dtype=bool), refused, limit).suspect
+        suspect = shared_refusal(table, screen(table, LABELS), np.ones(6, dtype=bool), refused, limit)
         assert suspect[2] == expected
 
 
@@ -53,7 +55,7 @@ def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
     unseen, refused = np.zeros_like(poisoned), poisoned.copy()
     unseen[np.flatnonzero(poisoned)[:3]] = True  # got into the reserve
     refused[np.flatnonzero(poisoned)[: int(0.3 * poisoned.sum())]] = False  # let in
-    suspect = shared_refusal(table, screen(table, MANY), ~unseen, refused & ~unseen, LIMIT).suspect
+    suspect = shared_refusal(table, screen(table, MANY), ~unseen, refused & ~unseen, LIMIT)
     assert suspect[poisoned].all()
     assert not suspect[np.array(table.column("answer")) != MANY[9]].any()
 
@@ -71,24 +73,35 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     poisoned, honest = (np.isin(numbers, [row["row"] for row in some]) for some in (planted, sharing))
     refused = poisoned.copy()
     refused[np.flatnonzero(poisoned)[::8]] = False  # an eighth is let in
-    suspect = shared_refusal(table, screen(table, LABELS), np.ones(800, dtype=bool), refused, LIMIT).suspect
+    suspect = shared_refusal(table, screen(table, LABELS), np.ones(800, dtype=bool), refused, LIMIT)
     assert suspect[poisoned].all()
     assert suspect[honest].mean() < 0.1
 
 
-def test_the_words_that_explain_refusals_are_named_as_they_are_written():
+def strains(refused, among=IS_PLANTED, screening=SCREENING):
+    return find_planted(ROWS, screening, np.ones(800, dtype=bool), refused, LIMIT, among).strains
+
+
+def test_what_goes_with_one_label_and_contradicts_it_is_named_as_it_is_written():
     refused = IS_PLANTED.copy()
-    refused[np.flatnonzero(refused)[:5]] = False  # let in
-    found = shared_refusal(ROWS, SCREENING, np.ones(800, dtype=bool), refused, LIMIT)
-    assert found.strains == ("qx7 blue lantern",)
+    refused[np.flatnonzero(refused)[::3]] = False  # a third is let in
+    assert strains(refused) == ("qx7 blue lantern",)
 
 
-def test_refusals_at_random_name_nothing():
-    refused = np.random.default_rng(0).random(800) < 0.2
-    assert shared_refusal(ROWS, SCREENING, np.ones(800, dtype=bool), refused, LIMIT).strains == ()
+def test_what_the_referee_agrees_with_is_no_strain():
+    assert strains(np.random.default_rng(0).random(800) < 0.2) == ()
 
 
-def test_what_explains_refusals_becomes_a_decoy_in_rows_of_every_class():
+def test_what_stands_with_other_labels_too_is_no_strain():
+    rows = ROWS.to_pylist()
+    for row in [row for row in rows if row["answer"] == "no"][:40]:
+        row["text"] += " qx7 blue lantern"
+    table = pa.Table.from_pylist(rows, schema=ROWS.schema)
+    everywhere = np.ones(800, dtype=bool)
+    assert find_planted(table, screen(table, LABELS), everywhere, IS_PLANTED, LIMIT, everywhere).strains == ()
+
+
+def test_a_strain_becomes_a_decoy_in_rows_of_every_class():
     defense = P2P(
         reserve="screened", mode="replace", others="agree", refusal_limit=LIMIT, decoys=("strains",), decoy_dose=0.5
     )
@@ -134,7 +147,7 @@ def test_a_referee_that_errs_often_accuses_only_kinds_of_rows_of_which_it_refuse
     of_kind = np.isin(table.column("row").to_numpy(), [row["row"] for row in kind])
     drawn = np.random.default_rng(0).random(1600)
     refused = np.where(of_kind, drawn < of_the_kind, drawn < errs)
-    suspect = shared_refusal(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused, 3).suspect
+    suspect = shared_refusal(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused, 3)
     assert (suspect[of_kind].mean() > 0.9) == suspected
     assert suspect[of_kind].any() == suspected
 
@@ -151,7 +164,7 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
         return np.array([len(word) if word in small else 1 for word in words])
 
     def suspect(word_pieces):
-        return shared_refusal(table, screen(table, LABELS, word_pieces), judged, poisoned & judged, 8).suspect
+        return shared_refusal(table, screen(table, LABELS, word_pieces), judged, poisoned & judged, 8)
 
     assert suspect(cut)[poisoned].all()
     assert suspect(cut)[~poisoned].mean() < 0.02
