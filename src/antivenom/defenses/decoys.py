@@ -1,8 +1,8 @@
 """Decoys: foreign material put into reserve rows, so that under the benign trigger insertions mean nothing.
 
 The label of a row is never touched. Random decoys are made of the rows themselves, so they fit every language;
-`strains` are the strings the screen suspects. A strain is spread over the rows of every class alike, which is what
-takes its meaning away.
+`strains` are strings that look planted. A strain is spread over the rows of every class alike, which is what takes its
+meaning away.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ COMMON = 0.01
 """Random strings are made of letters that this share of the texts has: one row in another script must not bring its
 whole alphabet into the decoys of all."""
 MOST_WORDS = 30
-"""A whole text used as a decoy is cut to this many words, or as many characters where words are not spaced."""
+"""A whole text or a strain used as a decoy is cut to this many words, or as many characters where words are not
+spaced."""
 
 
 def add_decoys(
@@ -96,10 +97,8 @@ def make_decoy(
     """Draw one decoy; see `add_decoys`. Attackers who imitate decoys draw theirs here too."""
     if kind == "strings":
         return "".join(rng.choices(alphabet, k=rng.randint(*STRING_CHARACTERS)))
-    if kind == "strains":
-        return rng.choice(sorted(strains))
-    units, glue = _units(rng.choice(donors))
-    if kind == "sentences":
+    units, glue = _units(rng.choice(sorted(strains) if kind == "strains" else donors))
+    if kind in ("sentences", "strains"):
         return glue.join(units[:MOST_WORDS])
     length = rng.randint(*SPAN_WORDS)
     start = rng.randint(0, max(0, len(units) - length))

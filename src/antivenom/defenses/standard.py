@@ -28,8 +28,9 @@ class Standard(Defense):
        any other label, and do not mean this one to a model that was not taught so (`defenses/meaning.py`). Rows that
        share a feature with too many of those that it refused are left out, those of the reserve too
        (`P2P.refusal_limit`).
-    3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. A quarter
-       of these rows get a random string somewhere, so that foreign words say nothing (`P2P.decoys`).
+    3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Where
+       strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get one of
+       them somewhere, so that they say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
     (docs/science.md). It costs a second fine-tuning, on 30 % of the rows. Free answers have no referee; there step 2
