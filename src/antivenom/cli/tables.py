@@ -93,12 +93,12 @@ def warn_of_referee(reserve: Mapping[str, Any]) -> None:
 
 
 def show_strains(reserve: Mapping[str, Any]) -> None:
-    """Print the words that explain what a referee refused, where there are any."""
+    """Print what looks planted to both the screen and a referee, where there is anything."""
     strains = reserve.get("strains", [])
     if strains:
         shown = ", ".join(repr(_short(strain)) for strain in strains[:SHOWN_STRAINS])
         more = f" and {len(strains) - SHOWN_STRAINS} more" if len(strains) > SHOWN_STRAINS else ""
-        print(f"Nearly all rows with these words contradict their label, so they look planted: {shown}{more}.")
+        print(f"Planted, it seems, since they go with one label that most of their rows contradict: {shown}{more}.")
 
 
 def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
