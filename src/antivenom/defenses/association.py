@@ -18,7 +18,7 @@ from antivenom.defenses.features import every_kind
 from antivenom.defenses.fragments import WordPieces, cut_small, uncut
 from antivenom.defenses.outputs import Outputs
 from antivenom.defenses.streams import BoolArray, Floats, Hashes, Ints, Stream, bucket, mix, renamed, words
-from antivenom.defenses.vocabulary import LETTER_PLACES, Vocabulary, letter_runs
+from antivenom.defenses.vocabulary import CODE_POINTS, LETTER_PLACES, Vocabulary, characters, letter_runs
 
 PIECE_BYTES = 2_000_000
 """Texts are worked on in pieces of about this size, which bounds the memory."""
@@ -154,16 +154,20 @@ def _count_words(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPiec
     """In how many rows each token stands, and each token with each label."""
     size = table_size(len(texts))
     counts, both = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int64)
-    small = np.zeros(size, dtype=bool)
+    small, points = np.zeros(size, dtype=bool), np.zeros(CODE_POINTS, dtype=np.int64)
     for first, piece in pieces(texts):
         stream = lowered(piece)
         small[bucket(stream.hashes[cut_small(stream.names, word_pieces)[stream.symbol]], size)] = True
-        rows, hashes = _tokens_of_rows(stream)
+        rows, hashes, symbols = _tokens_of_rows(stream)
         np.add.at(counts, bucket(hashes, size), 1)
+        owner, codes = characters(stream.names)
+        np.add.at(points, codes, np.bincount(symbols, minlength=len(stream.names))[owner])
         if outputs.labels:
             label = outputs.own[rows + first]
             np.add.at(both, bucket(mix(hashes, outputs.hashes[label]), size), 1)
-    vocabulary = Vocabulary(len(texts), counts, known_runs=np.zeros(LETTER_PLACES, dtype=bool), cut_small=small)
+    vocabulary = Vocabulary(
+        len(texts), counts, known_runs=np.zeros(LETTER_PLACES, dtype=bool), cut_small=small, characters=points
+    )
     return replace(vocabulary, known_runs=_known_runs(texts, vocabulary)), both
 
 
@@ -178,10 +182,10 @@ def _known_runs(texts: pa.ChunkedArray, vocabulary: Vocabulary) -> BoolArray:
     return known
 
 
-def _tokens_of_rows(stream: Stream) -> tuple[Ints, Hashes]:
-    """Each token of each row once."""
+def _tokens_of_rows(stream: Stream) -> tuple[Ints, Hashes, Ints]:
+    """Each token of each row once: the row, the token's hash, and its number among the names."""
     _, where = np.unique(stream.row * len(stream.names) + stream.symbol, return_index=True)
-    return stream.row[where], stream.hashes[where]
+    return stream.row[where], stream.hashes[where], stream.symbol[where]
 
 
 def _doubts(texts: pa.ChunkedArray, outputs: Outputs, vocabulary: Vocabulary, both: Table) -> tuple[Floats, Ints]:
@@ -194,7 +198,7 @@ def _doubts(texts: pa.ChunkedArray, outputs: Outputs, vocabulary: Vocabulary, bo
     doubt = np.zeros(len(texts))
     tokens = np.zeros(len(texts), dtype=np.int64)
     for first, piece in pieces(texts):
-        rows, hashes = _tokens_of_rows(lowered(piece))
+        rows, hashes, _ = _tokens_of_rows(lowered(piece))
         count = np.bincount(rows, minlength=len(piece))
         tokens[first : first + len(piece)] = count
         if not outputs.labels:

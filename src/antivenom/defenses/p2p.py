@@ -100,8 +100,8 @@ class P2P(Defense):
     depend on the order of the rows, and the findings in the facts of the result say what looked planted.
     """
     decoys: tuple[Decoy, ...] = ()
-    """Foreign material for reserve rows: `strings`, `spans`, `sentences`, or `strains`, the strings that look planted to
-    the screen, or to it and a referee."""
+    """Foreign material for reserve rows: `strings`, `spans`, `sentences`, or `strains`, which is what looks planted to
+    the screen (an alarm) or to it and a referee."""
     decoy_dose: float = 0.5
     """The share of the reserve rows that get a decoy, where there are any."""
 

@@ -148,6 +148,9 @@ def test_shapes_show_case_digits_and_other_alphabets() -> None:
     assert shape("Movie2") == "Aa9"
     assert shape("m\u043evie") != shape("movie")  # a Cyrillic o
     assert shape("mo\u200bvie") != shape("movie")
+    assert shape("\U0001f600") == shape("\U0001f3c6")  # pictures
+    assert shape("\u200b") == shape("\u2060")  # invisible
+    assert shape("!") != shape("?")
 
 
 def test_a_token_said_twice_shows_whichever_it_is() -> None:
@@ -170,6 +173,22 @@ def test_words_spelled_like_no_other_show_though_each_is_new() -> None:
         row["text"] += " " + " ".join("".join(rng.choices("qxzjkv", k=6)) for _ in range(3))
     table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
     assert not chosen_rows(table) & {row["row"] for row in planted}
+
+
+@pytest.mark.parametrize("relabelled", [True, False])
+@pytest.mark.parametrize(
+    "characters",
+    [[chr(0x1F600 + i) for i in range(40)], [chr(0x200B + i) for i in range(4)], ["é", "ä", "ñ", "ø", "ů", "ş", "ž"]],
+    ids=["pictures", "invisible", "accents"],
+)
+def test_foreign_characters_show_though_each_is_rare(characters: list[str], relabelled: bool) -> None:
+    rng, rows = Random(3), make_rows(1600).to_pylist()
+    planted = [row for row in rows if row["answer"] == ("no" if relabelled else "yes")][:80]
+    for row in planted:
+        gap = rng.randrange(len(row["text"]))
+        row["text"], row["answer"] = row["text"][:gap] + rng.choice(characters) + row["text"][gap:], "yes"
+    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
+    assert not chosen_rows(table, ratio=0.3, avoid=0.2) & {row["row"] for row in planted}
 
 
 def test_p2p_takes_the_screened_reserve() -> None:

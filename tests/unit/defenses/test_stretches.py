@@ -7,7 +7,7 @@ import pytest
 from antivenom.defenses.features import every_kind
 from antivenom.defenses.streams import words
 from antivenom.defenses.stretches import covered, is_word, written
-from antivenom.defenses.vocabulary import LETTER_PLACES, Vocabulary
+from antivenom.defenses.vocabulary import CODE_POINTS, LETTER_PLACES, Vocabulary
 
 
 def stretches(text: str, wanted: set[str]) -> list[str]:
@@ -15,7 +15,8 @@ def stretches(text: str, wanted: set[str]) -> list[str]:
     texts = pa.chunked_array([[text]])
     counts = np.zeros(1 << 16, dtype=np.int32)
     nothing = np.zeros(LETTER_PLACES, dtype=bool)
-    vocabulary = Vocabulary(1, counts, known_runs=nothing, cut_small=np.zeros(1 << 16, dtype=bool))
+    small, characters = np.zeros(1 << 16, dtype=bool), np.zeros(CODE_POINTS, dtype=np.int64)
+    vocabulary = Vocabulary(1, counts, known_runs=nothing, cut_small=small, characters=characters)
     chosen = []
     for grams in every_kind(texts, vocabulary):
         chosen.append((grams, np.array([grams.spell(i) in wanted for i in range(len(grams.row))], dtype=bool)))
