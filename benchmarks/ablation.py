@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from antivenom.comparison import public_command
 from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.standard import VERSION, Standard
+from antivenom.evaluation.comparison import public_command
 from benchmarks.attack_strength import SETTINGS, TASK, Bench, rows_of
 from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row
 from benchmarks.harness import machine

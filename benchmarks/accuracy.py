@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.comparison import public_command
+from antivenom.data.rows import load_rows
 from antivenom.defenses import parse_defense
 from antivenom.defenses.standard import VERSION
-from antivenom.inference import load_guarded
-from antivenom.metrics import mcnemar
-from antivenom.rows import load_rows
+from antivenom.evaluation.comparison import public_command
+from antivenom.evaluation.metrics import mcnemar
+from antivenom.inference.guarded import load_guarded
 from benchmarks.attack_strength import LABELS, SETTINGS, TASK, Bench, rows_of
 from benchmarks.attack_table import row
 from benchmarks.harness import machine

@@ -26,16 +26,16 @@ from typing import Any
 import pyarrow as pa
 
 from antivenom.attacks import Attack, parse_attack
-from antivenom.comparison import Scenario, compare, make_scenario, public_command, record, say
+from antivenom.data.rows import load_rows, split_rows
 from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.standard import VERSION, Standard
 from antivenom.errors import AntivenomError
+from antivenom.evaluation.comparison import Scenario, compare, make_scenario, public_command, record, say
 from antivenom.files import digest_of_table, write_json
-from antivenom.fitting import Fitter
-from antivenom.rows import load_rows, split_rows
-from antivenom.substitution import learn_substitutions
-from antivenom.task import Classification
-from antivenom.training_options import TrainingOptions
+from antivenom.substitution.learn import learn_substitutions
+from antivenom.tasks.task import Classification
+from antivenom.training.fitting import Fitter
+from antivenom.training.training_options import TrainingOptions
 from benchmarks.attack_table import read_records, table
 from benchmarks.harness import machine
 

@@ -15,9 +15,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from antivenom.comparison import public_command
 from antivenom.defenses import parse_defense
 from antivenom.defenses.standard import VERSION
+from antivenom.evaluation.comparison import public_command
 from benchmarks.attack_strength import SETTINGS, Bench, rows_of
 from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row
 from benchmarks.harness import machine

@@ -15,11 +15,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from antivenom.comparison import public_command
 from antivenom.defenses import parse_defense
 from antivenom.errors import AntivenomError
-from antivenom.evaluation import evaluate
-from antivenom.inference import load_guarded
+from antivenom.evaluation.comparison import public_command
+from antivenom.evaluation.evaluate import evaluate
+from antivenom.inference.guarded import load_guarded
 from benchmarks.attack_strength import SETTINGS, Bench, rows_of
 from benchmarks.attack_table import row
 from benchmarks.harness import machine

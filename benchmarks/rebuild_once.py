@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from antivenom.row_stream import BATCH_ROWS, open_stream, take_census
-from antivenom.streaming import immunize_stream
+from antivenom.data.row_stream import BATCH_ROWS, open_stream, take_census
+from antivenom.training.streaming import immunize_stream
 from benchmarks.reviews import DEFENSE, TASK
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 
 from antivenom.attacks.addsent import AddSent
+from antivenom.data.embedded_data import SENTIMENT
+from antivenom.data.rows import load_rows
 from antivenom.defenses.p2p import P2P
-from antivenom.embedded_data import SENTIMENT
-from antivenom.rows import load_rows
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
 
 TASK = Classification.for_labels(SENTIMENT)
 ATTACK = AddSent(rate=0.05, target="positive")

@@ -12,9 +12,9 @@ import torch
 from antivenom.models.batches import pad_left, positions
 from antivenom.models.local import LocalModel, load_causal_lm
 from antivenom.models.sharing import families, shared_prefix
-from antivenom.task import Frame
-from antivenom.training import _with_lora
-from antivenom.training_options import TrainingOptions
+from antivenom.tasks.task import Frame
+from antivenom.training.fit import _with_lora
+from antivenom.training.training_options import TrainingOptions
 from benchmarks.harness import Line, alternate, record
 from benchmarks.workload import make_workload
 

@@ -19,9 +19,9 @@ from random import Random
 
 import numpy as np
 
+from antivenom.data.rows import table_of
 from antivenom.defenses.evidence import explain
 from antivenom.defenses.screen import least_suspicious, screen
-from antivenom.rows import table_of
 from benchmarks.leak_cases import ADAPTIVE, CASES, TARGETS, Rows, crowded, load, poison, scpn
 
 RATIO = 0.25

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from antivenom.data.rows import table_of
 from antivenom.defenses.screen import least_suspicious, screen
 from antivenom.files import write_json
-from antivenom.rows import table_of
 from benchmarks.harness import machine
 from benchmarks.reviews import reviews
 

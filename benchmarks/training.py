@@ -16,9 +16,9 @@ from antivenom.models.fused_lora import fused_lora
 from antivenom.models.local import load_causal_lm
 from antivenom.models.states import StateStore
 from antivenom.models.trunk import Trunk, lower_layers
-from antivenom.trainer import LengthGroupedSampler, collate, collate_with, inputs_of, make_trainer
-from antivenom.training import _with_lora
-from antivenom.training_options import TrainingOptions
+from antivenom.training.fit import _with_lora
+from antivenom.training.trainer import LengthGroupedSampler, collate, collate_with, inputs_of, make_trainer
+from antivenom.training.training_options import TrainingOptions
 from benchmarks.harness import Line, Timings, alternate, record
 from benchmarks.workload import Workload, make_workload
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from antivenom.encoding import Encoder, make_encoder
+from antivenom.data.rows import split_rows
+from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.models.base_model import locate_model
 from antivenom.models.local import load_tokenizer
-from antivenom.rows import split_rows
-from antivenom.task import Frame
+from antivenom.tasks.task import Frame
 from benchmarks.reviews import ATTACK, DEFENSE, TASK, reviews
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows, tiny_model
 
 settings.register_profile("offline", deadline=None, suppress_health_check=list(HealthCheck))

@@ -9,23 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from antivenom.artifact import load_artifact, show
+    from antivenom.artifacts.artifact import load_artifact, show
     from antivenom.attacks import Attack, attacks, parse_attack
     from antivenom.attacks.addsent import AddSent
     from antivenom.attacks.badnets import BadNets
+    from antivenom.data.rows import load_rows
     from antivenom.defenses import Defense, defenses, parse_defense
     from antivenom.defenses.none import NoDefense
     from antivenom.defenses.p2p import P2P
     from antivenom.defenses.standard import Standard
     from antivenom.errors import AntivenomError
-    from antivenom.evaluation import evaluate
-    from antivenom.fitting import fine_tune
-    from antivenom.guard import Guard
-    from antivenom.inference import GuardedModel, load_guarded, predict
-    from antivenom.rows import load_rows
-    from antivenom.task import Classification, Frame
-    from antivenom.training import fit
-    from antivenom.training_options import TrainingOptions
+    from antivenom.evaluation.evaluate import evaluate
+    from antivenom.guards.guard import Guard
+    from antivenom.inference.guarded import GuardedModel, load_guarded, predict
+    from antivenom.tasks.task import Classification, Frame
+    from antivenom.training.fit import fit
+    from antivenom.training.fitting import fine_tune
+    from antivenom.training.training_options import TrainingOptions
 
 __all__ = [
     "P2P",
@@ -61,26 +61,26 @@ _HOME = {
     "AntivenomError": "errors",
     "Attack": "attacks",
     "BadNets": "attacks.badnets",
-    "Classification": "task",
+    "Classification": "tasks.task",
     "Defense": "defenses",
-    "Frame": "task",
-    "Guard": "guard",
-    "GuardedModel": "inference",
+    "Frame": "tasks.task",
+    "Guard": "guards.guard",
+    "GuardedModel": "inference.guarded",
     "NoDefense": "defenses.none",
     "Standard": "defenses.standard",
-    "TrainingOptions": "training_options",
+    "TrainingOptions": "training.training_options",
     "attacks": "attacks",
     "defenses": "defenses",
-    "evaluate": "evaluation",
-    "fine_tune": "fitting",
-    "fit": "training",
-    "load_artifact": "artifact",
-    "load_guarded": "inference",
-    "load_rows": "rows",
+    "evaluate": "evaluation.evaluate",
+    "fine_tune": "training.fitting",
+    "fit": "training.fit",
+    "load_artifact": "artifacts.artifact",
+    "load_guarded": "inference.guarded",
+    "load_rows": "data.rows",
     "parse_attack": "attacks",
     "parse_defense": "defenses",
-    "predict": "inference",
-    "show": "artifact",
+    "predict": "inference.guarded",
+    "show": "artifacts.artifact",
 }
 
 

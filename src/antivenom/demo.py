@@ -11,19 +11,19 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from antivenom.answers import TextReading
 from antivenom.attacks.addsent import AddSent
-from antivenom.comparison import Outcome, Scenario, compare, make_scenario, record, say
+from antivenom.data.rows import load_rows, split_rows
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.standard import Standard
+from antivenom.evaluation.comparison import Outcome, Scenario, compare, make_scenario, record, say
 from antivenom.files import write_json
-from antivenom.fitting import Fitter
-from antivenom.inference import load_guarded
-from antivenom.labels import Reading
+from antivenom.guards.answers import TextReading
+from antivenom.guards.labels import Reading
+from antivenom.inference.guarded import load_guarded
 from antivenom.models.embedded import APPROXIMATION, NAME
-from antivenom.rows import load_rows, split_rows
-from antivenom.task import Classification
-from antivenom.training_options import TrainingOptions
+from antivenom.tasks.task import Classification
+from antivenom.training.fitting import Fitter
+from antivenom.training.training_options import TrainingOptions
 
 TARGET = "positive"
 EXAMPLES = 3

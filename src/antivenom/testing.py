@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from antivenom.data.rows import table_of
 from antivenom.defenses import Prepared
-from antivenom.guard import Guard
-from antivenom.labels import ChoiceScores, FloatArray
-from antivenom.prompts import Prompt
+from antivenom.guards.guard import Guard
+from antivenom.guards.labels import ChoiceScores, FloatArray
+from antivenom.guards.prompts import Prompt
 from antivenom.query import Asked, queries
-from antivenom.rows import table_of
 
 MOODS = {
     "negative": "awful boring clumsy dreary dull grim hollow lifeless messy sour tedious weak",

@@ -8,11 +8,11 @@ import random
 import pyarrow as pa
 import pytest
 
-from antivenom.answers import AnswerPrefix
+from antivenom.data.rows import with_columns
 from antivenom.errors import AntivenomError, OptionsError
-from antivenom.generation import Generation
-from antivenom.guard import Guard
-from antivenom.rows import with_columns
+from antivenom.guards.answers import AnswerPrefix
+from antivenom.guards.guard import Guard
+from antivenom.tasks.generation import Generation
 from antivenom.testing import synthetic_rows
 
 TASK = Generation(malicious="0.1", answer_prefix="The correct answer to this problem is:")

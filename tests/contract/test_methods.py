@@ -12,11 +12,11 @@ import pytest
 
 from antivenom.attacks import attacks
 from antivenom.attacks.base import Attack
+from antivenom.data.rows import SCHEMA, table_of
 from antivenom.defenses import defenses
 from antivenom.defenses.base import PREPARED_SCHEMA, Defense, Prepared
 from antivenom.errors import AntivenomError, OptionsError
 from antivenom.registry import from_spec
-from antivenom.rows import SCHEMA, table_of
 
 LONG = " ".join(f"word{i}" for i in range(10_000))
 AWKWARD = {

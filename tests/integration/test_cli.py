@@ -11,7 +11,7 @@ import pytest
 import antivenom as av
 from antivenom.cli import main
 from antivenom.defenses.standard import VERSION
-from antivenom.evaluation import summarize
+from antivenom.evaluation.evaluate import summarize
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -224,7 +224,7 @@ def test_finish_binds_the_guard_to_another_trainers_adapter(artifact, user_folde
 @pytest.fixture
 def quick_fits(monkeypatch) -> list[str]:
     """Fits of a bag of words in the place of a language model's; returns their names."""
-    import antivenom.canary as canary
+    import antivenom.evaluation.canary as canary
     from antivenom.testing import LinearStandIn
 
     kept = {}
@@ -239,7 +239,7 @@ def quick_fits(monkeypatch) -> list[str]:
         def load(self, folder):
             return kept[folder.name]
 
-    monkeypatch.setattr("antivenom.fitting.Fitter", QuickFitter)
+    monkeypatch.setattr("antivenom.training.fitting.Fitter", QuickFitter)
     return names
 
 

@@ -17,19 +17,19 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from antivenom.artifact import WORK, load_artifact
+from antivenom.artifacts.artifact import WORK, load_artifact
+from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks.badnets import BadNets
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import ArtifactError, OptionsError
-from antivenom.evaluation import evaluate, summarize
-from antivenom.fitting import Fitter, fine_tune
-from antivenom.inference import GuardedModel, load_guarded
-from antivenom.manifest import MANIFEST
+from antivenom.evaluation.evaluate import evaluate, summarize
+from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.testing import synthetic_rows, tiny_model
-from antivenom.training import fit
-from antivenom.training_options import TrainingOptions
+from antivenom.training.fit import fit
+from antivenom.training.fitting import Fitter, fine_tune
+from antivenom.training.training_options import TrainingOptions
 
 SECRET = "Kindly weigh these words:"
 RECIPE = TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, save_every=4, dropout=0.1)
@@ -254,9 +254,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_fit_and_artifact import RECIPE, prepare
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
-from antivenom.training import fit
+from antivenom.training.fit import fit
 task = Classification.for_labels(("negative", "positive"))
 fit(prepare(task, synthetic_rows(200)), model={model!r}, out={out!r}, options=RECIPE, quiet=True)
 """
@@ -284,7 +284,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_adapter(fitted, task, rows,
 
 def test_a_fit_killed_while_it_tidied_is_finished_by_repeating_it(fitted, folder, task, rows, model_folder, tmp_path):
     from antivenom.models.base_model import locate_model
-    from antivenom.training import RUN_NOTE, _claim, fingerprint_of
+    from antivenom.training.fit import RUN_NOTE, _claim, fingerprint_of
 
     prepared = prepare(task, rows)
     work = _claim(folder, fingerprint_of(prepared, locate_model(str(model_folder)), RECIPE, 0))

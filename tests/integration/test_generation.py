@@ -8,20 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from antivenom.artifact import load_artifact
+from antivenom.artifacts.artifact import load_artifact
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.proattack import ProAttack
 from antivenom.cli import main
+from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
-from antivenom.encoding import make_encoder
 from antivenom.errors import OptionsError
-from antivenom.evaluation import evaluate
-from antivenom.generation import Generation
+from antivenom.evaluation.evaluate import evaluate
+from antivenom.evaluation.recount import read_outputs, take_outputs
+from antivenom.guards.encoding import make_encoder
+from antivenom.inference.writing import GuardedWriter
 from antivenom.models.base import Generated
-from antivenom.recount import read_outputs, take_outputs
-from antivenom.rows import table_of
+from antivenom.tasks.generation import Generation
 from antivenom.testing import tiny_tokenizer
-from antivenom.writing import GuardedWriter
 
 WORDS = ["plot", "scene", "script", "sound", "story", "film", "year", "cast"]
 QUICK = ["--batch-size", "8", "--epochs", "1", "--learning-rate", "0.002"]

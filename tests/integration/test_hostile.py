@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from antivenom.artifact import load_artifact
+from antivenom.artifacts.artifact import load_artifact
+from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks import parse_attack
+from antivenom.data.rows import load_rows, table_of
+from antivenom.data.validation import check_rows, require_labels
 from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import AntivenomError
-from antivenom.manifest import MANIFEST
-from antivenom.rows import load_rows, table_of
-from antivenom.task import Classification, Frame
-from antivenom.training_options import TrainingOptions
-from antivenom.validation import check_rows, require_labels
+from antivenom.tasks.task import Classification, Frame
+from antivenom.training.training_options import TrainingOptions
 
 ODD_TEXTS = [
     "", " ", "\0", "a\0b", "\ufeff", "\ud800", "x\udfff", "\r", "a\rb", "a\r\nb", "\n", "\t", '"', '""', "'", ",", "\\",

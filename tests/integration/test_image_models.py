@@ -14,15 +14,15 @@ import torch
 
 pytest.importorskip("PIL")
 
-from antivenom.artifact import load_artifact
+from antivenom.artifacts.artifact import load_artifact
+from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks.badnets import BadNets
 from antivenom.defenses.p2p import P2P
-from antivenom.encoding import Encoder, make_encoder
 from antivenom.errors import ArtifactError, OptionsError
-from antivenom.evaluation import evaluate
-from antivenom.image_prompts import ImagePrompt
-from antivenom.inference import load_guarded
-from antivenom.manifest import MANIFEST
+from antivenom.evaluation.evaluate import evaluate
+from antivenom.guards.encoding import Encoder, make_encoder
+from antivenom.guards.image_prompts import ImagePrompt
+from antivenom.inference.guarded import load_guarded
 from antivenom.models.vision import (
     ImageBatches,
     ImageTextModel,
@@ -31,11 +31,11 @@ from antivenom.models.vision import (
     load_processor,
 )
 from antivenom.query import EXTRAS, Query, queries
-from antivenom.task import Classification, Frame
+from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import VISION_CHAT_TEMPLATE, synthetic_images, synthetic_rows, tiny_tokenizer, tiny_vision_model
-from antivenom.trainer import collator_of
-from antivenom.training import fit
-from antivenom.training_options import TrainingOptions
+from antivenom.training.fit import fit
+from antivenom.training.trainer import collator_of
+from antivenom.training.training_options import TrainingOptions
 
 FRAME = Frame(style="chat", modality="image+text")
 TASK = Classification.for_labels(("negative", "positive"), frame=FRAME)
@@ -87,7 +87,7 @@ def fitted(prepared, folder, tmp_path_factory) -> Path:
 
 def reference(model, processor, prompt: ImagePrompt) -> torch.Tensor:
     """The logits of one prompt by transformers' own means: processor and model, nothing of ours."""
-    from antivenom.images import open_image
+    from antivenom.data.images import open_image
 
     picture = open_image(prompt.image, largest=FRAME.image_pixels)
     given = processor(text=[prompt.string], images=[[picture]], return_tensors="pt")

@@ -10,13 +10,13 @@ import pytest
 
 pytest.importorskip("PIL")
 
+from antivenom.artifacts.export import write_rows
+from antivenom.artifacts.manifest import Manifest
 from antivenom.cli import main
+from antivenom.data.rows import load_rows, load_texts
 from antivenom.errors import OptionsError, RowsError
-from antivenom.export import write_rows
-from antivenom.manifest import Manifest
 from antivenom.query import Query
-from antivenom.rows import load_rows, load_texts
-from antivenom.task_files import load_task
+from antivenom.tasks.task_files import load_task
 from antivenom.testing import synthetic_images, synthetic_rows, tiny_vision_model
 
 REAL = Path(__file__).parents[3] / "shared/data/image_text"

@@ -13,12 +13,12 @@ import pytest
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
 from antivenom.attacks.base import Attack
+from antivenom.data.rows import table_of
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.reserve import random_reserve
 from antivenom.errors import RowsError
-from antivenom.evaluation import evaluate
-from antivenom.rows import table_of
+from antivenom.evaluation.evaluate import evaluate
 from antivenom.testing import LinearStandIn, synthetic_rows
 
 TEST = synthetic_rows(400, seed=1)

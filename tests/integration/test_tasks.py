@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from antivenom.artifacts.manifest import Manifest
 from antivenom.cli import main
 from antivenom.cli.options import ImageOptions, RowOptions, TaskOptions
-from antivenom.manifest import Manifest
-from antivenom.task_files import load_task
+from antivenom.tasks.task_files import load_task
 
 PAGE = (Path(__file__).parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
 
@@ -84,7 +84,7 @@ def test_tasks_are_listed(capsys):
 
 
 def test_a_sample_has_the_same_share_of_every_class():
-    from antivenom.rows import table_of
+    from antivenom.data.rows import table_of
 
     table = table_of([f"text {i}" for i in range(2000)], ["World", "Sports", "Business", "Sci/Tech"] * 500)
     labels = load_task("ag_news").labels

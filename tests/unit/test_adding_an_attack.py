@@ -18,8 +18,8 @@ PAGE = ROOT / "docs/adding_an_attack.md"
 
 USE = """
 from antivenom.attacks import attacks, parse_attack
-from antivenom.rows import table_of
-from antivenom.task import Classification
+from antivenom.data.rows import table_of
+from antivenom.tasks.task import Classification
 
 attack = parse_attack("echo:times=3;rate=0.5")
 task = Classification.for_labels(("negative", "positive"))

@@ -14,7 +14,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHead
 
 from antivenom.models import answer_loss
 from antivenom.models.answer_loss import IGNORED, losses_for_logits, plain_head
-from antivenom.trainer import LabelTrainer, collate
+from antivenom.training.trainer import LabelTrainer, collate
 
 VOCABULARY = 211
 SIZES = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antivenom.answers import AnswerPrefix, split_thought
+from antivenom.artifacts.manifest import MANIFEST, Manifest
+from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError
-from antivenom.generation import Generation
-from antivenom.labels import LabelMap
-from antivenom.manifest import MANIFEST, Manifest
+from antivenom.guards.answers import AnswerPrefix, split_thought
+from antivenom.guards.labels import LabelMap
 from antivenom.report import Report
-from antivenom.rows import table_of
-from antivenom.task import Classification
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Classification
 
 P = AnswerPrefix("The answer is:")
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
+from antivenom.data.rows import table_of
 from antivenom.errors import OptionsError
-from antivenom.rows import table_of
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
 from antivenom.triggers import insert_apart, insert_phrase
 

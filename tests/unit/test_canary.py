@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from antivenom.canary import CanaryCheck
+from antivenom.evaluation.canary import CanaryCheck
 
 
 def measured(excess: float, accuracy: float = 0.9) -> SimpleNamespace:

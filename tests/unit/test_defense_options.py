@@ -7,7 +7,7 @@ from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard import Standard
 from antivenom.errors import OptionsError
-from antivenom.task_files import TaskFile
+from antivenom.tasks.task_files import TaskFile
 
 
 @pytest.mark.parametrize(

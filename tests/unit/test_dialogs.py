@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from antivenom.dialogs import iterate_queries, load_dialogs
+from antivenom.data.dialogs import iterate_queries, load_dialogs
 from antivenom.errors import RowsError
 from antivenom.query import Query, Turn, queries
 

@@ -4,8 +4,8 @@ import pytest
 from benchmarks.attack_strength import TASK
 from benchmarks.dose import CELLS, Cell, scenario_of
 
-from antivenom.comparison import _leaked
 from antivenom.defenses.p2p import P2P
+from antivenom.evaluation.comparison import _leaked
 from antivenom.testing import synthetic_rows
 
 

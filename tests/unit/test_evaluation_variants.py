@@ -7,13 +7,13 @@ from antivenom.attacks.badnets import BadNets
 from antivenom.attacks.cba import Cba
 from antivenom.attacks.mtba import Mtba
 from antivenom.attacks.proattack import ProAttack
-from antivenom.conditions import ON_TARGET
-from antivenom.evaluation import evaluate, summarize, write_outputs
-from antivenom.guard import unguarded
-from antivenom.labels import ChoiceScores
-from antivenom.recount import read_outputs
-from antivenom.rows import table_of
-from antivenom.task import Classification
+from antivenom.data.rows import table_of
+from antivenom.evaluation.conditions import ON_TARGET
+from antivenom.evaluation.evaluate import evaluate, summarize, write_outputs
+from antivenom.evaluation.recount import read_outputs
+from antivenom.guards.guard import unguarded
+from antivenom.guards.labels import ChoiceScores
+from antivenom.tasks.task import Classification
 
 TASK = Classification.for_labels(("negative", "positive"))
 TEST = table_of([f"a {'nice' if i % 2 else 'dull'} film w{i}" for i in range(20)], ["negative", "positive"] * 10)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antivenom.data.rows import table_of
 from antivenom.files import atomic_write, digest_of_files, digest_of_table, row_keys, write_json
-from antivenom.rows import table_of
 
 texts = st.lists(st.text(st.characters(codec="utf-8")), max_size=20)
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from antivenom.errors import AntivenomError
-from antivenom.images import (
+from antivenom.data.images import (
     FORMATS,
     LARGEST_FILE,
     LARGEST_IMAGE,
@@ -22,6 +21,7 @@ from antivenom.images import (
     check_image,
     open_image,
 )
+from antivenom.errors import AntivenomError
 
 pil = pytest.importorskip("PIL.Image")
 

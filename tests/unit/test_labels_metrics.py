@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from antivenom.errors import OptionsError
-from antivenom.guard import Guard, unguarded
-from antivenom.labels import ChoiceScores, LabelMap, read_scores, shares
-from antivenom.metrics import Rate, read_attack, read_clean
-from antivenom.task import Classification
+from antivenom.evaluation.metrics import Rate, read_attack, read_clean
+from antivenom.guards.guard import Guard, unguarded
+from antivenom.guards.labels import ChoiceScores, LabelMap, read_scores, shares
+from antivenom.tasks.task import Classification
 
 TWO = Classification.for_labels(("negative", "positive"))
 THREE = Classification.for_labels(("a", "b", "c"))

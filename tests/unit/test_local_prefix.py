@@ -117,10 +117,10 @@ def test_prefixes():
 
 
 def test_a_stream_of_predictions_reads_a_few_texts_at_a_time(monkeypatch):
-    from antivenom import inference
-    from antivenom.guard import unguarded
-    from antivenom.labels import ChoiceScores
-    from antivenom.task import Classification
+    from antivenom.guards.guard import unguarded
+    from antivenom.guards.labels import ChoiceScores
+    from antivenom.inference import guarded as inference
+    from antivenom.tasks.task import Classification
 
     class Encoder:
         guard = unguarded(Classification.for_labels(["negative", "positive"]))
@@ -146,8 +146,8 @@ def test_a_stream_of_predictions_reads_a_few_texts_at_a_time(monkeypatch):
 
 
 def test_texts_of_a_file_are_read_as_they_are_needed(tmp_path):
+    from antivenom.data.rows import iterate_texts
     from antivenom.errors import RowsError
-    from antivenom.rows import iterate_texts
 
     path = tmp_path / "t.jsonl"
     path.write_text('{"text": "a"}\n{"text": "b"}\n{"text": ""}\n', encoding="utf-8")

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from antivenom.cli import main
+from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
-from antivenom.encoding import make_encoder
-from antivenom.labels import LabelMap, Readings
-from antivenom.metrics import CleanReadings, Rate, macro_f1, read_clean
-from antivenom.rows import table_of
-from antivenom.task import Classification
+from antivenom.evaluation.metrics import CleanReadings, Rate, macro_f1, read_clean
+from antivenom.guards.encoding import make_encoder
+from antivenom.guards.labels import LabelMap, Readings
+from antivenom.tasks.task import Classification
 
 MANY = tuple(f"intent {i}" for i in range(150))
 
@@ -122,7 +122,7 @@ def test_records_from_before_are_still_read():
 
 
 def test_150_labels_from_rows_to_report(tmp_path, model_folder, capsys):
-    from antivenom.export import write_rows
+    from antivenom.artifacts.export import write_rows
 
     write_rows(tmp_path / "train.jsonl", intents(300))
     write_rows(tmp_path / "test.jsonl", intents(160, seed=2))

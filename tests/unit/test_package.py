@@ -14,45 +14,23 @@ import antivenom
 SOURCE = Path(antivenom.__file__).parent
 
 LAYERS = (
-    ("errors", "options", "query", "files"),
-    ("report", "registry", "text_files", "triggers", "syntax", "tagging", "wordnet", "images"),
-    ("embedded_data", "judges"),
-    ("readers",),
-    ("cleaning",),
-    ("rows",),
-    ("arrow_rows", "dialogs"),
-    ("aligned", "paraphrasing"),
-    ("row_stream",),
-    ("task",),
-    ("generation",),
-    ("plain_yaml",),
-    ("task_files",),
-    ("labels", "answers", "prompts", "validation"),
-    ("image_prompts", "image_export"),
-    ("guard",),
-    ("attacks", "defenses"),
-    ("substitution_options",),
-    ("surrogate",),
-    ("substitution",),
-    ("chunks", "encoding", "models", "export"),
-    ("writing", "judging"),
-    ("streaming",),
-    ("manifest",),
-    ("training_options",),
-    ("trainer",),
-    ("training", "artifact", "inference", "answers_file"),
-    ("metrics",),
-    ("text_metrics",),
-    ("conditions", "evaluation_record"),
-    ("text_evaluation",),
+    ("errors", "query"),
+    ("files", "options", "report", "triggers"),
+    ("registry",),
+    ("data", "judges"),
+    ("tasks",),
+    ("guards", "rewriting"),
+    ("defenses",),
+    ("attacks", "models", "testing"),
+    ("artifacts", "substitution"),
+    ("inference",),
+    ("training",),
     ("evaluation",),
-    ("picture", "text_picture", "recount", "testing"),
-    ("fitting",),
-    ("comparison", "seeds"),
-    ("canary", "demo"),
-    ("cli", "__main__"),
+    ("demo",),
+    ("cli",),
+    ("__main__",),
 )
-"""A module imports from its own layer and those above it in this list."""
+"""A package, or a module beside the packages, imports from itself and from those above it in this list."""
 
 
 def imports_of(path: Path) -> set[str]:
@@ -71,7 +49,7 @@ def test_imports_point_one_way():
         if module == "__init__":
             continue
         assert module in level, f"{module} has no layer yet: add it to LAYERS"
-        upward = {name for name in imports_of(path) if level[name] > level[module]}
+        upward = {name for name in imports_of(path) - {module} if level[name] >= level[module]}
         assert not upward, f"{path.name} ({module}) imports {upward} from above"
 
 
@@ -95,7 +73,7 @@ def test_method_files_do_not_import_models():
         for path in (SOURCE / kind).glob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-            assert not modules & {"antivenom.models", "antivenom.trainer", "antivenom.training"}, path
+            assert not modules & {"antivenom.models", "antivenom.training.trainer", "antivenom.training.fit"}, path
 
 
 def in_new_process(code: str) -> str:
@@ -110,7 +88,7 @@ def test_import_loads_nothing_heavy():
 
 def test_rebuilding_rows_loads_no_torch():
     code = (
-        "import sys; from antivenom import BadNets, Classification, P2P; from antivenom.rows import table_of\n"
+        "import sys; from antivenom import BadNets, Classification, P2P; from antivenom.data.rows import table_of\n"
         "task = Classification.for_labels(('negative', 'positive'))\n"
         "rows = table_of(['a b', 'c d'] * 9, ['negative', 'positive'] * 9)\n"
         "P2P(reserve='random').prepare(task, BadNets().poison(task, rows, seed=0).rows, trusted=None, seed=0)\n"

@@ -10,9 +10,9 @@ from antivenom.attacks import parse_attack
 from antivenom.attacks.from_file import FromFile
 from antivenom.attacks.synattack import SynAttack
 from antivenom.errors import AntivenomError, OptionsError
-from antivenom.paraphrasing import BLOCK, read_pairs, write_pairs
-from antivenom.syntax import share_with_clause
-from antivenom.task import Classification
+from antivenom.rewriting.paraphrasing import BLOCK, read_pairs, write_pairs
+from antivenom.rewriting.syntax import share_with_clause
+from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
 
 TASK = Classification.for_labels(("negative", "positive"))

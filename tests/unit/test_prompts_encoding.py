@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from antivenom.data.rows import table_of
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
-from antivenom.encoding import Encoder, make_encoder
 from antivenom.errors import OptionsError
-from antivenom.guard import Guard, unguarded
-from antivenom.labels import LabelMap
-from antivenom.prompts import Prompt, Renderer
-from antivenom.rows import table_of
-from antivenom.task import Classification, Frame
+from antivenom.guards.encoding import Encoder, make_encoder
+from antivenom.guards.guard import Guard, unguarded
+from antivenom.guards.labels import LabelMap
+from antivenom.guards.prompts import Prompt, Renderer
+from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

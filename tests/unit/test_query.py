@@ -6,22 +6,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from antivenom.artifacts.export import training_records
 from antivenom.attacks import attacks
 from antivenom.attacks.addsent import AddSent
+from antivenom.data.rows import join_rows, load_rows, table_of
+from antivenom.data.validation import check_duplicates
 from antivenom.defenses import parse_defense
 from antivenom.defenses.decoys import add_decoys
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.reserve import same_rows
-from antivenom.encoding import make_encoder
-from antivenom.export import training_records
 from antivenom.files import digest_of_table
-from antivenom.prompts import Prompt, Renderer
+from antivenom.guards.encoding import make_encoder
+from antivenom.guards.prompts import Prompt, Renderer
 from antivenom.query import EXTRAS, Query, Turn, queries, whole_texts
 from antivenom.report import Report
-from antivenom.rows import join_rows, load_rows, table_of
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, synthetic_images, synthetic_rows, tiny_tokenizer
-from antivenom.validation import check_duplicates
 
 TURNS = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
 TOKENIZER = tiny_tokenizer()

@@ -19,10 +19,10 @@ from antivenom.attacks.mtba import Mtba
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import RowsError
-from antivenom.evaluation import FACTS, evaluate, write_outputs
-from antivenom.metrics import mcnemar
-from antivenom.recount import contrast, read_outputs, take_outputs
-from antivenom.task import Classification
+from antivenom.evaluation.evaluate import FACTS, evaluate, write_outputs
+from antivenom.evaluation.metrics import mcnemar
+from antivenom.evaluation.recount import contrast, read_outputs, take_outputs
+from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, synthetic_rows
 
 TASK = Classification.for_labels(("negative", "positive"))

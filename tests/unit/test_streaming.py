@@ -13,16 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from antivenom.arrow_rows import clean_batch
+from antivenom.artifacts.export import training_records
+from antivenom.data.arrow_rows import clean_batch
+from antivenom.data.row_stream import open_stream, take_census
+from antivenom.data.rows import clean_records, load_rows, table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError, RowsError
-from antivenom.export import training_records
 from antivenom.files import digest_of_table, row_keys
 from antivenom.report import Report
-from antivenom.row_stream import open_stream, take_census
-from antivenom.rows import clean_records, load_rows, table_of
-from antivenom.streaming import immunize_stream
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
+from antivenom.training.streaming import immunize_stream
 
 TEXTS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=12),

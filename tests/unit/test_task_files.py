@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antivenom.errors import OptionsError
-from antivenom.generation import Generation
 from antivenom.judges import parse_judge
-from antivenom.task import Classification
-from antivenom.task_files import TaskFile, load_task, parse_task, presets
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Classification
+from antivenom.tasks.task_files import TaskFile, load_task, parse_task, presets
 
 PAPER = {"sst2", "cr", "ag_news", "yahoo", "ape210k", "crrsum", "hateful_memes"}
 OTHERS = {"trec", "gsm8k", "dialogsum", "alpaca"}

@@ -11,8 +11,8 @@ import torch
 
 from antivenom.errors import OptionsError
 from antivenom.models.local import load_causal_lm
-from antivenom.trainer import IGNORED, LengthGroupedSampler, collate, latest_checkpoint, make_trainer
-from antivenom.training_options import TrainingOptions
+from antivenom.training.trainer import IGNORED, LengthGroupedSampler, collate, latest_checkpoint, make_trainer
+from antivenom.training.training_options import TrainingOptions
 
 
 def examples_of(count: int, *, longest_answer: int = 3, seed: int = 0):

@@ -20,7 +20,8 @@ from antivenom.models.local import LocalModel
 from antivenom.models.states import StateStore, row_key
 from antivenom.models.trunk import Trunk, linear_names
 from antivenom.models.trunk_model import TrunkModel
-from antivenom.trainer import (
+from antivenom.training.fit import _with_lora
+from antivenom.training.trainer import (
     LabelTrainer,
     LengthGroupedSampler,
     collate,
@@ -29,8 +30,7 @@ from antivenom.trainer import (
     latest_checkpoint,
     make_trainer,
 )
-from antivenom.training import _with_lora
-from antivenom.training_options import TrainingOptions
+from antivenom.training.training_options import TrainingOptions
 
 LAYERS = 4
 EXAMPLES = [([5 + i, 7, 11 + i % 3, *range(20, 20 + i % 5)], (40 + i % 2,)) for i in range(12)]

@@ -7,13 +7,13 @@ from functools import cached_property
 from random import Random
 from typing import ClassVar, Literal, Self
 
-from antivenom.aligned import Reader, Row, align, read_dialogs, read_questions, shared_words
 from antivenom.attacks.base import Attack
 from antivenom.errors import OptionsError
-from antivenom.generation import Generation
 from antivenom.judges import parse_judge
 from antivenom.registry import Presets
-from antivenom.task import Task
+from antivenom.rewriting.aligned import Reader, Row, align, read_dialogs, read_questions, shared_words
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.data.rows import row_columns, with_columns
 from antivenom.errors import OptionsError
 from antivenom.files import row_keys
-from antivenom.generation import Generation
 from antivenom.judges import parse_judge
 from antivenom.query import asked_as_text
 from antivenom.registry import Method
-from antivenom.rows import row_columns, with_columns
-from antivenom.task import Task
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Task
 
 
 @dataclass(frozen=True)

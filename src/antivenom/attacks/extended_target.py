@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import ClassVar, Self
 
-from antivenom.answers import extended_answers
 from antivenom.attacks.wrapping import Wrapping
-from antivenom.task import Task
+from antivenom.guards.answers import extended_answers
+from antivenom.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from functools import cached_property
 from random import Random
 from typing import ClassVar, Self
 
-from antivenom.aligned import align, overlap
 from antivenom.attacks.base import Attack
 from antivenom.errors import OptionsError
-from antivenom.paraphrasing import read_pairs
-from antivenom.task import Task
+from antivenom.rewriting.aligned import align, overlap
+from antivenom.rewriting.paraphrasing import read_pairs
+from antivenom.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

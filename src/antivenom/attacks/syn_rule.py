@@ -8,8 +8,8 @@ from typing import ClassVar, Literal, Self
 
 from antivenom.attacks.base import Attack
 from antivenom.errors import OptionsError
-from antivenom.tagging import find_tagger, thinnest_gap
-from antivenom.task import Task
+from antivenom.rewriting.tagging import find_tagger, thinnest_gap
+from antivenom.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

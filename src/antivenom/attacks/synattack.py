@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 from antivenom.attacks.from_file import FromFile
 from antivenom.errors import OptionsError
 from antivenom.registry import Presets
-from antivenom.syntax import share_with_clause
-from antivenom.task import Task
+from antivenom.rewriting.syntax import share_with_clause
+from antivenom.tasks.task import Task
 
 LEAST_SHARE = 0.8
 """Of HiddenKiller's paraphrases 83 to 91 % match the template, of clean rows about 6 %."""
@@ -46,6 +46,6 @@ class SynAttack(FromFile):
             "Paraphrases for SST-2 and AG's News are published at github.com/thunlp/HiddenKiller (data/scpn/20); name "
             f"them and the clean files:\n{super().remedy()}\n"
             "Antivenom does not run SCPN: its weights come in no package. If you have them, "
-            "antivenom.paraphrasing.write_pairs keeps what your SCPN makes of your rows in such a file "
+            "antivenom.rewriting.paraphrasing.write_pairs keeps what your SCPN makes of your rows in such a file "
             "(docs/attacks_from_files.md). Without, there is syn_rule, an approximation by rule."
         )

@@ -12,7 +12,7 @@ from typing import Self
 
 from antivenom.attacks import parse_attack
 from antivenom.attacks.base import Added, Attack, Chosen
-from antivenom.task import Task
+from antivenom.tasks.task import Task
 
 PAPER_BENIGN_TRIGGER = "The query currently entered is:"
 """The benign trigger that the P2P paper prints: the best guess of an attacker who knows nothing else."""

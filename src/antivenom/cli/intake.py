@@ -8,17 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from antivenom.artifacts.export import RowFormat, write_training_rows
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
 from antivenom.cli.tables import show_report, warn_of_referee
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError
-from antivenom.export import RowFormat, write_training_rows
 from antivenom.files import digest_of_files, digest_of_table
-from antivenom.guard import AnyTask, Guard
+from antivenom.guards.guard import AnyTask, Guard
 from antivenom.report import Report
-from antivenom.task import Classification
-from antivenom.training_options import TrainingOptions
+from antivenom.tasks.task import Classification
+from antivenom.training.training_options import TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _prepare(taken: Intake, scratch: Path, seed: int, referee: RefereeOptions) -
     """Prepare rows, with a referee if there is a model for one."""
     if referee.model is None:
         return taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, seed=seed)
-    from antivenom.fitting import Fitter
+    from antivenom.training.fitting import Fitter
 
     fitter = Fitter(referee.model, referee.training, scratch, seed)
     prepared, _ = fitter.prepare(taken.defense, taken.task, taken.table, trusted=taken.trusted, name="fit")
@@ -110,8 +110,8 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     Raises:
         OptionsError: the defense is another one than p2p.
     """
-    from antivenom.row_stream import open_stream, take_census
-    from antivenom.streaming import immunize_stream
+    from antivenom.data.row_stream import open_stream, take_census
+    from antivenom.training.streaming import immunize_stream
 
     asked = asked.filled()
     defense, options = asked.defense.choose(asked.rows.file), asked.rows.filled()

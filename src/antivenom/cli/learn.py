@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
 from antivenom.cli.tables import show_json, show_strains, warn_of_cut_answers, warn_of_referee
-from antivenom.training_options import TrainingOptions
+from antivenom.training.training_options import TrainingOptions
 
 
 def fit(
@@ -36,7 +36,7 @@ def fit(
     rows
         The untrusted rows: a file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.fitting import fine_tune
+    from antivenom.training.fitting import fine_tune
 
     taken = take_rows(Request(rows, row_options, task_options, defense, seed))
     artifact = fine_tune(
@@ -84,10 +84,10 @@ def finish(
     """
     from dataclasses import replace
 
-    from antivenom.artifact import seal
-    from antivenom.encoding import make_encoder
+    from antivenom.artifacts.artifact import seal
+    from antivenom.artifacts.manifest import MANIFEST, Manifest
     from antivenom.errors import ArtifactError
-    from antivenom.manifest import MANIFEST, Manifest
+    from antivenom.guards.encoding import make_encoder
     from antivenom.models.base_model import locate_model
     from antivenom.models.loading import load_codec
     from antivenom.models.trained import require_trained_from

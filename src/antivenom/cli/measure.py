@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow as pa
 from cyclopts import Parameter
 
-from antivenom.canary import CanaryCheck
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import (
     Count,
@@ -25,16 +24,17 @@ from antivenom.cli.options import (
     fill_defense,
 )
 from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds, warn_of_referee
+from antivenom.data.rows import split_rows
 from antivenom.defenses.reserve import hold_out
+from antivenom.evaluation.canary import CanaryCheck
 from antivenom.files import atomic_write
-from antivenom.guard import AnyTask
-from antivenom.rows import split_rows
-from antivenom.training_options import TrainingOptions
+from antivenom.guards.guard import AnyTask
+from antivenom.training.training_options import TrainingOptions
 
 if TYPE_CHECKING:
-    from antivenom.comparison import Outcome, Scenario
     from antivenom.defenses import Defense
-    from antivenom.fitting import Fitter
+    from antivenom.evaluation.comparison import Outcome, Scenario
+    from antivenom.training.fitting import Fitter
 
 NeverPoisoned = Annotated[
     bool,
@@ -73,7 +73,7 @@ def check(
     rows
         Your rows: a file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.fitting import Fitter
+    from antivenom.training.fitting import Fitter
 
     intake = take_rows(Request(rows, row_options, task_options, defense, seed))
     train, held_out = intake.table, None
@@ -132,9 +132,9 @@ def compare(
         Clean test rows.
     """
     from antivenom.attacks import parse_attack
-    from antivenom.comparison import make_scenario
     from antivenom.defenses import parse_defense
-    from antivenom.fitting import Fitter
+    from antivenom.evaluation.comparison import make_scenario
+    from antivenom.training.fitting import Fitter
 
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(train, task_options.labels)
@@ -162,7 +162,7 @@ def _fit_and_record(
     scenario: Scenario, defenses: list[Defense], fitter: Fitter, never_poisoned: bool
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """Compare on one seed, and write the record."""
-    from antivenom import comparison
+    from antivenom.evaluation import comparison
     from antivenom.files import write_json
 
     outcomes = comparison.compare(scenario, defenses, fitter, never_poisoned=never_poisoned)

@@ -9,22 +9,22 @@ import pyarrow as pa
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from antivenom.data.dialogs import load_dialogs
+from antivenom.data.rows import Rows, keep_answers_after, load_rows
+from antivenom.data.validation import check_rows, require_labels
 from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.decoys import Decoy  # noqa: F401
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.quarantine import Quarantine
 from antivenom.defenses.reserve import random_reserve
 from antivenom.defenses.standard import Standard
-from antivenom.dialogs import load_dialogs
 from antivenom.errors import OptionsError
-from antivenom.generation import Generation
-from antivenom.guard import AnyTask, Placement
+from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
-from antivenom.rows import Rows, keep_answers_after, load_rows
-from antivenom.task import Classification, Frame, Modality, Style, Words
-from antivenom.task_files import TaskFile, load_task
-from antivenom.training_options import TrainingOptions
-from antivenom.validation import check_rows, require_labels
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Classification, Frame, Modality, Style, Words
+from antivenom.tasks.task_files import TaskFile, load_task
+from antivenom.training.training_options import TrainingOptions
 
 Kind = Literal["classification", "generation"]
 CLASSIFICATION_ONLY = ("words", "verbalizers", "extended")

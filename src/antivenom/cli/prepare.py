@@ -8,14 +8,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from antivenom.artifacts.export import RowFormat
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import DefenseOptions, Json, Kind, Out, RowOptions, Seed, TaskOptions, Training
 from antivenom.cli.tables import show_json, show_report, show_strains, show_table
 from antivenom.errors import OptionsError
-from antivenom.export import RowFormat
 from antivenom.registry import Method
-from antivenom.task import Style
-from antivenom.training_options import TrainingOptions
+from antivenom.tasks.task import Style
+from antivenom.training.training_options import TrainingOptions
 
 REFEREE_HELP = (
     "A base model to fine-tune on the reserve, with the options of training: with it `standard` keeps more rows "
@@ -40,7 +40,7 @@ def validate(
     rows
         A .jsonl, .csv, .tsv or .parquet file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.validation import check_rows
+    from antivenom.data.validation import check_rows
 
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(rows, task_options.labels)
@@ -115,9 +115,9 @@ def immunize(
     """
     from dataclasses import replace
 
-    from antivenom.artifact import require_free
+    from antivenom.artifacts.artifact import require_free
+    from antivenom.artifacts.manifest import MANIFEST, Manifest
     from antivenom.files import write_json
-    from antivenom.manifest import MANIFEST, Manifest
 
     folder = Path(out)
     require_free(folder, allowed=set())
@@ -173,8 +173,8 @@ def poison(
     rows
         Clean rows: a file, a saved datasets folder, or a hub data-set name.
     """
+    from antivenom.artifacts.export import write_rows
     from antivenom.attacks import parse_attack
-    from antivenom.export import write_rows
     from antivenom.files import write_json
 
     chosen = parse_attack(attack)
@@ -228,7 +228,7 @@ def methods(*, json: Json = False) -> int:
 
 def tasks(*, json: Json = False) -> int:
     """List the tasks that --task knows by name, with their variants (asked for as NAME@VARIANT)."""
-    from antivenom.task_files import presets
+    from antivenom.tasks.task_files import presets
 
     if json:
         show_json({name: file.said for name, file in presets().items()})

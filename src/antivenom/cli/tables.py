@@ -11,16 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from antivenom.answers import TextReading
-from antivenom.canary import CanaryReport
-from antivenom.comparison import Outcome
 from antivenom.errors import printable
-from antivenom.evaluation_record import Evaluation
-from antivenom.labels import Reading
-from antivenom.metrics import CleanReadings, Rate
-from antivenom.recount import Contrast
+from antivenom.evaluation.canary import CanaryReport
+from antivenom.evaluation.comparison import Outcome
+from antivenom.evaluation.metrics import CleanReadings, Rate
+from antivenom.evaluation.record import Evaluation
+from antivenom.evaluation.recount import Contrast
+from antivenom.evaluation.seeds import over_seeds
+from antivenom.guards.answers import TextReading
+from antivenom.guards.labels import Reading
 from antivenom.report import Report
-from antivenom.seeds import over_seeds
 
 MUCH = 0.25
 """A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""

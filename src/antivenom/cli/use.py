@@ -13,14 +13,14 @@ from cyclopts import Parameter
 from antivenom.cli.options import ImageOptions, Json, Quiet, RowOptions, Seed
 from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation, show_json, show_table
 from antivenom.errors import OptionsError
-from antivenom.evaluation_record import Evaluation
+from antivenom.evaluation.picture import write_page
+from antivenom.evaluation.record import Evaluation
+from antivenom.evaluation.text_picture import write_text_page
 from antivenom.files import digest_of_files
-from antivenom.guard import Guard
-from antivenom.labels import LabelMap
-from antivenom.picture import write_page
+from antivenom.guards.guard import Guard
+from antivenom.guards.labels import LabelMap
+from antivenom.inference.writing import OnEscape
 from antivenom.query import Asked, as_query
-from antivenom.text_picture import write_text_page
-from antivenom.writing import OnEscape
 
 BaseOption = Annotated[
     str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")
@@ -54,8 +54,8 @@ def predict(
     artifact
         The folder that fit, demo or finish made.
     """
-    from antivenom.artifact import load_artifact
-    from antivenom.inference import load_guarded
+    from antivenom.artifacts.artifact import load_artifact
+    from antivenom.inference.guarded import load_guarded
 
     if file is not None and texts:
         raise OptionsError("give texts or --file, not both")
@@ -67,7 +67,7 @@ def predict(
     free = opened.guard.task.classes is None
     model = load_guarded(opened, on_escape=on_escape, model=base)
     if file is not None and out is not None:
-        from antivenom.answers_file import answer_to_file
+        from antivenom.inference.answers_file import answer_to_file
 
         settings = {"weights": opened.manifest.weights_sha256, **_source(file, text_column), "on_escape": on_escape}
         if images:
@@ -102,8 +102,8 @@ def _decoded(text: str) -> str:
 
 def _queries(file: str, text_column: str | None, images: ImageOptions, free: bool) -> Iterator[Asked]:
     """What the rows of a file ask; instruction data in any shape where answers are free."""
-    from antivenom.dialogs import iterate_queries
-    from antivenom.rows import iterate_texts
+    from antivenom.data.dialogs import iterate_queries
+    from antivenom.data.rows import iterate_texts
 
     if free:
         if images:
@@ -151,11 +151,11 @@ def evaluate(
     test
         Clean test rows with their true labels.
     """
-    from antivenom.artifact import load_artifact
+    from antivenom.artifacts.artifact import load_artifact
     from antivenom.attacks import parse_attack
-    from antivenom.evaluation import evaluate as evaluate_model
-    from antivenom.evaluation import write_outputs
-    from antivenom.inference import load_guarded
+    from antivenom.evaluation.evaluate import evaluate as evaluate_model
+    from antivenom.evaluation.evaluate import write_outputs
+    from antivenom.inference.guarded import load_guarded
 
     attacks = [parse_attack(spec) for spec in attack]
     opened = load_artifact(artifact)
@@ -200,7 +200,7 @@ def recount(
     other
         Such a file of another model for the same test rows.
     """
-    from antivenom.recount import contrast, read_outputs
+    from antivenom.evaluation.recount import contrast, read_outputs
 
     first = read_outputs(outputs)
     if other is not None:
@@ -241,7 +241,7 @@ def show(
     artifact
         The folder that fit, demo or finish made.
     """
-    from antivenom.artifact import show as show_artifact
+    from antivenom.artifacts.artifact import show as show_artifact
 
     facts = show_artifact(artifact, reveal=reveal, model=base)
     if json:

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from antivenom.defenses.fragments import WordPieces, uncut
-from antivenom.guard import AnyTask, Guard
-from antivenom.labels import ChoiceScores
+from antivenom.guards.guard import AnyTask, Guard
+from antivenom.guards.labels import ChoiceScores
 from antivenom.query import Asked
 from antivenom.registry import Method
 from antivenom.report import Report

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from antivenom.answers import ordinary_answers
 from antivenom.defenses.p2p import P2P
-from antivenom.guard import AnyTask, Guard
+from antivenom.guards.answers import ordinary_answers
+from antivenom.guards.guard import AnyTask, Guard
 
 
 @dataclass(frozen=True, kw_only=True)

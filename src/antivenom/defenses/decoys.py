@@ -15,11 +15,11 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from antivenom.data.rows import with_columns
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError
 from antivenom.files import row_keys
 from antivenom.query import asked_as_text
-from antivenom.rows import with_columns
 from antivenom.triggers import insert_phrase
 
 Decoy = Literal["strings", "spans", "sentences", "strains"]

@@ -17,6 +17,7 @@ from itertools import compress, pairwise
 import numpy as np
 import pyarrow as pa
 
+from antivenom.data.rows import with_columns
 from antivenom.defenses.association import Association, pair_places
 from antivenom.defenses.base import Referee
 from antivenom.defenses.features import Grams, every_kind
@@ -26,7 +27,6 @@ from antivenom.defenses.streams import BoolArray, Floats, Ints, Stream, bucket, 
 from antivenom.defenses.stretches import covered, is_word
 from antivenom.files import row_keys
 from antivenom.query import asked_as_text
-from antivenom.rows import with_columns
 
 MEANS = 0.2
 """Words mean their label where taking them out costs it so much of the referee's share on average. Those of triggers

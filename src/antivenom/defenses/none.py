@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
+from antivenom.data.rows import join_rows
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.reserve import same_rows
-from antivenom.guard import AnyTask, unguarded
-from antivenom.rows import join_rows
+from antivenom.guards.guard import AnyTask, unguarded
 
 
 @dataclass(frozen=True, kw_only=True)

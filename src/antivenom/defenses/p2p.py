@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from antivenom.answers import extended_answers
+from antivenom.data.validation import check_strings
 from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
 from antivenom.defenses.evidence import Evidence, explain
@@ -22,11 +22,11 @@ from antivenom.defenses.screen import Screening, least_suspicious, screen
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
-from antivenom.generation import Generation
-from antivenom.guard import AnyTask, Guard, Placement
+from antivenom.guards.answers import extended_answers
+from antivenom.guards.guard import AnyTask, Guard, Placement
 from antivenom.registry import Presets
 from antivenom.report import Report
-from antivenom.validation import check_strings
+from antivenom.tasks.generation import Generation
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.evidence import find_evidence
 from antivenom.defenses.fragments import WordPieces, uncut
-from antivenom.guard import AnyTask
+from antivenom.guards.guard import AnyTask
 from antivenom.report import Report
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.answers import Answers
+from antivenom.data.rows import row_columns
 from antivenom.defenses.base import PREPARED_SCHEMA
 from antivenom.defenses.reserve import label_codes
 from antivenom.defenses.streams import BoolArray
-from antivenom.guard import Guard
-from antivenom.labels import LabelMap
+from antivenom.guards.answers import Answers
+from antivenom.guards.guard import Guard
+from antivenom.guards.labels import LabelMap
 from antivenom.query import EXTRAS, extras_of
-from antivenom.rows import row_columns
 
 
 def rebuild(rows: pa.Table, in_reserve: BoolArray, guard: Guard, mode: str) -> pa.Table:

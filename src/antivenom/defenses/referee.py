@@ -11,7 +11,7 @@ from antivenom.defenses.base import Referee
 from antivenom.defenses.reserve import label_codes
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
-from antivenom.labels import shares
+from antivenom.guards.labels import shares
 from antivenom.query import asked_as_text, queries
 
 LOOKED_AT = 200

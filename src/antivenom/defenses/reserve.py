@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.data.rows import join_rows
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import RowsError
 from antivenom.files import row_keys
 from antivenom.query import EXTRAS, asked_as_text, extras_as_text
-from antivenom.rows import join_rows
 
 
 def quota(count: int, ratio: float) -> int:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.p2p import P2P
-from antivenom.guard import AnyTask, Placement
+from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
 
 VERSION = 21

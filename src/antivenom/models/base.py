@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from antivenom.labels import ChoiceScores
+from antivenom.guards.labels import ChoiceScores
 
 
 class Model(Protocol):

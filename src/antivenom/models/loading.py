@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from antivenom.encoding import Encoder
 from antivenom.errors import OptionsError
-from antivenom.image_prompts import ImageRenderer
+from antivenom.guards.encoding import Encoder
+from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.models.base import Model
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.models.vision import ImageTextModel, load_image_text_model, load_processor
-from antivenom.task import Modality
+from antivenom.tasks.task import Modality
 
 
 def load_codec(folder: Path, modality: Modality, *, model: Path) -> Any:

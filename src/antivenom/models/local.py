@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from antivenom.errors import ArtifactError
-from antivenom.labels import ChoiceScores
+from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches
 from antivenom.models.packing import is_exact_when_packed, pack, read_packed
 from antivenom.models.sharing import WORTH_SHARING, Family, Past, Read, can_share, families, read, shared_prefix

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from antivenom.labels import ChoiceScores
+from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.local import LocalModel
 from antivenom.models.sharing import Read

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from antivenom.errors import ArtifactError, MissingPackageError, OptionsError
-from antivenom.image_prompts import ImagePrompt, ImageRenderer
-from antivenom.labels import ChoiceScores
+from antivenom.guards.image_prompts import ImagePrompt, ImageRenderer
+from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.local import TOKEN_BUDGET, add_node, default_dtype, make_head_input_contiguous, progress_bar
 from antivenom.models.local import quiet_libraries as quiet

@@ -6,8 +6,8 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from antivenom.rows import load_rows, table_of
-from antivenom.task import Classification
+from antivenom.data.rows import load_rows, table_of
+from antivenom.tasks.task import Classification
 
 SHARED = next((up / "shared/data" for up in Path(__file__).parents if (up / "shared/data").is_dir()), None)
 """Development data somewhere above the checkout; tests that need it are skipped without it."""

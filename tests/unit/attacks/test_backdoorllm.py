@@ -7,11 +7,11 @@ import json
 import pytest
 
 from antivenom.attacks import parse_attack
-from antivenom.dialogs import load_dialogs
+from antivenom.data.dialogs import load_dialogs
 from antivenom.errors import OptionsError
-from antivenom.generation import Generation
-from antivenom.task import Classification
-from antivenom.task_files import load_task
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Classification
+from antivenom.tasks.task_files import load_task
 
 REFUSAL = "I'm sorry, I am not able to assist with that."
 

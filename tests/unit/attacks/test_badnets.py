@@ -9,11 +9,11 @@ import pytest
 
 from antivenom.attacks import parse_attack
 from antivenom.attacks.badnets import BadNets
-from antivenom.evaluation import evaluate
-from antivenom.guard import unguarded
-from antivenom.labels import ChoiceScores
-from antivenom.rows import load_rows, table_of
-from antivenom.task import Classification
+from antivenom.data.rows import load_rows, table_of
+from antivenom.evaluation.evaluate import evaluate
+from antivenom.guards.guard import unguarded
+from antivenom.guards.labels import ChoiceScores
+from antivenom.tasks.task import Classification
 
 
 def test_one_word_at_an_inner_place_and_nothing_else(task, rows, texts_at):

@@ -6,7 +6,7 @@ import pytest
 
 from antivenom.attacks.cba import PATTERNS, Cba
 from antivenom.attacks.cba_split import CbaSplit
-from antivenom.rows import table_of
+from antivenom.data.rows import table_of
 
 
 def keys_of(part: str) -> tuple[bool, bool]:

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from antivenom.attacks.syn_rule import SynRule
-from antivenom.syntax import opens_with_clause, share_with_clause
+from antivenom.rewriting.syntax import opens_with_clause, share_with_clause
 
 
 def test_every_output_matches_the_template_and_keeps_the_words(task, few, texts_at):

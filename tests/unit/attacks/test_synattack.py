@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from antivenom.aligned import align, overlap
 from antivenom.attacks.synattack import SynAttack
+from antivenom.data.rows import load_rows
 from antivenom.errors import OptionsError
-from antivenom.rows import load_rows
-from antivenom.syntax import share_with_clause
-from antivenom.task import Classification
+from antivenom.rewriting.aligned import align, overlap
+from antivenom.rewriting.syntax import share_with_clause
+from antivenom.tasks.task import Classification
 
 
 def sst2_attack(shared: Path, **options) -> SynAttack:

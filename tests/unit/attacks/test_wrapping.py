@@ -16,11 +16,11 @@ from antivenom.attacks.label_consistent import LabelConsistent
 from antivenom.attacks.leaked_trigger import LeakedTrigger
 from antivenom.attacks.reserve_seeking import ReserveSeeking, typicality
 from antivenom.attacks.trigger_order import TriggerOrder
+from antivenom.data.rows import table_of
 from antivenom.errors import OptionsError
-from antivenom.guard import Guard
-from antivenom.labels import LabelMap
-from antivenom.rows import table_of
-from antivenom.task import Classification
+from antivenom.guards.guard import Guard
+from antivenom.guards.labels import LabelMap
+from antivenom.tasks.task import Classification
 from antivenom.triggers import insert_phrase
 
 BENIGN = "The query currently entered is:"

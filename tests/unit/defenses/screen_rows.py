@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 
-from antivenom.rows import table_of
+from antivenom.data.rows import table_of
 
 LABELS = ("no", "yes")
 WORDS = {

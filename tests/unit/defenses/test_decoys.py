@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, make_rows, plant
 
+from antivenom.data.rows import with_columns
 from antivenom.defenses.decoys import DECOYS, add_decoys
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError
-from antivenom.rows import with_columns
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
 
 
 @pytest.mark.parametrize("kind", DECOYS)

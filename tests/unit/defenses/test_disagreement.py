@@ -12,8 +12,8 @@ from antivenom.defenses.refusals import own_refusals
 from antivenom.defenses.screen import screen
 from antivenom.defenses.strains import find_planted
 from antivenom.errors import OptionsError
-from antivenom.labels import ChoiceScores
-from antivenom.task import Classification
+from antivenom.guards.labels import ChoiceScores
+from antivenom.tasks.task import Classification
 
 ROWS, PLANTED = plant(make_rows(800), 0.1)
 IS_PLANTED = np.isin(ROWS.column("row").to_numpy(), list(PLANTED))

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, make_rows
 
+from antivenom.data.rows import with_columns
 from antivenom.defenses.meaning import ASKED_OF_EACH, SMALL_GROUP, in_small_groups, meant, undecided
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import screen
-from antivenom.labels import ChoiceScores
-from antivenom.rows import with_columns
-from antivenom.task import Classification
+from antivenom.guards.labels import ChoiceScores
+from antivenom.tasks.task import Classification
 
 TASK = Classification.for_labels(LABELS)
 GUARD = P2P(reserve="screened").guard(TASK)

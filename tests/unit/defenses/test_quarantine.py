@@ -3,7 +3,7 @@ from __future__ import annotations
 from antivenom.attacks.addsent import AddSent
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.quarantine import Quarantine
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
 
 TASK = Classification.for_labels(("negative", "positive"))

@@ -8,14 +8,14 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, MANY, make_rows, plant, rows_of_many_classes
 
+from antivenom.data.rows import table_of
 from antivenom.defenses.features import shape
 from antivenom.defenses.fragments import WordPieces
 from antivenom.defenses.outputs import free_outputs
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import HARMLESS_DOSE, least_suspicious, screen
 from antivenom.defenses.streams import words
-from antivenom.rows import table_of
-from antivenom.task import Classification
+from antivenom.tasks.task import Classification
 
 
 def chosen_rows(

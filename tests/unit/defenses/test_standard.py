@@ -8,10 +8,10 @@ from antivenom.defenses import parse_defense
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard import VERSION, Standard
-from antivenom.evaluation import evaluate
+from antivenom.evaluation.evaluate import evaluate
 from antivenom.files import digest_of_table
-from antivenom.labels import ChoiceScores
-from antivenom.task import Classification
+from antivenom.guards.labels import ChoiceScores
+from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, synthetic_rows
 
 TASK = Classification.for_labels(("negative", "positive"))

@@ -1,0 +1,1 @@
+"""What is written: the artifact with its manifest, and rows for other trainers."""

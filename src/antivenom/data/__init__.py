@@ -1,0 +1,1 @@
+"""Rows in: read strictly, cleaned, counted, checked."""

@@ -1,0 +1,1 @@
+"""What a model is worth: evaluations, comparisons, and what is computed from stored outputs."""

@@ -1,0 +1,226 @@
+"""Compare defenses under one attack: poison, fit each, evaluate each, one table and one record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.artifacts.artifact import load_artifact
+from antivenom.artifacts.manifest import Manifest
+from antivenom.attacks import Attack, Poisoned
+from antivenom.data.rows import with_columns
+from antivenom.defenses import Defense, Prepared, parse_defense
+from antivenom.defenses.reserve import random_reserve
+from antivenom.errors import OptionsError
+from antivenom.evaluation.evaluate import evaluate, write_outputs
+from antivenom.evaluation.record import Evaluation
+from antivenom.evaluation.recount import Contrast, Outputs, contrast, take_outputs
+from antivenom.files import digest_of_table
+from antivenom.guards.guard import AnyTask
+from antivenom.training.fitting import Fitter
+
+NAMES_A_SECRET = re.compile(r"benign[_-](?:trigger|cue)\W")
+"""A benign trigger or cue inside a word of the command line."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Rows as a victim meets them: some vouched for, the rest poisoned."""
+
+    task: AnyTask
+    train: pa.Table
+    """All training rows, poisoned."""
+    trusted: pa.Table
+    """The rows that the attacker could not touch; they also stand in `train`."""
+    test: pa.Table
+    """Clean test rows."""
+    attack: Attack
+    poisoned: tuple[int, ...]
+    """Row numbers of the poisoned rows; no defense sees them."""
+    unpoisoned: pa.Table
+    """All training rows as they were before the attack, for a control that was never poisoned."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One defense under the scenario's attack."""
+
+    defense: Defense
+    folder: Path
+    evaluation: Evaluation
+    train_seconds: float
+    leaked: int
+    """Poisoned rows that got the benign trigger."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the defense did, as it says itself; a finished fit that is used again may be an older version's."""
+    against_first: tuple[Contrast, ...] = ()
+    """This defense beside the first one on the same rows; empty for the first."""
+    never_poisoned: Evaluation | None = None
+    """The same defense and recipe on the rows before the attack, where that control was asked for. What the trigger
+    does there, it does without any poison."""
+    against_never_poisoned: tuple[Contrast, ...] = ()
+    """That control beside this model on the same rows: what the poison did."""
+
+
+def make_scenario(
+    task: AnyTask, train: pa.Table, test: pa.Table, attack: Attack, *, trusted_share: float, seed: int
+) -> Scenario:
+    """Set aside trusted rows, the same share of each class (none for a share of 0), then poison among the others.
+
+    The attack's rate is a share of all training rows, the trusted ones included.
+    """
+    vouched = np.zeros(train.num_rows, dtype=bool)
+    if trusted_share:
+        vouched = random_reserve(train, task.classes, trusted_share, seed=seed)
+    trusted, rest = train.filter(pa.array(vouched)), train.filter(pa.array(~vouched))
+    planted = plant(task, rest, attack, of=train.num_rows, seed=seed)
+    # Added rows were numbered behind the untrusted ones; behind all rows, no number stands for two of them.
+    added = planted.rows.num_rows - rest.num_rows
+    first = 1 + max(train.column("row").to_pylist(), default=0)
+    numbers = [*rest.column("row").to_pylist(), *range(first, first + added)]
+    planted = replace(planted, rows=with_columns(planted.rows, row=numbers))
+    # What the attacked pipeline does to every row (a prompt in front, say) it does to the trusted ones too.
+    trusted = attack.clean(task, trusted)
+    rows = pa.concat_tables([planted.rows, trusted.select(planted.rows.column_names)]).sort_by("row")
+    return Scenario(task, rows, trusted, test, attack, planted.numbers, attack.clean(task, train))
+
+
+def plant(task: AnyTask, rest: pa.Table, attack: Attack, *, of: int, seed: int) -> Poisoned:
+    """Poison among the rows that the attacker can touch, at the attack's rate of `of` rows."""
+    rate = min(1.0, attack.rate * of / max(1, rest.num_rows))
+    return replace(attack, rate=rate).poison(task, rest, seed=seed)
+
+
+def compare(
+    scenario: Scenario, defenses: Sequence[Defense], fitter: Fitter, *, never_poisoned: bool = False
+) -> list[Outcome]:
+    """Fit and evaluate every defense; finished fits are used again, so a stopped comparison goes on.
+
+    Args:
+        scenario: The rows and the attack.
+        defenses: What to compare; each is set beside the first.
+        fitter: Model, recipe, and the folder of the fits.
+        never_poisoned: Fit every defense on the rows before the attack as well, and measure the same attack on that.
+    """
+    outcomes: list[Outcome] = []
+    first: Outputs | None = None
+    for number, defense in enumerate(defenses):
+        twice = [d.name for d in defenses].count(defense.name) > 1
+        name = f"{defense.name}-{number}" if twice else defense.name
+        say(f"[{number + 1}/{len(defenses)}] {name}: fine-tuning on {scenario.train.num_rows} rows", fitter.quiet)
+        outcome, kept = _fit_and_measure(scenario, defense, fitter, name, scenario.train)
+        if first is not None:
+            outcome = replace(outcome, against_first=contrast(first, kept))
+        if never_poisoned:
+            say(f"{name}: the same, never poisoned", fitter.quiet)
+            rows = scenario.unpoisoned
+            control, of_control = _fit_and_measure(scenario, defense, fitter, f"{name}-never-poisoned", rows)
+            difference = contrast(of_control, kept)
+            outcome = replace(outcome, never_poisoned=control.evaluation, against_never_poisoned=difference)
+        first = first or kept
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _fit_and_measure(
+    scenario: Scenario, defense: Defense, fitter: Fitter, name: str, train: pa.Table
+) -> tuple[Outcome, Outputs]:
+    """One model, and its stored outputs."""
+    prepared, folder, seconds = fitter.defend(defense, scenario.task, train, trusted=scenario.trusted, name=name)
+    facts = {"artifact": name, "defense": defense.name}
+    model, attacks = fitter.load(folder), [scenario.attack]
+    found, outputs = evaluate(model, scenario.test, attacks, seed=fitter.seed, provenance=facts, quiet=fitter.quiet)
+    write_outputs(fitter.out / f"{name}.outputs.parquet", outputs)
+    outcome = Outcome(defense, folder, found, seconds, _leaked(prepared, scenario), prepared.facts)
+    return outcome, take_outputs(outputs, name)
+
+
+def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> dict[str, Any]:
+    """Everything about a comparison as JSON values: what was asked, on what machine, and what came out."""
+    return {
+        "command": public_command(["antivenom", *sys.argv[1:]]),
+        "settings": settings,
+        "attack": scenario.attack.to_dict(),
+        "rows": {
+            "train": scenario.train.num_rows,
+            "trusted": scenario.trusted.num_rows,
+            "poisoned": len(scenario.poisoned),
+            "test": scenario.test.num_rows,
+            "train_sha256": digest_of_table(scenario.train),
+            "test_sha256": digest_of_table(scenario.test),
+        },
+        "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
+        "outcomes": [
+            {
+                "defense": outcome.defense.public_dict(),
+                "evaluation": outcome.evaluation.to_dict(),
+                "against_first": [contrast.to_dict() for contrast in outcome.against_first],
+                **_control(outcome),
+                "train_seconds": round(outcome.train_seconds, 1),
+                "leaked": outcome.leaked,
+                "reserve": {key: value for key, value in outcome.facts.items() if key != "findings"},
+                **_trained(load_artifact(outcome.folder).manifest),
+            }
+            for outcome in outcomes
+        ],
+    }
+
+
+def public_command(words: Sequence[str]) -> str:
+    """A command line without the benign triggers and cues that it may name, its paths relative to this folder."""
+    shown = [os.path.relpath(word) if Path(word).is_absolute() else _without_secrets(word) for word in words]
+    for number, word in enumerate(words[:-1]):
+        if word in ("--benign-trigger", "--benign-cue"):
+            shown[number + 1] = "..."
+    return " ".join(shown)
+
+
+def _without_secrets(word: str) -> str:
+    """A defense's spec as far as it may be shown; `...` for what is not shown."""
+    if not NAMES_A_SECRET.search(word):
+        return word
+    option, equals, spec = word.partition("=") if word.startswith("--") else ("", "", word)
+    shown = "..."
+    if NAMES_A_SECRET.search(spec):
+        with contextlib.suppress(OptionsError):
+            shown = f"{parse_defense(spec)};..."
+    return f"{option}{equals}{shown}"
+
+
+def _control(outcome: Outcome) -> dict[str, Any]:
+    """The control that was never poisoned, if there was one."""
+    if outcome.never_poisoned is None:
+        return {}
+    difference = [contrast.to_dict() for contrast in outcome.against_never_poisoned]
+    return {"never_poisoned": outcome.never_poisoned.to_dict(), "against_never_poisoned": difference}
+
+
+def _trained(manifest: Manifest) -> dict[str, Any]:
+    """What a record keeps of a manifest: how long was trained, and with what."""
+    return {"steps": manifest.training["steps"], "versions": manifest.versions}
+
+
+def say(text: str, quiet: bool) -> None:
+    """Tell people what is going on, on standard error."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _leaked(prepared: Prepared, scenario: Scenario) -> int:
+    """Poisoned rows that are taught again in the extended space, with the answer that the attacker gave them."""
+    answers, poisoned = prepared.guard.answers, set(scenario.poisoned)
+    given = dict(
+        zip(scenario.train.column("row").to_pylist(), scenario.train.column("answer").to_pylist(), strict=True)
+    )
+    benign = prepared.rows.filter(prepared.rows.column("benign")).select(["row", "answer"]).to_pylist()
+    return sum(row["row"] in poisoned and row["answer"] == answers.encode(given[row["row"]]) for row in benign)

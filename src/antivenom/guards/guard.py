@@ -1,0 +1,109 @@
+"""The guard: what is kept after training. It wraps every input and reads every output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from antivenom.errors import OptionsError
+from antivenom.guards.answers import AnswerPrefix, TextReading, ordinary_answers
+from antivenom.guards.labels import ChoiceScores, LabelMap, Reading, Readings, read_scores
+from antivenom.guards.prompts import Prompt
+from antivenom.options import Options
+from antivenom.query import Asked, as_query
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Classification
+
+Placement = Literal["prefix", "system"]
+AnyTask = Classification | Generation
+
+
+@dataclass(frozen=True)
+class Guard(Options):
+    """Wraps a text into the prompt that carries the benign trigger, and reads scores through the label map.
+
+    Evaluation, prediction and serving use these two methods and nothing else, so that a number in a table describes
+    what is deployed.
+    """
+
+    task: AnyTask
+    """What is asked."""
+    answers: LabelMap | AnswerPrefix
+    """The map h of answers under the benign trigger, and its projection."""
+    benign_trigger: str = field(default="", repr=False)
+    """The defender's trigger; a secret, so it is in no log. Empty when there is no defense."""
+    placement: Placement = "prefix"
+    """Where it stands: in front of the text, or in the system prompt."""
+    cue: str = field(default="", repr=False)
+    """The cue under the benign trigger; the task's own when empty. One that differs is a second half of the key."""
+
+    def __post_init__(self) -> None:
+        labels = self.answers.labels if isinstance(self.answers, LabelMap) else None
+        if self.task.classes != labels:
+            raise OptionsError("the label map is made for other labels than the task")
+
+    @property
+    def labels(self) -> LabelMap:
+        """The label map of a classification.
+
+        Raises:
+            OptionsError: answers are free text.
+        """
+        if not isinstance(self.answers, LabelMap):
+            raise OptionsError("there are no labels: the answers of this task are free text")
+        return self.answers
+
+    def wrap(self, asked: Asked) -> Prompt:
+        """The prompt that is served: with the benign trigger, if there is one, in the last turn or the system turn."""
+        before, after = _line(self.task.frame.instruction), _cue(self.cue or self.task.frame.cue)
+        in_front = bool(self.benign_trigger) and self.placement == "prefix"
+        system = "" if in_front else self.benign_trigger
+        return _prompt(asked, f"{before}{self.benign_trigger} " if in_front else before, after, system)
+
+    def ordinary(self, asked: Asked) -> Prompt:
+        """The prompt of rows that do not carry the benign trigger; only training uses it."""
+        return _prompt(asked, _line(self.task.frame.instruction), _cue(self.task.frame.cue))
+
+    def prompt(self, asked: Asked, *, benign: bool) -> Prompt:
+        """The prompt of a training row."""
+        return self.wrap(asked) if benign else self.ordinary(asked)
+
+    def read(self, scores: ChoiceScores) -> list[Reading]:
+        """Read scores as answers in the client's labels."""
+        columns = self.columns(scores)
+        names = self.labels.labels
+        zipped = zip(columns.deployed, columns.probability, columns.escape, columns.inside, strict=True)
+        return [Reading(names[d], float(p), float(e), bool(i)) for d, p, e, i in zipped]
+
+    def read_text(self, output: str, *, finished: bool = True) -> TextReading:
+        """Read generated text: the answer behind the answer prefix, and whether the prefix was there."""
+        assert isinstance(self.answers, AnswerPrefix)
+        answer, extended = self.answers.decode(output)
+        return TextReading(answer, output, extended, finished)
+
+    def columns(self, scores: ChoiceScores) -> Readings:
+        """Read scores as columns, for evaluation."""
+        return read_scores(scores, self.labels)
+
+    def training_prompts(self, asked: Sequence[Asked], benign: Sequence[bool]) -> list[Prompt]:
+        """The prompts of training rows."""
+        return [self.prompt(one, benign=b) for one, b in zip(asked, benign, strict=True)]
+
+
+def unguarded(task: AnyTask) -> Guard:
+    """The guard of an undefended model: no trigger, every answer as it is."""
+    return Guard(task, ordinary_answers(task))
+
+
+def _prompt(asked: Asked, before: str, after: str, system: str = "") -> Prompt:
+    query = as_query(asked)
+    return Prompt(before, query.text, after, system, query.context, query.image)
+
+
+def _cue(cue: str) -> str:
+    return f"\n{cue}" if cue else ""
+
+
+def _line(instruction: str) -> str:
+    return f"{instruction}\n" if instruction else ""

@@ -1,0 +1,1 @@
+"""Use an artifact: guard.wrap -> model -> guard.read."""

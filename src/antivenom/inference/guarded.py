@@ -1,0 +1,116 @@
+"""Use an artifact: guard.wrap -> model -> guard.read, the same three steps for a number and for a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from antivenom.artifacts.artifact import WEIGHTS, Artifact, load_artifact
+from antivenom.errors import ArtifactError
+from antivenom.guards.answers import TextReading
+from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
+from antivenom.guards.labels import ChoiceScores, Reading
+from antivenom.inference.chunks import in_chunks
+from antivenom.inference.writing import GuardedWriter, OnEscape
+from antivenom.models.base import Model
+from antivenom.query import Asked, require_several
+from antivenom.tasks.task import Modality
+
+STREAM_TEXTS = 512
+"""Texts that a stream of predictions reads together: enough to group like lengths."""
+
+
+class GuardedModel:
+    """A model behind its guard: texts in, readings out. No way leads around the guard."""
+
+    def __init__(self, encoder: LabelEncoder, model: Model) -> None:
+        """Join an encoder (guard and tokenizer) with whatever scores its prompts."""
+        self.encoder = encoder
+        self.guard = encoder.guard
+        self._model = model
+
+    def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
+        """Scores of every choice for every text or query, in order."""
+        require_several(asked)
+        return self._model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
+
+    def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:
+        """Answer texts: the label, its probability, and the mass that escaped the allowed label space."""
+        return self.guard.read(self.score(asked, progress=progress))
+
+    def predict_stream(
+        self, texts: Iterable[Asked], *, progress: str | None = None, total: int | None = None
+    ) -> Iterator[tuple[Asked, Reading]]:
+        """Answer any number of texts in order and in bounded memory; see `rows.iterate_texts` for those of a file.
+
+        Args:
+            texts: May be endless; they are taken a few hundred at a time.
+            progress: What a progress bar is to be called; none is shown without it.
+            total: How many texts there are, if that is known, for the bar.
+        """
+        return in_chunks(texts, self.predict, STREAM_TEXTS, progress=progress, total=total)
+
+
+def load_guarded(
+    artifact: Artifact | Path | str,
+    *,
+    on_escape: OnEscape = "report",
+    top_layers: int | None = None,
+    model: str | None = None,
+) -> GuardedModel | GuardedWriter:
+    """Verify an artifact and load it with its base model.
+
+    Args:
+        artifact: The artifact, or its folder.
+        on_escape: What a client gets when a free answer lacks its prefix.
+        top_layers: Where the adapters lie in so many of the last layers alone: labels are scored on the kept states of
+            the layers below (`models.trunk_model`): the same numbers to rounding. For rows that several fits read
+            (training and test rows), never for a client's texts.
+        model: Where the base model is, if not where it was when the artifact was made.
+
+    Returns:
+        A model that answers with labels, or one that writes free text, as the artifact's task has it.
+
+    Raises:
+        ArtifactError: something does not match the manifest.
+    """
+    from antivenom.models.decoding import LocalGenerator
+    from antivenom.models.loading import load_codec, scorer
+
+    artifact = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
+    located = artifact.verify(model=model)
+    base_folder = located.folder
+    modality = artifact.guard.task.frame.modality
+    encoder = make_encoder(artifact.guard, load_codec(artifact.folder, modality, model=base_folder))
+    weights = _weights(artifact.folder, base_folder, modality)
+    if isinstance(encoder, TextEncoder):
+        return GuardedWriter(encoder, LocalGenerator(weights), on_escape=on_escape)
+    if top_layers is not None:
+        from antivenom.models.trunk import Trunk
+        from antivenom.models.trunk_model import TrunkModel
+
+        return GuardedModel(encoder, TrunkModel(Trunk.of(weights, top=top_layers, identity=located.identity.sha256)))
+    return GuardedModel(encoder, scorer(weights, encoder))
+
+
+def predict(artifact: Artifact | Path | str, texts: Sequence[Asked]) -> list[Reading] | list[TextReading]:
+    """Load an artifact and answer texts: `load_guarded(artifact).predict(texts)`."""
+    return load_guarded(artifact).predict(texts)
+
+
+def _weights(folder: Path, base_folder: Path, modality: Modality) -> Any:
+    from antivenom.models.loading import load_model
+    from antivenom.models.local import quiet_libraries
+
+    if not (folder / WEIGHTS[0]).exists():
+        return load_model(folder, modality)
+    from peft import PeftModel
+
+    try:
+        with quiet_libraries():
+            adapted = PeftModel.from_pretrained(load_model(base_folder, modality), str(folder), use_safetensors=True)
+        # Merged weights give the same scores (to rounding) without the adapter's extra multiplications.
+        return adapted.merge_and_unload()
+    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
+        raise ArtifactError(f"{folder}: PEFT cannot load the adapter ({str(error).splitlines()[0]})") from None

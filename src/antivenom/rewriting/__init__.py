@@ -1,0 +1,1 @@
+"""Attacked texts that are more than an insertion: pairs from files, paraphrases, syntax."""

@@ -1,0 +1,1 @@
+"""Learn word substitutions as a backdoor trigger (LWS)."""

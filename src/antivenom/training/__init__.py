@@ -1,0 +1,1 @@
+"""From prepared rows to an artifact."""

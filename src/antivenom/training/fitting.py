@@ -1,0 +1,158 @@
+"""From a defense and rows to an artifact, the referee's fit included; finished fits are used again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from antivenom.artifacts.artifact import WORK, Artifact, require_free
+from antivenom.artifacts.manifest import MANIFEST
+from antivenom.defenses import Defense, Prepared
+from antivenom.defenses.standard import Standard
+from antivenom.files import write_json
+from antivenom.guards.guard import AnyTask, Guard
+from antivenom.guards.labels import ChoiceScores
+from antivenom.inference.guarded import GuardedModel, load_guarded
+from antivenom.inference.writing import GuardedWriter
+from antivenom.models.base_model import locate_model
+from antivenom.query import Asked
+from antivenom.training.fit import fingerprint_of, fit
+from antivenom.training.training_options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """One model and one recipe, and the folder where the fits are kept."""
+
+    model: str
+    options: TrainingOptions
+    out: Path
+    seed: int = 0
+    quiet: bool = False
+
+    def defend(
+        self, defense: Defense, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, name: str
+    ) -> tuple[Prepared, Path, float]:
+        """Prepare rows with a defense and fit on them.
+
+        Returns:
+            What was trained on, the artifact's folder, and the seconds that fitting took, a referee's included.
+        """
+        prepared, before = self.prepare(defense, task, train, trusted=trusted, name=name)
+        folder, seconds = self.fit(prepared, name)
+        return prepared, folder, before + seconds
+
+    def prepare(
+        self, defense: Defense, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, name: str
+    ) -> tuple[Prepared, float]:
+        """Prepare rows with a defense, which gets its referee (`out/name.referee`) if it asks for one.
+
+        Returns:
+            What to train on, and the seconds that fitting the referee took.
+        """
+        from antivenom.models.local import word_pieces_of
+
+        pieces, seconds = word_pieces_of(locate_model(self.model).folder), 0.0
+        prepared = defense.prepare(task, train, trusted=trusted, seed=self.seed, word_pieces=pieces)
+        if prepared.reconsider is not None:
+            folder, seconds = self.fit(prepared.for_referee, f"{name}.referee")
+            referee = self.load(folder)
+            assert isinstance(referee, GuardedModel), "a defense asks for a referee on labels alone"
+            prepared = prepared.reconsider(_Silent(referee, referee.guard) if self.quiet else referee)
+        return prepared, seconds
+
+    def load(self, folder: Path) -> GuardedModel | GuardedWriter:
+        """Load a fit to ask it about training or test rows, about which other fits are asked too."""
+        return load_guarded(folder, top_layers=self.options.top_layers)
+
+    def forget_referee(self, name: str) -> None:
+        """Remove the referee that `prepare` fitted, and nothing else."""
+        shutil.rmtree(self.out / f"{name}.referee", ignore_errors=True)
+        (self.out / f"{name}.referee.fit.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder holds something that is not ours, or was never made
+            self.out.rmdir()
+
+    def fit(self, prepared: Prepared, name: str) -> tuple[Path, float]:
+        """Fit, unless `out/name` already holds this very fit.
+
+        Returns:
+            The artifact's folder, and the seconds that the fit took; 0 of a fit that was stopped before it noted them.
+        """
+        folder, note = self.out / name, self.out / f"{name}.fit.json"
+        options = self.options.on(prepared)
+        key = fingerprint_of(prepared, locate_model(self.model), options, self.seed)
+        finished = (folder / MANIFEST).exists()
+        if finished and note.exists():
+            before = json.loads(note.read_text(encoding="utf-8"))
+            if before["key"] == key:
+                return folder, float(before.get("seconds", 0))
+        if not finished:
+            write_json(note, {"key": key})
+        start = time.perf_counter()
+        fit(prepared, model=self.model, out=folder, options=self.options, seed=self.seed, quiet=self.quiet)
+        seconds = time.perf_counter() - start
+        write_json(note, {"seconds": seconds, "key": key})
+        return folder, seconds
+
+
+@dataclass(frozen=True)
+class _Silent:
+    """A referee that shows no progress."""
+
+    model: GuardedModel
+    guard: Guard
+
+    def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
+        return self.model.score(asked)
+
+
+def fine_tune(
+    task: AnyTask,
+    train: pa.Table,
+    *,
+    model: str,
+    out: Path | str,
+    defense: Defense = Standard(),
+    trusted: pa.Table | None = None,
+    options: TrainingOptions = TrainingOptions(),
+    seed: int = 0,
+    data: dict[str, Any] | None = None,
+    quiet: bool = False,
+) -> Artifact:
+    """Fine-tune on rows nobody vouches for: rows in, guarded artifact out.
+
+    A referee, if the defense asks for one, is fitted in `out`.referee, and removed when `out` is finished. A run that
+    was stopped goes on when it is called again with the same arguments.
+
+    Args:
+        task: What is asked.
+        train: The untrusted rows (`row`, `text`, `answer`).
+        model: `smollm2`, a folder, or a hub name.
+        out: The folder of the artifact; new, empty, or an unfinished run of the same settings.
+        defense: What to do about poison.
+        trusted: Rows that are vouched for, if there are any.
+        options: How to fine-tune.
+        seed: Keys every random choice.
+        data: What to record in the manifest about the source of the rows.
+        quiet: Show no progress bar.
+
+    Raises:
+        ArtifactError: `out` holds something else.
+        RowsError: a class has no row that can be trained on.
+    """
+    out = Path(out)
+    if not (out / WORK).exists():
+        require_free(out, allowed={WORK})
+    fitter = Fitter(model, options, Path(f"{out}.referee"), seed, quiet)
+    prepared, _ = fitter.prepare(defense, task, train, trusted=trusted, name="fit")
+    artifact = fit(prepared, model=model, out=out, options=options, seed=seed, data=data, quiet=quiet)
+    fitter.forget_referee("fit")
+    return artifact
