@@ -34,7 +34,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no referee: the other rows are left out": {"others": "drop"},
     "no referee: the other rows are trained on": {"others": "keep"},
     "no decoys": {"decoys": ()},
-    "decoys: strings and strains": {"decoys": ("strings", "strains")},
+    "decoys: random strings": {"decoys": ("strings",)},
     "union instead of replace": {"mode": "union"},
     "shared cue": {"cue": "shared"},
     "no second screen": {"refusal_limit": None},
