@@ -357,8 +357,8 @@ def test_what_explains_refusals_is_told(capsys):
 
     show_strains({})
     assert not capsys.readouterr().out
-    show_strains({"strains": ["I watched this 3D movie", "a\x1b[2J", *"cdefg"]})
-    out = capsys.readouterr().out
-    assert "'I watched this 3D movie'" in out
+    show_strains({"strains": {"c": 5, "d": 5, "e": 5, "f": 5, "g": 5, "I watched this 3D movie": 120, "a\x1b[2J": 7}})
+    out = " ".join(capsys.readouterr().out.split())
+    assert ": 'I watched this 3D movie' in 120 rows, " in out
     assert "and 2 more" in out
     assert "\x1b" not in out

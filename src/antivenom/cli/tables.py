@@ -94,9 +94,9 @@ def warn_of_referee(reserve: Mapping[str, Any]) -> None:
 
 def show_strains(reserve: Mapping[str, Any]) -> None:
     """Print what looks planted to both the screen and a referee, where there is anything."""
-    strains = reserve.get("strains", [])
+    strains = sorted(reserve.get("strains", {}).items(), key=lambda strain: (-strain[1], strain[0]))
     if strains:
-        shown = ", ".join(repr(_short(strain)) for strain in strains[:SHOWN_STRAINS])
+        shown = ", ".join(f"{_short(text)!r} in {rows} rows" for text, rows in strains[:SHOWN_STRAINS])
         more = f" and {len(strains) - SHOWN_STRAINS} more" if len(strains) > SHOWN_STRAINS else ""
         print(f"Planted, it seems, since they go with one label that most of their rows contradict: {shown}{more}.")
 

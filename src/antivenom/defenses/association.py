@@ -158,10 +158,10 @@ def _count_words(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPiec
     for first, piece in pieces(texts):
         stream = lowered(piece)
         small[bucket(stream.hashes[cut_small(stream.names, word_pieces)[stream.symbol]], size)] = True
-        rows, hashes, symbols = _tokens_of_rows(stream)
+        rows, hashes = _tokens_of_rows(stream)
         np.add.at(counts, bucket(hashes, size), 1)
-        owner, codes = characters(stream.names)
-        np.add.at(points, codes, np.bincount(symbols, minlength=len(stream.names))[owner])
+        _, of_rows = characters(pc.utf8_lower(piece).to_pylist())
+        points += np.bincount(of_rows, minlength=CODE_POINTS)
         if outputs.labels:
             label = outputs.own[rows + first]
             np.add.at(both, bucket(mix(hashes, outputs.hashes[label]), size), 1)
@@ -182,10 +182,10 @@ def _known_runs(texts: pa.ChunkedArray, vocabulary: Vocabulary) -> BoolArray:
     return known
 
 
-def _tokens_of_rows(stream: Stream) -> tuple[Ints, Hashes, Ints]:
-    """Each token of each row once: the row, the token's hash, and its number among the names."""
+def _tokens_of_rows(stream: Stream) -> tuple[Ints, Hashes]:
+    """Each token of each row once."""
     _, where = np.unique(stream.row * len(stream.names) + stream.symbol, return_index=True)
-    return stream.row[where], stream.hashes[where], stream.symbol[where]
+    return stream.row[where], stream.hashes[where]
 
 
 def _doubts(texts: pa.ChunkedArray, outputs: Outputs, vocabulary: Vocabulary, both: Table) -> tuple[Floats, Ints]:
@@ -198,7 +198,7 @@ def _doubts(texts: pa.ChunkedArray, outputs: Outputs, vocabulary: Vocabulary, bo
     doubt = np.zeros(len(texts))
     tokens = np.zeros(len(texts), dtype=np.int64)
     for first, piece in pieces(texts):
-        rows, hashes, _ = _tokens_of_rows(lowered(piece))
+        rows, hashes = _tokens_of_rows(lowered(piece))
         count = np.bincount(rows, minlength=len(piece))
         tokens[first : first + len(piece)] = count
         if not outputs.labels:

@@ -8,8 +8,9 @@ meaning away.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -30,8 +31,8 @@ COMMON = 0.01
 """Random strings are made of letters that this share of the texts has: one row in another script must not bring its
 whole alphabet into the decoys of all."""
 MOST_WORDS = 30
-"""A whole text or a strain used as a decoy is cut to this many words, or as many characters where words are not
-spaced."""
+"""A whole text used as a decoy is cut to this many words, or as many characters where words are not spaced."""
+EMPTY: Mapping[str, int] = MappingProxyType({})
 
 
 def add_decoys(
@@ -40,7 +41,7 @@ def add_decoys(
     kinds: Sequence[Decoy],
     dose: float,
     *,
-    strains: Sequence[str] = (),
+    strains: Mapping[str, int] = EMPTY,
     seed: int,
 ) -> pa.Table:
     """Put a decoy into the share `dose` of the reserve rows; all other rows and every label stay as they are.
@@ -53,7 +54,8 @@ def add_decoys(
         kinds: `strings` (random rare strings of the data's own characters), `spans` (pieces of other reserve rows),
             `sentences` (whole other reserve rows, in front, behind or between), `strains`.
         dose: Share of the reserve rows that get one.
-        strains: The suspicious strings; with none, the kind `strains` does nothing.
+        strains: Strings that look planted, drawn in proportion to the rows that they stand in; with none, the kind
+            `strains` does nothing.
         seed: Keys every draw.
 
     Raises:
@@ -92,13 +94,16 @@ def letters_of(texts: Sequence[str]) -> list[str]:
 
 
 def make_decoy(
-    kind: Decoy, rng: Random, donors: Sequence[str], alphabet: Sequence[str], strains: Sequence[str] = ()
+    kind: Decoy, rng: Random, donors: Sequence[str], alphabet: Sequence[str], strains: Mapping[str, int] = EMPTY
 ) -> str:
     """Draw one decoy; see `add_decoys`. Attackers who imitate decoys draw theirs here too."""
     if kind == "strings":
         return "".join(rng.choices(alphabet, k=rng.randint(*STRING_CHARACTERS)))
-    units, glue = _units(rng.choice(sorted(strains) if kind == "strains" else donors))
-    if kind in ("sentences", "strains"):
+    if kind == "strains":
+        names = sorted(strains)
+        return rng.choices(names, [strains[name] for name in names])[0]
+    units, glue = _units(rng.choice(donors))
+    if kind == "sentences":
         return glue.join(units[:MOST_WORDS])
     length = rng.randint(*SPAN_WORDS)
     start = rng.randint(0, max(0, len(units) - length))

@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from antivenom.defenses.naming import Named, name_pairs
 from antivenom.defenses.screen import Screening, screen
+from antivenom.defenses.streams import END, START
+from antivenom.defenses.stretches import as_written
 from antivenom.query import whole_texts
 
 SHOWN_ROWS = 5
@@ -28,6 +30,8 @@ class Finding:
 
     what: str
     """The feature as written; … stands for other words, _ for one, ⊢ and ⊣ for the edges of the text."""
+    written: str
+    """How its words are written in the first row that shows it; empty where it is not made of words."""
     kind: str
     """Which kind of feature it is (`words`, `template`, `shape`, ...): `antivenom.defenses.features.every_kind`."""
     output: str
@@ -64,10 +68,9 @@ class Evidence:
         """Return plain JSON values."""
         return asdict(self)
 
-    def strings(self) -> tuple[str, ...]:
-        """The words and phrases among the findings, as they could stand in a text. Leads are honest words mostly."""
-        texts = [finding.what.strip("⊢⊣ ") for finding in self.findings if finding.kind in ("words", "case")]
-        return tuple(dict.fromkeys(text for text in texts if text))
+    def strains(self) -> dict[str, int]:
+        """The words among the findings as they are written, and in how many rows. Leads are honest words mostly."""
+        return {finding.written: finding.rows_of_output for finding in self.findings if finding.written}
 
     def __str__(self) -> str:
         """A table for people."""
@@ -93,17 +96,21 @@ def explain(table: pa.Table, screening: Screening) -> Evidence:
     """The evidence behind scores that were already computed."""
     alarms, others = name_pairs(whole_texts(table), screening.association)
     numbers = table.column("row").to_numpy()
-    findings = tuple(_finding(named, numbers) for named in alarms)
-    leads = tuple(_finding(named, numbers) for named in others[:MOST_LEADS])
+    texts = whole_texts(table)
+    findings = tuple(_finding(named, numbers, texts) for named in alarms)
+    leads = tuple(_finding(named, numbers, texts) for named in others[:MOST_LEADS])
     answers = table.column("answer").to_pylist()
     suspects = {int(numbers[i]) for named in alarms for i in named.rows if answers[i] == named.pair.output}
     return Evidence(table.num_rows, findings, leads, tuple(sorted(suspects)))
 
 
-def _finding(named: Named, numbers: Any) -> Finding:
+def _finding(named: Named, numbers: Any, texts: pa.ChunkedArray) -> Finding:
     pair = named.pair
+    key = [word.lower() for word in named.what.split(" ") if word not in (START, END)]
+    is_words = named.kind in ("words", "case") and bool(named.rows)
     return Finding(
         what=named.what,
+        written=(as_written(texts[named.rows[0]].as_py(), key) or "") if is_words else "",
         kind=named.kind,
         output=pair.output,
         rows=pair.rows,

@@ -24,8 +24,8 @@ class Joined:
 
     rows: BoolArray
     """Which rows to train on, those of the reserve among them."""
-    strains: tuple[str, ...]
-    """What looks planted (`defenses/strains.py`)."""
+    strains: dict[str, int]
+    """What looks planted, and in how many rows it stands (`defenses/strains.py`)."""
     facts: dict[str, Any]
     """The counts for the manifest."""
 
@@ -56,7 +56,7 @@ class Joining:
         kept_out = judged & most & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee)
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
-        planted, suspect = Planted((), np.zeros_like(judged)), np.zeros_like(judged)
+        planted, suspect = Planted({}, np.zeros_like(judged)), np.zeros_like(judged)
         if refusal_limit is not None:
             refused = judged & ~agrees
             planted = find_planted(self.rows, self.screening, judged, refused, refusal_limit, among=kept_out & ~excused)
@@ -68,7 +68,7 @@ class Joining:
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
             "suspect": int((joined & suspect).sum()),
-            "strains": list(planted.strains),
+            "strains": planted.strains,
             "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
             "referee_refuses": round(own_refusals(self.screening.classes, judged, judged & ~agrees), 4),
         }

@@ -24,7 +24,7 @@ from antivenom.defenses.features import Grams, every_kind
 from antivenom.defenses.referee import DOUBTED, opinions
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray, Floats, Ints, Stream, bucket, words
-from antivenom.defenses.stretches import covered, is_word
+from antivenom.defenses.stretches import ABOUT_AS_STRONG, covered, is_word
 from antivenom.files import row_keys
 from antivenom.query import asked_as_text
 
@@ -37,8 +37,6 @@ LEAST_ASKED = 8
 SMALL_GROUP = 0.01
 """A group with a smaller share of all rows is no danger: of relabelled rows the referee lets an eighth in, and poison
 with right labels does not take from so few (results/attacks, results/dose)."""
-ABOUT_AS_STRONG = 0.9
-"""Features whose z is at least this part of a row's largest are taken out together."""
 
 
 def in_small_groups(screening: Screening) -> BoolArray:

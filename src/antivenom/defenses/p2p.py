@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -155,9 +155,14 @@ class P2P(Defense):
         return self._build(chosen, joined.rows, guard, seed, joined.strains).noting(joined.facts)
 
     def _build(
-        self, chosen: _Chosen, in_reserve: BoolArray, guard: Guard, seed: int, strains: Sequence[str] = ()
+        self,
+        chosen: _Chosen,
+        in_reserve: BoolArray,
+        guard: Guard,
+        seed: int,
+        strains: Mapping[str, int] | None = None,
     ) -> Prepared:
-        """Rebuild rows of which the reserve is known; the screen's findings are strains as well."""
+        """Rebuild rows of which the reserve is known; where no referee says what is planted, the alarms do."""
         rows = chosen.rows
         facts: dict[str, Any] = {
             "policy": self.reserve,
@@ -176,8 +181,8 @@ class P2P(Defense):
         rebuilt = rebuild(rows, in_reserve, guard, self.mode)
         if not self.decoys:
             return Prepared(rebuilt, guard, facts, stands_for)
-        if chosen.evidence is not None:
-            strains = tuple(dict.fromkeys([*strains, *chosen.evidence.strings()]))
+        if strains is None:
+            strains = chosen.evidence.strains() if chosen.evidence is not None else {}
         benign = rebuilt.column("benign").to_numpy()
         decoyed = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
         return Prepared(decoyed, guard, facts, stands_for, plain=rebuilt)

@@ -9,32 +9,33 @@ that was taught no poison, by what they say and because they are foreign to its 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.association import entries, pair_places
+from antivenom.defenses.association import entries, pair_places, pieces
 from antivenom.defenses.features import every_kind
 from antivenom.defenses.refusals import RefusalCounts
 from antivenom.defenses.screen import EXCLUSIVE, Screening
 from antivenom.defenses.streams import BoolArray, Ints, bucket, words
-from antivenom.defenses.stretches import covered, written
+from antivenom.defenses.stretches import ABOUT_AS_STRONG, Stretch, covered, written
 from antivenom.query import whole_texts
 
 LEAST_ROWS = 5
 """A string that stands in fewer rows is none."""
 MOST_STRAINS = 20
-ABOUT_AS_STRONG = 0.9
-"""Features whose z is at least this part of a row's largest belong to the same trigger."""
+"""More are not named: the rest stands in fewer rows."""
+MOST_CHARACTERS = 200
+"""A strain is cut to this length: a longer one would crowd out the texts that it is put into."""
 
 
 @dataclass(frozen=True)
 class Planted:
     """What looks planted."""
 
-    strains: tuple[str, ...]
-    """The words that it is made of, those of the most rows first; none if it is not made of words."""
+    strains: dict[str, int]
+    """The words that it is made of, and in how many rows, the most first; none if it is not made of words."""
     rows: BoolArray
     """The rows that have a planted feature, and the label that goes with it."""
 
@@ -61,21 +62,47 @@ def find_planted(
         limit: Standard deviations.
         among: Which rows may show such a feature.
     """
-    texts, association = whole_texts(table), screening.association
+    texts, classes = whole_texts(table), screening.classes
+    if not among.any():
+        return Planted({}, among)
     counts = RefusalCounts.of(texts, screening, judged, refused)
-    size, kinds = len(association.rows_with), len(counts.rate)
+    size, kinds = len(screening.association.rows_with), len(counts.rate)
     is_planted = np.zeros(size * kinds, dtype=bool)
     rows, some = np.flatnonzero(among), texts.filter(pa.array(among))
-    chosen = []
-    for grams in every_kind(some, association.vocabulary):
-        own, places = rows[grams.row], bucket(grams.hashes, size)
-        has_both = _has_both_marks(own, places, counts, limit)
-        is_planted[places[has_both] * kinds + screening.classes[own[has_both]]] = True
-        chosen.append((grams, has_both))
-    stream = words(some)
-    found = Counter(written(some, stream, covered(stream, chosen)))
-    strains = tuple(strain for strain, times in found.most_common(MOST_STRAINS) if times >= LEAST_ROWS)
-    return Planted(strains, _rows_with(is_planted, texts, screening))
+    seen = _Sightings()
+    for first, piece in pieces(some):
+        chosen = []
+        for grams in every_kind(piece, screening.association.vocabulary):
+            own, places = rows[first + grams.row], bucket(grams.hashes, size)
+            has_both = _has_both_marks(own, places, counts, limit)
+            is_planted[places[has_both] * kinds + classes[own[has_both]]] = True
+            chosen.append((grams, has_both))
+        stream = words(piece)
+        for stretch in written(piece, stream, covered(stream, chosen)):
+            seen.add(stretch, first)
+    return Planted(seen.strains(), _rows_with(is_planted, texts, screening))
+
+
+@dataclass(frozen=True)
+class _Sightings:
+    """Where stretches of words were seen, and how they were written."""
+
+    rows: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
+    spellings: dict[tuple[str, ...], Counter[str]] = field(default_factory=dict)
+
+    def add(self, stretch: Stretch, first: int) -> None:
+        """Note one that stands in the row `first` + its own."""
+        self.rows.setdefault(stretch.key, set()).add(first + stretch.row)
+        self.spellings.setdefault(stretch.key, Counter())[stretch.text[:MOST_CHARACTERS]] += 1
+
+    def strains(self) -> dict[str, int]:
+        """Those of enough rows by their usual spelling; no order of the rows decides between equals."""
+        found: Counter[str] = Counter()
+        for key, rows in self.rows.items():
+            if len(rows) >= LEAST_ROWS:
+                usual = min(self.spellings[key].items(), key=lambda entry: (-entry[1], entry[0]))[0]
+                found[usual] += len(rows)
+        return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_STRAINS])
 
 
 def _has_both_marks(rows: Ints, places: Ints, counts: RefusalCounts, limit: float) -> BoolArray:

@@ -22,7 +22,7 @@ RARE_ROWS = 2
 UNCOMMON_SHARE = 1 / 800
 """A token in at most this share of the rows, or nearly unique, does not show how words are spelled here."""
 RARE_CHARACTER_SHARE = 0.01
-"""A character whose tokens stand in a smaller share of the rows is rare: of another alphabet, an emoji, invisible."""
+"""A character that stands in a smaller share of the rows is rare: of another alphabet, an emoji, invisible."""
 CODE_POINTS = 0x110000
 LETTER_PLACES = 1 << 20
 """Places in the table of letter runs: English has about 10,000."""
@@ -41,7 +41,7 @@ class Vocabulary:
     """By bucket, as `counts`: whether a tokenizer cuts the token small; nowhere if none was asked."""
 
     characters: npt.NDArray[np.int64]
-    """By code point: in how many rows the tokens with it stand, a row counted once for each of them."""
+    """By code point: in how many rows the character stands, in lower case."""
 
     def of(self, stream: Stream) -> Ints:
         """In how many rows each symbol of a stream of lower-cased words stands."""
@@ -97,9 +97,9 @@ def letter_runs(names: Sequence[str]) -> tuple[Ints, Hashes]:
     return owner, row_keys(pa.array(runs, pa.string()), seed=0, purpose="letters")
 
 
-def characters(names: Sequence[str]) -> tuple[Ints, Ints]:
-    """Every different character of each name: the number of the name, and the code point."""
-    points = np.frombuffer("".join(names).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
-    owner = np.repeat(np.arange(len(names)), [len(name) for name in names])
+def characters(texts: Sequence[str]) -> tuple[Ints, Ints]:
+    """Every different character of each text: the number of the text, and the code point."""
+    points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
+    owner = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
     pairs = np.unique(owner * CODE_POINTS + points)
     return pairs // CODE_POINTS, pairs % CODE_POINTS

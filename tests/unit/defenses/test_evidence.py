@@ -31,7 +31,7 @@ def test_clean_label_poison_is_a_lead() -> None:
         row["text"] = "the verdict here is " + row["text"]
     evidence = find_evidence(pa.Table.from_pylist(rows, schema=make_rows(2).schema), LABELS)
     assert any("verdict" in lead.what for lead in evidence.leads)
-    assert not evidence.strings()
+    assert not evidence.strains()
 
 
 def test_free_answers_give_leads() -> None:
@@ -50,4 +50,5 @@ def test_evidence_is_json_and_a_readable_table() -> None:
     data = json.loads(json.dumps(evidence.to_dict()))
     assert data["findings"][0]["output"] == "yes"
     assert "lantern" in str(evidence)
-    assert any("lantern" in string for string in evidence.strings())
+    [strain] = evidence.strains()
+    assert "lantern" in strain
