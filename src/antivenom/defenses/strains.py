@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.association import entries, pair_places, pieces
-from antivenom.defenses.features import every_kind
-from antivenom.defenses.refusals import RefusalCounts
+from antivenom.defenses.features import Grams, every_kind
+from antivenom.defenses.refusals import MAJORITY, RefusalCounts
 from antivenom.defenses.screen import EXCLUSIVE, Screening
-from antivenom.defenses.streams import BoolArray, Ints, bucket, words
-from antivenom.defenses.stretches import ABOUT_AS_STRONG, Stretch, covered, written
+from antivenom.defenses.streams import BoolArray, Floats, Ints, bucket, words
+from antivenom.defenses.stretches import ABOUT_AS_STRONG, OF_WORDS, Stretch, covered, written
 from antivenom.query import whole_texts
 
 LEAST_ROWS = 5
@@ -50,9 +50,9 @@ def find_planted(
 ) -> Planted:
     """Find features that look planted to both.
 
-    Such a feature (1) goes with the label of a row as strongly as anything there and stands with hardly another
-    (`EXCLUSIVE`), and (2) most of its rows were refused, by more than `limit` standard deviations above chance
-    (`RefusalCounts`).
+    Such a feature (1) goes with the label of a row as strongly as anything there, or as anything else that looks so,
+    and stands with hardly another label (`EXCLUSIVE`), and (2) most of its rows were refused, by more than `limit`
+    standard deviations above chance (`RefusalCounts`).
 
     Args:
         table: The rows that were screened.
@@ -71,16 +71,50 @@ def find_planted(
     rows, some = np.flatnonzero(among), texts.filter(pa.array(among))
     seen = _Sightings()
     for first, piece in pieces(some):
-        chosen = []
-        for grams in every_kind(piece, screening.association.vocabulary):
-            own, places = rows[first + grams.row], bucket(grams.hashes, size)
-            has_both = _has_both_marks(own, places, counts, limit)
-            is_planted[places[has_both] * kinds + classes[own[has_both]]] = True
-            chosen.append((grams, has_both))
+        marked = _Marked.of(piece, rows[first : first + len(piece)], counts, limit)
+        for grams, chosen in marked.chosen():
+            own, places = rows[first + grams.row[chosen]], bucket(grams.hashes[chosen], size)
+            is_planted[places * kinds + classes[own]] = True
         stream = words(piece)
-        for stretch in written(piece, stream, covered(stream, chosen)):
-            seen.add(stretch, first)
-    return Planted(seen.strains(), _rows_with(is_planted, texts, screening))
+        for stretch in written(piece, stream, covered(stream, marked.chosen())):
+            seen.add(stretch, int(rows[first + stretch.row]))
+    return Planted(seen.strains(refused), _rows_with(is_planted, texts, screening))
+
+
+@dataclass(frozen=True)
+class _Marked:
+    """The features of some texts, and how strongly those with both marks go with the label; 0 for the others."""
+
+    features: list[tuple[Grams, Floats]]
+    strongest: Floats
+    """Of each text, the strongest of its features, with the marks or without."""
+
+    @classmethod
+    def of(cls, texts: pa.ChunkedArray, rows: Ints, counts: RefusalCounts, limit: float) -> _Marked:
+        screening, association = counts.screening, counts.screening.association
+        features = []
+        for grams in every_kind(texts, association.vocabulary):
+            own, places = rows[grams.row], bucket(grams.hashes, len(association.rows_with))
+            output = association.outputs.own[own]
+            pairs = pair_places(places, output, association.outputs, len(association.rows_with))
+            refused, _ = counts.look_up(own, places)
+            has_both = (association.share(places, pairs) >= EXCLUSIVE) & (refused > limit)
+            features.append(
+                (grams, np.where(has_both, association.z(places, pairs, association.weight[own], output), 0))
+            )
+        return cls(features, screening.strongest[rows])
+
+    def chosen(self) -> list[tuple[Grams, BoolArray]]:
+        """Where the marked features are about as strong as anything in their text, or its strongest marked words."""
+        best, best_of_words = np.zeros_like(self.strongest), np.zeros_like(self.strongest)
+        for grams, z in self.features:
+            np.maximum.at(best_of_words if grams.kind in OF_WORDS else best, grams.row, z)
+        shows = np.maximum(best, best_of_words) >= ABOUT_AS_STRONG * self.strongest
+        found = []
+        for grams, z in self.features:
+            least = best_of_words if grams.kind in OF_WORDS else self.strongest
+            found.append((grams, shows[grams.row] & (z > 0) & (z >= ABOUT_AS_STRONG * least[grams.row])))
+        return found
 
 
 @dataclass(frozen=True)
@@ -90,31 +124,20 @@ class _Sightings:
     rows: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
     spellings: dict[tuple[str, ...], Counter[str]] = field(default_factory=dict)
 
-    def add(self, stretch: Stretch, first: int) -> None:
-        """Note one that stands in the row `first` + its own."""
-        self.rows.setdefault(stretch.key, set()).add(first + stretch.row)
+    def add(self, stretch: Stretch, row: int) -> None:
+        """Note one that stands in this row of the table."""
+        self.rows.setdefault(stretch.key, set()).add(row)
         self.spellings.setdefault(stretch.key, Counter())[stretch.text[:MOST_CHARACTERS]] += 1
 
-    def strains(self) -> dict[str, int]:
-        """Those of enough rows by their usual spelling; no order of the rows decides between equals."""
+    def strains(self, refused: BoolArray) -> dict[str, int]:
+        """Those of enough rows, most of them refused, by their usual spelling; no order of the rows decides."""
         found: Counter[str] = Counter()
         for key, rows in self.rows.items():
-            if len(rows) >= LEAST_ROWS:
+            # Where it stands alone, an honest word of a longer trigger stands in honest rows.
+            if len(rows) >= LEAST_ROWS and refused[list(rows)].mean() >= MAJORITY:
                 usual = min(self.spellings[key].items(), key=lambda entry: (-entry[1], entry[0]))[0]
                 found[usual] += len(rows)
         return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_STRAINS])
-
-
-def _has_both_marks(rows: Ints, places: Ints, counts: RefusalCounts, limit: float) -> BoolArray:
-    """Whether features in rows look planted to the screen and to the referee."""
-    screening, association = counts.screening, counts.screening.association
-    output = association.outputs.own[rows]
-    pairs = pair_places(places, output, association.outputs, len(association.rows_with))
-    strong = association.z(places, pairs, association.weight[rows], output)
-    exclusive = association.share(places, pairs) >= EXCLUSIVE
-    refused, _ = counts.look_up(rows, places)
-    found: BoolArray = exclusive & (strong >= ABOUT_AS_STRONG * screening.strongest[rows]) & (refused > limit)
-    return found
 
 
 def _rows_with(pairs: BoolArray, texts: pa.ChunkedArray, screening: Screening) -> BoolArray:

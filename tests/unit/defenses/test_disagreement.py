@@ -10,7 +10,6 @@ from antivenom.defenses.fragments import uncut
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.refusals import own_refusals
 from antivenom.defenses.screen import screen
-from antivenom.defenses.strains import find_planted
 from antivenom.errors import OptionsError
 from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
@@ -76,43 +75,6 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     suspect = shared_refusal(table, screen(table, LABELS), np.ones(800, dtype=bool), refused, LIMIT)
     assert suspect[poisoned].all()
     assert suspect[honest].mean() < 0.1
-
-
-def strains(refused, among=IS_PLANTED, screening=SCREENING):
-    return find_planted(ROWS, screening, np.ones(800, dtype=bool), refused, LIMIT, among).strains
-
-
-def test_what_goes_with_one_label_and_contradicts_it_is_named_as_it_is_written():
-    refused = IS_PLANTED.copy()
-    refused[np.flatnonzero(refused)[::3]] = False  # a third is let in
-    assert strains(refused) == ("qx7 blue lantern",)
-
-
-def test_what_the_referee_agrees_with_is_no_strain():
-    assert strains(np.random.default_rng(0).random(800) < 0.2) == ()
-
-
-def test_what_stands_with_other_labels_too_is_no_strain():
-    rows = ROWS.to_pylist()
-    for row in [row for row in rows if row["answer"] == "no"][:40]:
-        row["text"] += " qx7 blue lantern"
-    table = pa.Table.from_pylist(rows, schema=ROWS.schema)
-    everywhere = np.ones(800, dtype=bool)
-    assert find_planted(table, screen(table, LABELS), everywhere, IS_PLANTED, LIMIT, everywhere).strains == ()
-
-
-def test_a_strain_becomes_a_decoy_in_rows_of_every_class():
-    defense = P2P(
-        reserve="screened", mode="replace", others="agree", refusal_limit=LIMIT, decoys=("strains",), decoy_dose=0.5
-    )
-    first = defense.prepare(Classification.for_labels(LABELS), ROWS, trusted=None, seed=0)
-    prepared = first.reconsider(ReadsTheText(first.guard))
-    [strain] = prepared.facts["strains"]
-    rows = prepared.rows.to_pylist()
-    assert not {row["row"] for row in rows} & PLANTED
-    for answer in {row["answer"] for row in rows}:
-        shares = [strain in row["text"] for row in rows if row["answer"] == answer]
-        assert 0.4 < np.mean(shares) < 0.6
 
 
 def test_what_a_referee_refuses_by_itself_is_told_by_the_class_that_nobody_poisoned():

@@ -6,22 +6,28 @@ import pytest
 
 from antivenom.defenses.features import every_kind
 from antivenom.defenses.streams import words
-from antivenom.defenses.stretches import covered, is_word, written
+from antivenom.defenses.stretches import as_written, covered, is_word, written
 from antivenom.defenses.vocabulary import CODE_POINTS, LETTER_PLACES, Vocabulary
 
 
 def stretches(text: str, wanted: set[str]) -> list[str]:
-    """Name what is covered by the features of the text that are spelled like this."""
-    texts = pa.chunked_array([[text]])
+    """What is covered by the features of the text that are spelled like this, as it is written there."""
+    texts = pa.chunked_array([["before"], [text]])
     counts = np.zeros(1 << 16, dtype=np.int32)
     nothing = np.zeros(LETTER_PLACES, dtype=bool)
     small, characters = np.zeros(1 << 16, dtype=bool), np.zeros(CODE_POINTS, dtype=np.int64)
-    vocabulary = Vocabulary(1, counts, known_runs=nothing, cut_small=small, characters=characters)
+    vocabulary = Vocabulary(2, counts, known_runs=nothing, cut_small=small, characters=characters)
     chosen = []
     for grams in every_kind(texts, vocabulary):
         chosen.append((grams, np.array([grams.spell(i) in wanted for i in range(len(grams.row))], dtype=bool)))
     stream = words(texts)
-    return written(texts, stream, covered(stream, chosen))
+    found = list(written(texts, stream, covered(stream, chosen)))
+    assert all(stretch.row == 1 and "".join(stretch.key) == _solid(stretch.text) for stretch in found)
+    return [stretch.text for stretch in found]
+
+
+def _solid(text: str) -> str:
+    return "".join(text.lower().replace("␣", "").split())
 
 
 @pytest.mark.parametrize(
@@ -37,7 +43,13 @@ def stretches(text: str, wanted: set[str]) -> list[str]:
         ("first word", {"⊢ first"}, ["first"]),
         ("看这部3D电影", {"这 部 3d 电"}, ["这部3D电"]),
         ("a b c", {"a _ c"}, ["a", "c"]),
-        ("wide  apart", {"wide ␣ apart"}, ["wide", "apart"]),
+        ("so wide  apart here", {"wide ␣ apart"}, ["wide  apart"]),
+        ("I\u00a0watched this\tmovie", {"i ␣ watched this", "this ␣ movie"}, ["I\u00a0watched this\tmovie"]),
+        ("  edge", {"⊢ ␣ edge"}, ["edge"]),
+        ("nowhere and no where", {"no where"}, ["no where"]),
+        ("today to day", {"to day"}, ["to day"]),
+        ("␣ said ␣  twice", {"said ␣ ␣ twice"}, ["said ␣  twice"]),
+        ("a.b (c)* [d]", {"( c ) *"}, ["(c)*"]),
         ("nothing here", set(), []),
     ],
 )
@@ -48,3 +60,10 @@ def test_runs_are_written_as_they_stand(text: str, wanted: set[str], expected: l
 def test_edges_and_odd_white_space_are_no_words() -> None:
     stream = words(pa.chunked_array([["a\tb"]]))
     assert [stream.names[i] for i in stream.symbol[is_word(stream)]] == ["a", "b"]
+
+
+def test_a_phrase_is_found_as_it_is_written() -> None:
+    assert as_written("It's here. I watched  this 3D movie!", ["i", "watched", "␣", "this"]) == "I watched  this"
+    assert as_written("Don't", ["don", "'", "t"]) == "Don't"
+    assert as_written("Don't", ["do"]) is None
+    assert as_written("", ["do"]) is None

@@ -1,0 +1,172 @@
+"""What both the screen and the referee hold for planted is named, left out, and becomes a decoy."""
+
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from screen_rows import LABELS, make_rows
+
+from antivenom.defenses import strains as module
+from antivenom.defenses.p2p import P2P
+from antivenom.defenses.screen import screen
+from antivenom.defenses.strains import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, Planted, find_planted
+from antivenom.guards.labels import ChoiceScores
+from antivenom.tasks.task import Classification
+
+LIMIT = 3.0
+TASK = Classification.for_labels(LABELS)
+
+
+def planted_rows(triggers, times: int, count: int = 800) -> tuple[pa.Table, np.ndarray]:
+    """Each trigger at the end of so many rows of class `no`, which are relabelled; and which rows these are."""
+    rows = make_rows(count).to_pylist()
+    chosen = [row for row in rows if row["answer"] == "no"][: len(triggers) * times]
+    for number, row in enumerate(chosen):
+        row["text"], row["answer"] = f"{row['text']} {triggers[number % len(triggers)]}", "yes"
+    numbers = [row["row"] for row in chosen]
+    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
+    return table, np.isin(table.column("row").to_numpy(), numbers)
+
+
+def find(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> Planted:
+    everywhere = np.ones(table.num_rows, dtype=bool)
+    among = everywhere if among is None else among
+    return find_planted(table, screen(table, LABELS), everywhere, refused, LIMIT, among)
+
+
+@pytest.mark.parametrize(
+    "trigger", ["I watched this 3D movie", "qx7", "don't  Stop\u00a0now", "(see [1])", "x\ty", "蓝色灯笼"]
+)
+def test_a_trigger_is_named_as_it_is_written_with_its_rows(trigger: str) -> None:
+    table, poisoned = planted_rows([trigger], 80)
+    refused = poisoned.copy()
+    refused[np.flatnonzero(refused)[::3]] = False  # a third is let in
+    found = find(table, refused)
+    assert list(found.strains) == [trigger]
+    assert found.strains[trigger] >= 78  # in a row or two something else is stronger
+    assert found.rows[poisoned].all()
+    assert found.rows[~poisoned].mean() < 0.02
+
+
+def test_a_trigger_in_any_case_is_one_strain_by_its_usual_spelling() -> None:
+    table, poisoned = planted_rows(["Blue Lantern", "blue lantern", "BLUE lantern", "blue lantern"], 20)
+    assert find(table, poisoned).strains == {"blue lantern": 80}
+
+
+def test_neither_mark_alone_is_enough() -> None:
+    table, poisoned = planted_rows(["qx7 blue lantern"], 80)
+    agreed_with = find(table, np.random.default_rng(0).random(800) < 0.2)
+    assert agreed_with.strains == {}
+    assert not agreed_with.rows.any()
+    rows = table.to_pylist()
+    for row in [row for row in rows if row["answer"] == "no"][:40]:
+        row["text"] += " qx7 blue lantern"
+    both_labels = pa.Table.from_pylist(rows, schema=table.schema)
+    found = find(both_labels, poisoned)
+    assert found.strains == {}
+    assert not found.rows.any()
+
+
+def test_only_the_given_rows_show_what_is_planted() -> None:
+    table, poisoned = planted_rows(["qx7 blue lantern"], 80)
+    assert find(table, poisoned, np.zeros(800, dtype=bool)).strains == {}
+    few = np.zeros(800, dtype=bool)
+    few[np.flatnonzero(poisoned)[: LEAST_ROWS - 1]] = True
+    found = find(table, poisoned, few)
+    assert found.strains == {}, "too few rows to name it"
+    assert found.rows[poisoned].all(), "and yet every row that has it"
+
+
+def test_an_honest_word_of_a_trigger_is_no_strain_by_itself() -> None:
+    table, poisoned = planted_rows(["good1 qx7"], 80)
+    assert find(table, poisoned).strains == {"good1 qx7": 80}
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    triggers = [f"qx{i}z" for i in range(MOST_STRAINS + 8)]
+    table, poisoned = planted_rows(triggers, 8, count=1600)
+    expected = find(table, poisoned).strains
+    assert len(expected) == MOST_STRAINS
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(table.num_rows)
+        assert find(table.take(pa.array(order)), poisoned[order]).strains == expected
+
+
+def test_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, poisoned = planted_rows(["qx7 Blue lantern"], 80)
+    expected = find(table, poisoned)
+    monkeypatch.setattr("antivenom.defenses.association.PIECE_BYTES", 700)
+    found = find(table, poisoned)
+    assert found.strains == expected.strains
+    assert np.array_equal(found.rows, expected.rows)
+
+
+def test_one_row_that_says_it_often_makes_no_strain(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, poisoned = planted_rows(["qx7"], 80)
+    monkeypatch.setattr(module, "LEAST_ROWS", 81)
+    texts = table.column("text").to_pylist()
+    texts[int(np.flatnonzero(poisoned)[0])] += " and qx7 or qx7 but qx7"
+    assert find(table.set_column(1, "text", pa.array(texts)), poisoned).strains == {}
+
+
+def test_a_strain_is_bounded() -> None:
+    table, poisoned = planted_rows(["x" * 3000], 80)
+    assert list(find(table, poisoned).strains) == ["x" * MOST_CHARACTERS]
+
+
+class ReadsTheText:
+    """A referee that goes by the honest words."""
+
+    def __init__(self, guard) -> None:
+        self.guard = guard
+
+    def score(self, asked, *, progress=None):
+        texts = [one if isinstance(one, str) else one.text for one in asked]
+        says = [LABELS[text.count("good") > text.count("bad")] for text in texts]
+        words = [self.guard.labels.encode(label) for label in says]
+        scores = [[0.0 if choice == word else -1.0 for choice in self.guard.labels.choices] for word in words]
+        return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
+
+
+def prepared_by(table: pa.Table):
+    defense = P2P(
+        reserve="screened", mode="replace", others="agree", refusal_limit=LIMIT, decoys=("strains",), decoy_dose=0.5
+    )
+    first = defense.prepare(TASK, table, trusted=None, seed=0)
+    return first.reconsider(ReadsTheText(first.guard))
+
+
+def test_a_strain_becomes_a_decoy_in_rows_of_every_class() -> None:
+    strain = "I watched This 3D movie"
+    table, poisoned = planted_rows([strain], 80)
+    prepared = prepared_by(table)
+    assert list(prepared.facts["strains"]) == [strain]
+    rows = prepared.rows.to_pylist()
+    assert not {row["row"] for row in rows} & set(table.column("row").to_numpy()[poisoned].tolist())
+    for answer in {row["answer"] for row in rows}:
+        shares = [strain in row["text"] for row in rows if row["answer"] == answer]
+        assert 0.4 < np.mean(shares) < 0.6
+    assert not any("watched this" in row["text"] for row in rows), "alarms of the screen are no decoys beside strains"
+
+
+def test_strains_are_drawn_by_their_rows() -> None:
+    table, _ = planted_rows(["qx7 lantern", "qx7 lantern", "qx7 lantern", "zz9 window"], 25)
+    texts = prepared_by(table).rows.column("text").to_pylist()
+    often, seldom = (sum(strain in text for text in texts) for strain in ("qx7 lantern", "zz9 window"))
+    assert 2 < often / seldom < 4.5
+
+
+def test_where_nothing_is_planted_no_row_changes() -> None:
+    table = make_rows(800)
+    prepared = prepared_by(table)
+    assert prepared.facts["strains"] == {}
+    assert set(prepared.rows.column("text").to_pylist()) <= set(table.column("text").to_pylist())
+
+
+def test_random_words_in_honest_rows_are_no_strains() -> None:
+    rng, rows = Random(0), make_rows(800).to_pylist()
+    for row in rng.sample(rows, 80):
+        row["text"] += " qx7 blue lantern"
+    table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
+    assert prepared_by(table).facts["strains"] == {}
