@@ -18,7 +18,7 @@ from antivenom.defenses.features import every_kind
 from antivenom.defenses.fragments import WordPieces, cut_small, uncut
 from antivenom.defenses.outputs import Outputs
 from antivenom.defenses.streams import BoolArray, Floats, Hashes, Ints, Stream, bucket, mix, renamed, words
-from antivenom.defenses.vocabulary import CODE_POINTS, LETTER_PLACES, Vocabulary, characters, letter_runs
+from antivenom.defenses.vocabulary import LETTER_PLACES, Vocabulary, letter_runs
 
 PIECE_BYTES = 2_000_000
 """Texts are worked on in pieces of about this size, which bounds the memory."""
@@ -154,20 +154,16 @@ def _count_words(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPiec
     """In how many rows each token stands, and each token with each label."""
     size = table_size(len(texts))
     counts, both = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int64)
-    small, points = np.zeros(size, dtype=bool), np.zeros(CODE_POINTS, dtype=np.int64)
+    small = np.zeros(size, dtype=bool)
     for first, piece in pieces(texts):
         stream = lowered(piece)
         small[bucket(stream.hashes[cut_small(stream.names, word_pieces)[stream.symbol]], size)] = True
         rows, hashes = _tokens_of_rows(stream)
         np.add.at(counts, bucket(hashes, size), 1)
-        _, of_rows = characters(pc.utf8_lower(piece).to_pylist())
-        points += np.bincount(of_rows, minlength=CODE_POINTS)
         if outputs.labels:
             label = outputs.own[rows + first]
             np.add.at(both, bucket(mix(hashes, outputs.hashes[label]), size), 1)
-    vocabulary = Vocabulary(
-        len(texts), counts, known_runs=np.zeros(LETTER_PLACES, dtype=bool), cut_small=small, characters=points
-    )
+    vocabulary = Vocabulary(len(texts), counts, known_runs=np.zeros(LETTER_PLACES, dtype=bool), cut_small=small)
     return replace(vocabulary, known_runs=_known_runs(texts, vocabulary)), both
 
 

@@ -39,8 +39,6 @@ GAP, RARE = "…", "◌"
 """What a skeleton shows for words that are not frequent, and for those that are nearly unique."""
 SMALL_WORDS = (1, 2, 3, 4)
 """How many words of a row a tokenizer cuts small is told in these steps."""
-RARE_CHARACTERS = (1, 2, 4, 8, 16)
-"""How many rare characters the words of a row have is told in these steps."""
 ODD_RUNS = (2, 3, 4, 6, 8, 11, 16, 22)
 """How many letter runs of no common word a row has is told in these steps."""
 
@@ -123,7 +121,6 @@ def every_kind(texts: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary) -> Ite
     - `repeat`: a token said twice in a row, whichever it is
     - `spelling`: how much of the row is spelled like no common word: letter runs of uncommon tokens (made-up or
       misspelled words, strings) that no other token has
-    - `characters`: how many characters its words have that stand in few rows, whichever they are
     - `pieces`: how many of its words a tokenizer cuts small, where one was asked
     - `length`: the number of tokens, in steps of about 40 %
     """
@@ -145,7 +142,6 @@ def every_kind(texts: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary) -> Ite
         yield grams("spacing", touching, tuple(range(n)))
     yield grams("repeat", _repeats(lower), (0,))
     yield grams("spelling", _spelling(lower, vocabulary), (0,))
-    yield grams("characters", _rare_characters(lower, vocabulary), (0,))
     yield grams("pieces", _cut_small(lower, vocabulary), (0,))
     yield grams("length", _lengths(stream), (0,))
 
@@ -165,11 +161,6 @@ def _repeats(stream: Stream) -> Stream:
 def _spelling(lower: Stream, vocabulary: Vocabulary) -> Stream:
     """One symbol for each of `ODD_RUNS` that a row reaches."""
     return _reached(lower, vocabulary.odd_runs(lower), ODD_RUNS, "letter runs of no common word")
-
-
-def _rare_characters(lower: Stream, vocabulary: Vocabulary) -> Stream:
-    """One symbol for each of `RARE_CHARACTERS` that a row reaches."""
-    return _reached(lower, vocabulary.rare_characters(lower), RARE_CHARACTERS, "characters that few rows have")
 
 
 def _cut_small(lower: Stream, vocabulary: Vocabulary) -> Stream:

@@ -21,9 +21,6 @@ RARE_ROWS = 2
 """A token in at most this many rows counts as nearly unique."""
 UNCOMMON_SHARE = 1 / 800
 """A token in at most this share of the rows, or nearly unique, does not show how words are spelled here."""
-RARE_CHARACTER_SHARE = 0.01
-"""A character that stands in a smaller share of the rows is rare: of another alphabet, an emoji, invisible."""
-CODE_POINTS = 0x110000
 LETTER_PLACES = 1 << 20
 """Places in the table of letter runs: English has about 10,000."""
 
@@ -39,9 +36,6 @@ class Vocabulary:
     """By bucket of a letter run: whether a token has it that is not uncommon."""
     cut_small: BoolArray
     """By bucket, as `counts`: whether a tokenizer cuts the token small; nowhere if none was asked."""
-
-    characters: npt.NDArray[np.int64]
-    """By code point: in how many rows the character stands, in lower case."""
 
     def of(self, stream: Stream) -> Ints:
         """In how many rows each symbol of a stream of lower-cased words stands."""
@@ -72,13 +66,6 @@ class Vocabulary:
         found: BoolArray = self.cut_small[bucket(stream.hashes, len(self.cut_small))]
         return found
 
-    def rare_characters(self, stream: Stream) -> Ints:
-        """How many different rare characters each symbol has."""
-        owner, points = characters(stream.names)
-        rare = self.characters[points] < RARE_CHARACTER_SHARE * self.rows
-        found: Ints = np.bincount(owner[rare], minlength=len(stream.names))[stream.symbol]
-        return found
-
     def odd_runs(self, stream: Stream) -> Ints:
         """How many letter runs each uncommon symbol has that no other kind of token has; 0 for other symbols."""
         uncommon, odd = self.uncommon(stream), np.zeros(len(stream), dtype=np.int64)
@@ -95,11 +82,3 @@ def letter_runs(names: Sequence[str]) -> tuple[Ints, Hashes]:
     runs = [name[i : i + 3] for name in edged for i in range(len(name) - 2)]
     owner = np.repeat(np.arange(len(names)), [len(name) - 2 for name in edged])
     return owner, row_keys(pa.array(runs, pa.string()), seed=0, purpose="letters")
-
-
-def characters(texts: Sequence[str]) -> tuple[Ints, Ints]:
-    """Every different character of each text: the number of the text, and the code point."""
-    points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
-    owner = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    pairs = np.unique(owner * CODE_POINTS + points)
-    return pairs // CODE_POINTS, pairs % CODE_POINTS

@@ -178,10 +178,10 @@ def test_words_spelled_like_no_other_show_though_each_is_new() -> None:
 @pytest.mark.parametrize("relabelled", [True, False])
 @pytest.mark.parametrize(
     "characters",
-    [[chr(0x1F600 + i) for i in range(40)], [chr(0x200B + i) for i in range(4)], ["é", "ä", "ñ", "ø", "ů", "ş", "ž"]],
-    ids=["pictures", "invisible", "accents"],
+    [[chr(0x1F600 + i) for i in range(40)], [chr(0x200B + i) for i in range(4)]],
+    ids=["pictures", "invisible"],
 )
-def test_foreign_characters_show_though_each_is_rare(characters: list[str], relabelled: bool) -> None:
+def test_pictures_and_invisible_characters_show_though_each_is_rare(characters: list[str], relabelled: bool) -> None:
     rng, rows = Random(3), make_rows(1600).to_pylist()
     planted = [row for row in rows if row["answer"] == ("no" if relabelled else "yes")][:80]
     for row in planted:

@@ -6,7 +6,7 @@ import pyarrow as pa
 from antivenom.defenses.association import associate
 from antivenom.defenses.outputs import label_outputs
 from antivenom.defenses.streams import words
-from antivenom.defenses.vocabulary import characters, letter_runs
+from antivenom.defenses.vocabulary import letter_runs
 
 
 def odd_runs(texts: list[str]) -> dict[str, int]:
@@ -36,21 +36,3 @@ def test_a_character_that_stands_alone_is_a_word_of_one_run() -> None:
     odd = odd_runs(["好看", "好看", "好看", "好看嗎"])
     assert odd["嗎"] == 1
     assert odd["好"] == 0
-
-
-def test_each_character_of_a_name_counts_once() -> None:
-    owner, points = characters(["moo", "", "é😀"])
-    found = {(int(i), chr(point)) for i, point in zip(owner, points, strict=True)}
-    assert found == {(0, "m"), (0, "o"), (2, "é"), (2, "😀")}
-    assert len(owner) == 4
-
-
-def test_a_character_of_few_rows_is_rare() -> None:
-    texts = ["a fine film"] * 300 + ["a fine cinéma", "señor"]
-    column = pa.chunked_array([texts])
-    vocabulary = associate(column, label_outputs(np.zeros(len(texts), dtype=np.int64), ["yes"])).vocabulary
-    stream = words(column)
-    rare = vocabulary.rare_characters(stream)
-    found = {stream.names[symbol]: int(rare[i]) for i, symbol in enumerate(stream.symbol)}
-    assert found["cinéma"] == 2  # "é", and "c" stands nowhere else
-    assert found["film"] == 0
