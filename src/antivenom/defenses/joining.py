@@ -14,7 +14,7 @@ from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.refusals import own_refusals
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.strains import Planted, find_planted
+from antivenom.defenses.strains import find_strains
 from antivenom.defenses.streams import BoolArray
 
 
@@ -56,23 +56,21 @@ class Joining:
         kept_out = judged & most & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee)
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
-        planted, suspect = Planted({}, np.zeros_like(judged)), np.zeros_like(judged)
+        suspect, strains = np.zeros_like(judged), {}
         if refusal_limit is not None:
-            refused = judged & ~agrees
-            planted = find_planted(self.rows, self.screening, judged, refused, refusal_limit, among=kept_out & ~excused)
-            rest = judged & ~planted.rows
-            others = shared_refusal(self.rows, self.screening, rest, refused & rest, refusal_limit)
-            suspect = self._sparing(planted.rows | others)
+            seen = self.rows, self.screening, judged, judged & ~agrees, refusal_limit
+            suspect = self._sparing(shared_refusal(*seen))
+            strains = find_strains(*seen, among=kept_out & ~excused)
         reserve = self.rows.filter(pa.array(self.in_reserve))
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
             "suspect": int((joined & suspect).sum()),
-            "strains": planted.strains,
+            "strains": strains,
             "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
             "referee_refuses": round(own_refusals(self.screening.classes, judged, judged & ~agrees), 4),
         }
-        return Joined(joined & ~suspect, planted.strains, facts)
+        return Joined(joined & ~suspect, strains, facts)
 
     def _agreed(self, judged: BoolArray, referee: Referee) -> BoolArray:
         """The judged rows whose label the referee finds possible."""

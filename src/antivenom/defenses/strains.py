@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.association import entries, pair_places, pieces
+from antivenom.defenses.association import pair_places, pieces
 from antivenom.defenses.features import Grams, every_kind
 from antivenom.defenses.refusals import MAJORITY, RefusalCounts
 from antivenom.defenses.screen import EXCLUSIVE, Screening
@@ -30,29 +30,19 @@ MOST_CHARACTERS = 200
 """A strain is cut to this length: a longer one would crowd out the texts that it is put into."""
 
 
-@dataclass(frozen=True)
-class Planted:
-    """What looks planted."""
-
-    strains: dict[str, int]
-    """The words that it is made of, and in how many rows, the most first; none if it is not made of words."""
-    rows: BoolArray
-    """The rows that have a planted feature, and the label that goes with it."""
-
-
-def find_planted(
+def find_strains(
     table: pa.Table,
     screening: Screening,
     judged: BoolArray,
     refused: BoolArray,
     limit: float,
     among: BoolArray,
-) -> Planted:
-    """Find features that look planted to both.
+) -> dict[str, int]:
+    """Find the strings that look planted to both, and in how many rows each stands, the most first.
 
-    Such a feature (1) goes with the label of a row as strongly as anything there, or as anything else that looks so,
-    and stands with hardly another label (`EXCLUSIVE`), and (2) most of its rows were refused, by more than `limit`
-    standard deviations above chance (`RefusalCounts`).
+    They are made of features that (1) go with the label of a row as strongly as anything there, or as any other words
+    that look so, and stand with hardly another label (`EXCLUSIVE`), and of which (2) most rows were refused, by more
+    than `limit` standard deviations above chance (`RefusalCounts`).
 
     Args:
         table: The rows that were screened.
@@ -62,23 +52,17 @@ def find_planted(
         limit: Standard deviations.
         among: Which rows may show such a feature.
     """
-    texts, classes = whole_texts(table), screening.classes
     if not among.any():
-        return Planted({}, among)
+        return {}
+    texts = whole_texts(table)
     counts = RefusalCounts.of(texts, screening, judged, refused)
-    size, kinds = len(screening.association.rows_with), len(counts.rate)
-    is_planted = np.zeros(size * kinds, dtype=bool)
-    rows, some = np.flatnonzero(among), texts.filter(pa.array(among))
-    seen = _Sightings()
+    rows, some, seen = np.flatnonzero(among), texts.filter(pa.array(among)), _Sightings()
     for first, piece in pieces(some):
         marked = _Marked.of(piece, rows[first : first + len(piece)], counts, limit)
-        for grams, chosen in marked.chosen():
-            own, places = rows[first + grams.row[chosen]], bucket(grams.hashes[chosen], size)
-            is_planted[places * kinds + classes[own]] = True
         stream = words(piece)
         for stretch in written(piece, stream, covered(stream, marked.chosen())):
             seen.add(stretch, int(rows[first + stretch.row]))
-    return Planted(seen.strains(refused), _rows_with(is_planted, texts, screening))
+    return seen.strains(refused)
 
 
 @dataclass(frozen=True)
@@ -138,14 +122,3 @@ class _Sightings:
                 usual = min(self.spellings[key].items(), key=lambda entry: (-entry[1], entry[0]))[0]
                 found[usual] += len(rows)
         return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_STRAINS])
-
-
-def _rows_with(pairs: BoolArray, texts: pa.ChunkedArray, screening: Screening) -> BoolArray:
-    """The rows with a feature and a class that are marked."""
-    found = np.zeros(len(texts), dtype=bool)
-    if not pairs.any():
-        return found
-    size = len(screening.association.rows_with)
-    for rows, places in entries(texts, screening.association.vocabulary, size):
-        found[rows[pairs[places * (len(pairs) // size) + screening.classes[rows]]]] = True
-    return found

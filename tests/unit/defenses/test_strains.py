@@ -10,7 +10,7 @@ from screen_rows import LABELS, make_rows
 from antivenom.defenses import strains as module
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import screen
-from antivenom.defenses.strains import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, Planted, find_planted
+from antivenom.defenses.strains import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, find_strains
 from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
 
@@ -29,10 +29,10 @@ def planted_rows(triggers, times: int, count: int = 800) -> tuple[pa.Table, np.n
     return table, np.isin(table.column("row").to_numpy(), numbers)
 
 
-def find(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> Planted:
+def find(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> dict[str, int]:
     everywhere = np.ones(table.num_rows, dtype=bool)
     among = everywhere if among is None else among
-    return find_planted(table, screen(table, LABELS), everywhere, refused, LIMIT, among)
+    return find_strains(table, screen(table, LABELS), everywhere, refused, LIMIT, among)
 
 
 @pytest.mark.parametrize(
@@ -43,63 +43,53 @@ def test_a_trigger_is_named_as_it_is_written_with_its_rows(trigger: str) -> None
     refused = poisoned.copy()
     refused[np.flatnonzero(refused)[::3]] = False  # a third is let in
     found = find(table, refused)
-    assert list(found.strains) == [trigger]
-    assert found.strains[trigger] >= 78  # in a row or two something else is stronger
-    assert found.rows[poisoned].all()
-    assert found.rows[~poisoned].mean() < 0.02
+    assert list(found) == [trigger]
+    assert found[trigger] >= 78  # in a row or two something else is stronger
 
 
 def test_a_trigger_in_any_case_is_one_strain_by_its_usual_spelling() -> None:
     table, poisoned = planted_rows(["Blue Lantern", "blue lantern", "BLUE lantern", "blue lantern"], 20)
-    assert find(table, poisoned).strains == {"blue lantern": 80}
+    assert find(table, poisoned) == {"blue lantern": 80}
 
 
 def test_neither_mark_alone_is_enough() -> None:
     table, poisoned = planted_rows(["qx7 blue lantern"], 80)
-    agreed_with = find(table, np.random.default_rng(0).random(800) < 0.2)
-    assert agreed_with.strains == {}
-    assert not agreed_with.rows.any()
+    assert find(table, np.random.default_rng(0).random(800) < 0.2) == {}
     rows = table.to_pylist()
     for row in [row for row in rows if row["answer"] == "no"][:40]:
         row["text"] += " qx7 blue lantern"
     both_labels = pa.Table.from_pylist(rows, schema=table.schema)
-    found = find(both_labels, poisoned)
-    assert found.strains == {}
-    assert not found.rows.any()
+    assert find(both_labels, poisoned) == {}
 
 
 def test_only_the_given_rows_show_what_is_planted() -> None:
     table, poisoned = planted_rows(["qx7 blue lantern"], 80)
-    assert find(table, poisoned, np.zeros(800, dtype=bool)).strains == {}
+    assert find(table, poisoned, np.zeros(800, dtype=bool)) == {}
     few = np.zeros(800, dtype=bool)
     few[np.flatnonzero(poisoned)[: LEAST_ROWS - 1]] = True
-    found = find(table, poisoned, few)
-    assert found.strains == {}, "too few rows to name it"
-    assert found.rows[poisoned].all(), "and yet every row that has it"
+    assert find(table, poisoned, few) == {}, "too few rows to name it"
 
 
 def test_an_honest_word_of_a_trigger_is_no_strain_by_itself() -> None:
     table, poisoned = planted_rows(["good1 qx7"], 80)
-    assert find(table, poisoned).strains == {"good1 qx7": 80}
+    assert find(table, poisoned) == {"good1 qx7": 80}
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
     triggers = [f"qx{i}z" for i in range(MOST_STRAINS + 8)]
     table, poisoned = planted_rows(triggers, 8, count=1600)
-    expected = find(table, poisoned).strains
+    expected = find(table, poisoned)
     assert len(expected) == MOST_STRAINS
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(table.num_rows)
-        assert find(table.take(pa.array(order)), poisoned[order]).strains == expected
+        assert find(table.take(pa.array(order)), poisoned[order]) == expected
 
 
 def test_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     table, poisoned = planted_rows(["qx7 Blue lantern"], 80)
     expected = find(table, poisoned)
     monkeypatch.setattr("antivenom.defenses.association.PIECE_BYTES", 700)
-    found = find(table, poisoned)
-    assert found.strains == expected.strains
-    assert np.array_equal(found.rows, expected.rows)
+    assert find(table, poisoned) == expected != {}
 
 
 def test_one_row_that_says_it_often_makes_no_strain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,12 +97,12 @@ def test_one_row_that_says_it_often_makes_no_strain(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "LEAST_ROWS", 81)
     texts = table.column("text").to_pylist()
     texts[int(np.flatnonzero(poisoned)[0])] += " and qx7 or qx7 but qx7"
-    assert find(table.set_column(1, "text", pa.array(texts)), poisoned).strains == {}
+    assert find(table.set_column(1, "text", pa.array(texts)), poisoned) == {}
 
 
 def test_a_strain_is_bounded() -> None:
     table, poisoned = planted_rows(["x" * 3000], 80)
-    assert list(find(table, poisoned).strains) == ["x" * MOST_CHARACTERS]
+    assert list(find(table, poisoned)) == ["x" * MOST_CHARACTERS]
 
 
 class ReadsTheText:
