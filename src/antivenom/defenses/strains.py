@@ -60,7 +60,7 @@ def find_strains(
     for first, piece in pieces(some):
         marked = _Marked.of(piece, rows[first : first + len(piece)], counts, limit)
         stream = words(piece)
-        for stretch in written(piece, stream, covered(stream, marked.chosen())):
+        for stretch in written(piece, stream, covered(stream, marked.words())):
             seen.add(stretch, int(rows[first + stretch.row]))
     return seen.strains(refused)
 
@@ -88,17 +88,19 @@ class _Marked:
             )
         return cls(features, screening.strongest[rows])
 
-    def chosen(self) -> list[tuple[Grams, BoolArray]]:
-        """Where the marked features are about as strong as anything in their text, or its strongest marked words."""
+    def words(self) -> list[tuple[Grams, BoolArray]]:
+        """The strongest marked words of each text in which anything marked is about as strong as all else."""
         best, best_of_words = np.zeros_like(self.strongest), np.zeros_like(self.strongest)
         for grams, z in self.features:
-            np.maximum.at(best_of_words if grams.kind in OF_WORDS else best, grams.row, z)
-        shows = np.maximum(best, best_of_words) >= ABOUT_AS_STRONG * self.strongest
-        found = []
-        for grams, z in self.features:
-            least = best_of_words if grams.kind in OF_WORDS else self.strongest
-            found.append((grams, shows[grams.row] & (z > 0) & (z >= ABOUT_AS_STRONG * least[grams.row])))
-        return found
+            np.maximum.at(best, grams.row, z)
+            if grams.kind in OF_WORDS:
+                np.maximum.at(best_of_words, grams.row, z)
+        shows = best >= ABOUT_AS_STRONG * self.strongest
+        return [
+            (grams, shows[grams.row] & (z > 0) & (z >= ABOUT_AS_STRONG * best_of_words[grams.row]))
+            for grams, z in self.features
+            if grams.kind in OF_WORDS
+        ]
 
 
 @dataclass(frozen=True)
