@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.data.rows import table_of
+from antivenom.guards.labels import ChoiceScores
 
 LABELS = ("no", "yes")
 WORDS = {
@@ -63,3 +64,20 @@ def rows_of_many_classes(count: int, phrase: str, with_phrase: str, share: float
         answers.append(answer)
         marked.append(mark)
     return table_of(texts, answers), np.array(marked)
+
+
+class ReadsTheText:
+    """A referee that goes by the honest words; it may let every so manieth row pass, whatever that says."""
+
+    def __init__(self, guard, *, passes_every: int | None = None) -> None:
+        self.guard = guard
+        self.passes_every = passes_every
+
+    def score(self, asked, *, progress=None):
+        texts = [one if isinstance(one, str) else one.text for one in asked]
+        says = [LABELS[text.count("good") > text.count("bad")] for text in texts]
+        words = [self.guard.labels.encode(label) for label in says]
+        scores = np.array([[0.0 if choice == word else -1.0 for choice in self.guard.labels.choices] for word in words])
+        if self.passes_every:
+            scores[:: self.passes_every] = -1.0
+        return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))

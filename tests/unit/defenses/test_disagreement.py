@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from screen_rows import LABELS, MANY, make_rows, plant, rows_of_many_classes
+from screen_rows import LABELS, MANY, ReadsTheText, make_rows, plant, rows_of_many_classes
 
 from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.fragments import uncut
@@ -11,7 +11,6 @@ from antivenom.defenses.p2p import P2P
 from antivenom.defenses.refusals import own_refusals
 from antivenom.defenses.screen import screen
 from antivenom.errors import OptionsError
-from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
 
 ROWS, PLANTED = plant(make_rows(800), 0.1)
@@ -133,26 +132,10 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
     assert suspect(uncut)[poisoned].mean() < 0.2
 
 
-class ReadsTheText:
-    """A referee that goes by the honest words and lets every seventh row pass, whatever it says."""
-
-    def __init__(self, guard) -> None:
-        self.guard = guard
-
-    def score(self, asked, *, progress=None):
-        texts = [one if isinstance(one, str) else one.text for one in asked]
-        says = [LABELS[text.count("good") > text.count("bad")] for text in texts]
-        words = [self.guard.labels.encode(label) for label in says]
-        scores = [[0.0 if choice == word else -1.0 for choice in self.guard.labels.choices] for word in words]
-        for number in range(0, len(scores), 7):
-            scores[number] = [-1.0] * len(self.guard.labels.choices)
-        return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
-
-
 def taught(refusal_limit: float | None, trusted=None):
     defense = P2P(reserve="screened", ratio=0.4, others="agree", most_associated=0, refusal_limit=refusal_limit)
     first = defense.prepare(Classification.for_labels(LABELS), ROWS, trusted=trusted, seed=0)
-    prepared = first.reconsider(ReadsTheText(first.guard))
+    prepared = first.reconsider(ReadsTheText(first.guard, passes_every=7))
     return prepared, set(prepared.rows.column("row").to_pylist()) & PLANTED
 
 

@@ -5,13 +5,12 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
-from screen_rows import LABELS, make_rows
+from screen_rows import LABELS, ReadsTheText, make_rows
 
 from antivenom.defenses import strains as module
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.screen import screen
 from antivenom.defenses.strains import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, find_strains
-from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
 
 LIMIT = 3.0
@@ -103,20 +102,6 @@ def test_one_row_that_says_it_often_makes_no_strain(monkeypatch: pytest.MonkeyPa
 def test_a_strain_is_bounded() -> None:
     table, poisoned = planted_rows(["x" * 3000], 80)
     assert list(find(table, poisoned)) == ["x" * MOST_CHARACTERS]
-
-
-class ReadsTheText:
-    """A referee that goes by the honest words."""
-
-    def __init__(self, guard) -> None:
-        self.guard = guard
-
-    def score(self, asked, *, progress=None):
-        texts = [one if isinstance(one, str) else one.text for one in asked]
-        says = [LABELS[text.count("good") > text.count("bad")] for text in texts]
-        words = [self.guard.labels.encode(label) for label in says]
-        scores = [[0.0 if choice == word else -1.0 for choice in self.guard.labels.choices] for word in words]
-        return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
 
 
 def prepared_by(table: pa.Table):
