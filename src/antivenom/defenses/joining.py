@@ -12,7 +12,7 @@ from antivenom.defenses.base import Referee
 from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
-from antivenom.defenses.refusals import own_refusals
+from antivenom.defenses.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.strains import find_strains
 from antivenom.defenses.streams import BoolArray
@@ -58,9 +58,9 @@ class Joining:
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
         suspect, strains = np.zeros_like(judged), {}
         if refusal_limit is not None:
-            seen = self.rows, self.screening, judged, judged & ~agrees, refusal_limit
-            suspect = self._sparing(shared_refusal(*seen))
-            strains = find_strains(*seen, among=kept_out & ~excused)
+            counts = RefusalCounts.of(self.rows, self.screening, judged, judged & ~agrees)
+            suspect = self._sparing(shared_refusal(counts, refusal_limit))
+            strains = find_strains(counts, refusal_limit, kept_out & ~excused)
         reserve = self.rows.filter(pa.array(self.in_reserve))
         facts = {
             "chosen": int(self.in_reserve.sum()),

@@ -11,6 +11,7 @@ import pyarrow as pa
 from antivenom.defenses.association import entries
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray, Floats, Ints
+from antivenom.query import whole_texts
 
 MAJORITY = 0.5
 """A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
@@ -55,6 +56,7 @@ class RefusalCounts:
     rows are as many; both are more where the referee itself errs often (`own_refusals`).
     """
 
+    texts: pa.ChunkedArray
     screening: Screening
     judged: BoolArray
     refused: BoolArray
@@ -66,15 +68,25 @@ class RefusalCounts:
     """What share of a feature's rows are most of them."""
 
     @classmethod
-    def of(cls, texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray) -> RefusalCounts:
+    def of(cls, table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray) -> RefusalCounts:
         """Count.
 
         Args:
-            texts: The texts of the rows.
+            table: The rows that were screened.
             screening: What the screen found in them.
             judged: Which rows a referee that never saw them was asked about.
             refused: Which of these it refused.
         """
+        return cls._count(whole_texts(table), screening, judged, refused & judged)
+
+    def without(self, rows: BoolArray) -> RefusalCounts:
+        """Count again as if nobody had been asked about some rows."""
+        return self._count(self.texts, self.screening, self.judged & ~rows, self.refused & ~rows)
+
+    @classmethod
+    def _count(
+        cls, texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray
+    ) -> RefusalCounts:
         classes, size = screening.classes, len(screening.association.rows_with)
         own = own_refusals(classes, judged, refused)
         # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
@@ -86,7 +98,7 @@ class RefusalCounts:
             pairs = places * len(rate) + classes[rows]
             np.add.at(asked, pairs[judged[rows]], 1)
             np.add.at(said_no, pairs[refused[rows]], 1)
-        return cls(screening, judged, refused, asked, said_no, rate, most)
+        return cls(texts, screening, judged, refused, asked, said_no, rate, most)
 
     def look_up(self, rows: Ints, places: Ints) -> tuple[Floats, Floats]:
         """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was."""
@@ -96,11 +108,11 @@ class RefusalCounts:
         z = np.where(k >= self.most * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
         return z, k / np.maximum(n, 1)
 
-    def worst(self, texts: pa.ChunkedArray) -> tuple[Floats, Floats]:
+    def worst(self) -> tuple[Floats, Floats]:
         """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
         association = self.screening.association
-        worst, share = np.zeros(len(texts)), np.zeros(len(texts))
-        for rows, places in entries(texts, association.vocabulary, len(association.rows_with)):
+        worst, share = np.zeros(len(self.texts)), np.zeros(len(self.texts))
+        for rows, places in entries(self.texts, association.vocabulary, len(association.rows_with)):
             z, of_feature = self.look_up(rows, places)
             np.maximum.at(worst, rows, z)
             best = z == worst[rows]

@@ -17,10 +17,9 @@ import pyarrow as pa
 from antivenom.defenses.association import pair_places, pieces
 from antivenom.defenses.features import Grams, every_kind
 from antivenom.defenses.refusals import MAJORITY, RefusalCounts
-from antivenom.defenses.screen import EXCLUSIVE, Screening
+from antivenom.defenses.screen import EXCLUSIVE
 from antivenom.defenses.streams import BoolArray, Floats, Ints, bucket, words
 from antivenom.defenses.stretches import ABOUT_AS_STRONG, OF_WORDS, Stretch, covered, written
-from antivenom.query import whole_texts
 
 LEAST_ROWS = 5
 """A string that stands in fewer rows is none."""
@@ -30,14 +29,7 @@ MOST_CHARACTERS = 200
 """A strain is cut to this length: a longer one would crowd out the texts that it is put into."""
 
 
-def find_strains(
-    table: pa.Table,
-    screening: Screening,
-    judged: BoolArray,
-    refused: BoolArray,
-    limit: float,
-    among: BoolArray,
-) -> dict[str, int]:
+def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> dict[str, int]:
     """Find the strings that look planted to both, and in how many rows each stands, the most first.
 
     They are made of features that (1) go with the label of a row as strongly as anything there, or as any other words
@@ -45,24 +37,19 @@ def find_strains(
     than `limit` standard deviations above chance (`RefusalCounts`).
 
     Args:
-        table: The rows that were screened.
-        screening: What the screen found in them.
-        judged: Which rows a referee that never saw them was asked about.
-        refused: Which of these it refused.
+        counts: What a referee refused.
         limit: Standard deviations.
         among: Which rows may show such a feature.
     """
     if not among.any():
         return {}
-    texts = whole_texts(table)
-    counts = RefusalCounts.of(texts, screening, judged, refused)
-    rows, some, seen = np.flatnonzero(among), texts.filter(pa.array(among)), _Sightings()
+    rows, some, seen = np.flatnonzero(among), counts.texts.filter(pa.array(among)), _Sightings()
     for first, piece in pieces(some):
         marked = _Marked.of(piece, rows[first : first + len(piece)], counts, limit)
         stream = words(piece)
         for stretch in written(piece, stream, covered(stream, marked.words())):
             seen.add(stretch, int(rows[first + stretch.row]))
-    return seen.strains(refused)
+    return seen.strains(counts.refused)
 
 
 @dataclass(frozen=True)

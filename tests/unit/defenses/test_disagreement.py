@@ -8,7 +8,7 @@ from screen_rows import LABELS, MANY, ReadsTheText, make_rows, plant, rows_of_ma
 from antivenom.defenses.disagreement import shared_refusal
 from antivenom.defenses.fragments import uncut
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.refusals import own_refusals
+from antivenom.defenses.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.screen import screen
 from antivenom.errors import OptionsError
 from antivenom.tasks.task import Classification
@@ -24,7 +24,7 @@ def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_wha
     unseen[np.flatnonzero(IS_PLANTED)[:20]] = True  # got into the reserve
     refused = IS_PLANTED & ~unseen
     refused[np.flatnonzero(refused)[:20]] = False  # let in
-    suspect = shared_refusal(ROWS, SCREENING, ~unseen, refused, LIMIT)
+    suspect = shared_refusal(RefusalCounts.of(ROWS, SCREENING, ~unseen, refused), LIMIT)
     assert suspect[IS_PLANTED].all()
     assert suspect[~IS_PLANTED].mean() < 0.02
 
@@ -34,7 +34,10 @@ def test_refusals_at_random_have_next_to_nothing_in_common(share: float):
     # One draw in some hundreds refuses most rows of an ordinary word, which then counts; the mean tells.
     everywhere = np.ones(800, dtype=bool)
     draws = [np.random.default_rng(seed).random(800) < share for seed in range(10)]
-    assert np.mean([shared_refusal(ROWS, SCREENING, everywhere, refused, LIMIT) for refused in draws]) < 0.005
+    assert (
+        np.mean([shared_refusal(RefusalCounts.of(ROWS, SCREENING, everywhere, refused), LIMIT) for refused in draws])
+        < 0.005
+    )
 
 
 def test_the_statistic_is_the_one_of_the_docstring():
@@ -44,7 +47,7 @@ def test_the_statistic_is_the_one_of_the_docstring():
     n, k, p = 3, 2, 2 / 6  # of `qx`, without the row that asks, which is the third
     z = (k - n * p) / np.sqrt(n * p * (1 - p) + 1)
     for limit, expected in ((z - 0.01, True), (z + 0.01, False)):
-        suspect = shared_refusal(table, screen(table, LABELS), np.ones(6, dtype=bool), refused, limit)
+        suspect = shared_refusal(RefusalCounts.of(table, screen(table, LABELS), np.ones(6, dtype=bool), refused), limit)
         assert suspect[2] == expected
 
 
@@ -53,7 +56,7 @@ def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
     unseen, refused = np.zeros_like(poisoned), poisoned.copy()
     unseen[np.flatnonzero(poisoned)[:3]] = True  # got into the reserve
     refused[np.flatnonzero(poisoned)[: int(0.3 * poisoned.sum())]] = False  # let in
-    suspect = shared_refusal(table, screen(table, MANY), ~unseen, refused & ~unseen, LIMIT)
+    suspect = shared_refusal(RefusalCounts.of(table, screen(table, MANY), ~unseen, refused & ~unseen), LIMIT)
     assert suspect[poisoned].all()
     assert not suspect[np.array(table.column("answer")) != MANY[9]].any()
 
@@ -71,7 +74,7 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     poisoned, honest = (np.isin(numbers, [row["row"] for row in some]) for some in (planted, sharing))
     refused = poisoned.copy()
     refused[np.flatnonzero(poisoned)[::8]] = False  # an eighth is let in
-    suspect = shared_refusal(table, screen(table, LABELS), np.ones(800, dtype=bool), refused, LIMIT)
+    suspect = shared_refusal(RefusalCounts.of(table, screen(table, LABELS), np.ones(800, dtype=bool), refused), LIMIT)
     assert suspect[poisoned].all()
     assert suspect[honest].mean() < 0.1
 
@@ -108,7 +111,7 @@ def test_a_referee_that_errs_often_accuses_only_kinds_of_rows_of_which_it_refuse
     of_kind = np.isin(table.column("row").to_numpy(), [row["row"] for row in kind])
     drawn = np.random.default_rng(0).random(1600)
     refused = np.where(of_kind, drawn < of_the_kind, drawn < errs)
-    suspect = shared_refusal(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused, 3)
+    suspect = shared_refusal(RefusalCounts.of(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused), 3)
     assert (suspect[of_kind].mean() > 0.9) == suspected
     assert suspect[of_kind].any() == suspected
 
@@ -125,7 +128,7 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
         return np.array([len(word) if word in small else 1 for word in words])
 
     def suspect(word_pieces):
-        return shared_refusal(table, screen(table, LABELS, word_pieces), judged, poisoned & judged, 8)
+        return shared_refusal(RefusalCounts.of(table, screen(table, LABELS, word_pieces), judged, poisoned & judged), 8)
 
     assert suspect(cut)[poisoned].all()
     assert suspect(cut)[~poisoned].mean() < 0.02

@@ -9,6 +9,7 @@ from screen_rows import LABELS, ReadsTheText, make_rows
 
 from antivenom.defenses import strains as module
 from antivenom.defenses.p2p import P2P
+from antivenom.defenses.refusals import RefusalCounts
 from antivenom.defenses.screen import screen
 from antivenom.defenses.strains import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, find_strains
 from antivenom.tasks.task import Classification
@@ -31,7 +32,7 @@ def planted_rows(triggers, times: int, count: int = 800) -> tuple[pa.Table, np.n
 def find(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> dict[str, int]:
     everywhere = np.ones(table.num_rows, dtype=bool)
     among = everywhere if among is None else among
-    return find_strains(table, screen(table, LABELS), everywhere, refused, LIMIT, among)
+    return find_strains(RefusalCounts.of(table, screen(table, LABELS), everywhere, refused), LIMIT, among)
 
 
 @pytest.mark.parametrize(
