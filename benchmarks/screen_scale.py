@@ -1,10 +1,11 @@
-"""How long the screen takes, and how much memory, over how many rows: each size in a process of its own.
+"""How long both screens take, and how much memory, over how many rows: each size in a process of its own.
 
     python -m benchmarks.screen_scale                      # 10,000, 100,000 and a million rows; writes a record
     python -m benchmarks.screen_scale --rows 1000000       # one size, here and now; prints JSON
 
 The rows are film reviews of the embedded data, the front half of one and the back half of another of the same label, so
-that nearly all are different. One in twenty carries a sentence and the other label.
+that nearly all are different. One in twenty carries a sentence and the other label. No referee is asked: for what comes
+after it, nine in ten of the planted rows outside the reserve are refused, and one in ten of the others, by chance.
 """
 
 from __future__ import annotations
@@ -17,21 +18,26 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from antivenom.data.rows import table_of
+from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.refusals import RefusalCounts
 from antivenom.defenses.screen import least_suspicious, screen
+from antivenom.defenses.strains import find_strains
 from antivenom.files import write_json
 from benchmarks.harness import machine
 from benchmarks.reviews import reviews
 
 SIZES = (10_000, 100_000, 1_000_000)
 LABELS = ("negative", "positive")
-RATIO, AVOID = 0.3, 0.2
-"""What the recipe `standard` takes and keeps out."""
+RATIO, AVOID, LIMIT = 0.3, 0.2, 3.0
+"""What the recipe `standard` takes and keeps out, and its `refusal_limit`."""
 POISONED = 0.05
+REFUSED, REFUSED_WRONGLY = 0.9, 0.1
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,27 +54,45 @@ def main(argv: list[str] | None = None) -> int:
     command = "python -m benchmarks.screen_scale"
     write_json(asked.out / f"screen_scale-{stamp}.json", {"command": command, "sizes": found, "machine": machine()})
     for one in found:
-        print(f"{one['rows']:>9,} rows: {one['seconds']:>6.1f} s, {one['peak_mib']:>5.0f} MiB at most")
+        first, second, most = one["seconds"], one["seconds_second_screen"], one["peak_mib"]
+        print(f"{one['rows']:>9,} rows: {first:>6.1f} s, {second:>6.1f} s behind the referee, {most:>5.0f} MiB at most")
     return 0
 
 
-def measure(count: int) -> dict[str, float]:
-    """Screen so many rows."""
+def measure(count: int) -> dict[str, Any]:
+    """Screen so many rows, and look at what a referee would have refused."""
     table, poisoned = rows_of(count)
     before = _peak()
     start = time.perf_counter()
-    reserve = least_suspicious(table, screen(table, LABELS), RATIO, avoid=AVOID)
-    seconds = time.perf_counter() - start
+    screening = screen(table, LABELS)
+    reserve = least_suspicious(table, screening, RATIO, avoid=AVOID)
+    screened = time.perf_counter()
+    counts = RefusalCounts.of(table, screening, ~reserve, refusals(count, poisoned))
+    suspect = shared_refusal(counts, LIMIT)
+    strains = find_strains(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID))
+    done = time.perf_counter()
     return {
         "rows": count,
-        "seconds": round(seconds, 2),
+        "seconds": round(screened - start, 2),
+        "seconds_second_screen": round(done - screened, 2),
         "peak_mib": round(_peak(), 1),
         "peak_mib_before": round(before, 1),
         "text_mib": round(table.column("text").nbytes / 2**20, 1),
         "reserve": int(reserve.sum()),
         "poisoned": len(poisoned),
         "poisoned_in_reserve": int(reserve[poisoned].sum()),
+        "poisoned_suspect": int(suspect[poisoned].sum()),
+        "others_suspect": int(suspect.sum() - suspect[poisoned].sum()),
+        "strains": strains,
     }
+
+
+def refusals(count: int, poisoned: np.ndarray) -> np.ndarray:
+    """Which rows are refused."""
+    drawn, chance = np.random.default_rng(1).random(count), np.full(count, REFUSED_WRONGLY)
+    chance[poisoned] = REFUSED
+    refused: np.ndarray = drawn < chance
+    return refused
 
 
 def rows_of(count: int) -> tuple[pa.Table, np.ndarray]:
@@ -93,10 +117,10 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _in_process(rows: int) -> dict[str, float]:
+def _in_process(rows: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.screen_scale", "--rows", str(rows)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 

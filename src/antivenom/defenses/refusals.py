@@ -13,6 +13,8 @@ from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.query import whole_texts
 
+Counts = npt.NDArray[np.int32]
+
 MAJORITY = 0.5
 """A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
 this, features of unusual rows, of which a few more are refused than of others, would cost half of a class."""
@@ -60,8 +62,8 @@ class RefusalCounts:
     screening: Screening
     judged: BoolArray
     refused: BoolArray
-    asked: npt.NDArray[np.int32]
-    said_no: npt.NDArray[np.int32]
+    asked: Counts
+    said_no: Counts
     rate: Floats
     """What share of each class is refused by chance."""
     most: float
@@ -77,28 +79,16 @@ class RefusalCounts:
             judged: Which rows a referee that never saw them was asked about.
             refused: Which of these it refused.
         """
-        return cls._count(whole_texts(table), screening, judged, refused & judged)
+        texts, refused = whole_texts(table), refused & judged
+        tables = _count(texts, screening, judged, refused)
+        return cls(texts, screening, judged, refused, *tables, *_by_chance(screening.classes, judged, refused))
 
     def without(self, rows: BoolArray) -> RefusalCounts:
-        """Count again as if nobody had been asked about some rows."""
-        return self._count(self.texts, self.screening, self.judged & ~rows, self.refused & ~rows)
-
-    @classmethod
-    def _count(
-        cls, texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray
-    ) -> RefusalCounts:
-        classes, size = screening.classes, len(screening.association.rows_with)
-        own = own_refusals(classes, judged, refused)
-        # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
-        of_class, refused_of_class = _refusals(classes, judged, refused)
-        rate = np.minimum(refused_of_class / np.maximum(of_class, 1), max(MAJORITY, own))
-        most = min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)
-        asked, said_no = (np.zeros(size * len(rate), dtype=np.int32) for _ in range(2))
-        for rows, places in entries(texts, screening.association.vocabulary, size):
-            pairs = places * len(rate) + classes[rows]
-            np.add.at(asked, pairs[judged[rows]], 1)
-            np.add.at(said_no, pairs[refused[rows]], 1)
-        return cls(texts, screening, judged, refused, asked, said_no, rate, most)
+        """The counts as if nobody had been asked about some rows."""
+        asked, said_no = _count(self.texts, self.screening, self.judged & rows, self.refused & rows)
+        left = self.judged & ~rows, self.refused & ~rows
+        tables = self.asked - asked, self.said_no - said_no
+        return RefusalCounts(self.texts, self.screening, *left, *tables, *_by_chance(self.screening.classes, *left))
 
     def look_up(self, rows: Ints, places: Ints) -> tuple[Floats, Floats]:
         """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was."""
@@ -113,8 +103,38 @@ class RefusalCounts:
         association = self.screening.association
         worst, share = np.zeros(len(self.texts)), np.zeros(len(self.texts))
         for rows, places in entries(self.texts, association.vocabulary, len(association.rows_with)):
+            # Most features stand in no refused row but this one, if in any.
+            pairs = places * len(self.rate) + self.screening.classes[rows]
+            told = self.said_no[pairs] > self.refused[rows]
+            rows, places = rows[told], places[told]
             z, of_feature = self.look_up(rows, places)
             np.maximum.at(worst, rows, z)
             best = z == worst[rows]
             np.maximum.at(share, rows[best], of_feature[best])
         return worst, share
+
+
+def _count(
+    texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray
+) -> tuple[Counts, Counts]:
+    """For each pair of feature and class, how many of these rows were judged, and how many of them refused."""
+    size, kinds = len(screening.association.rows_with), int(screening.classes.max(initial=0)) + 1
+    asked, said_no = np.zeros(size * kinds, dtype=np.int32), np.zeros(size * kinds, dtype=np.int32)
+    if not judged.any():
+        return asked, said_no
+    numbers = np.flatnonzero(judged)
+    for some, places in entries(texts.filter(pa.array(judged)), screening.association.vocabulary, size):
+        rows = numbers[some]
+        pairs = places * kinds + screening.classes[rows]
+        np.add.at(asked, pairs, 1)
+        np.add.at(said_no, pairs[refused[rows]], 1)
+    return asked, said_no
+
+
+def _by_chance(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Floats, float]:
+    """What share of each class is refused by chance, and what share of a feature's rows are most of them."""
+    own = own_refusals(classes, judged, refused)
+    # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
+    of_class, refused_of_class = _refusals(classes, judged, refused)
+    rate = np.minimum(refused_of_class / np.maximum(of_class, 1), max(MAJORITY, own))
+    return rate, min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)
