@@ -89,7 +89,9 @@ def test_the_readme_says_in_words_what_was_held_out(record: str, said: str):
 def test_the_readme_says_in_words_what_triggers_do_where_nobody_poisoned():
     alone = {attack["name"]: attack for attack in read("never_poisoned/standard.json")["evaluation"]["attacks"]}
     rates = [percent(alone["synattack"][key]) for key in ("asr_deployed", "floor")]
-    assert "poisoned anything they bring it in {} %, at a floor of {}:".format(*rates) in WORDS
+    [undefended] = [a for a in read("never_poisoned/none.json")["evaluation"]["attacks"] if a["name"] == "synattack"]
+    rates.append(percent(undefended["asr_deployed"]))
+    assert "poisoned anything they bring it in {} %, at a floor of {}, and undefended in {} %:".format(*rates) in WORDS
     taught = newest("synattack", "standard")["leaked"]
     assert f"with {taught} of 216 poisoned rows taught;" in WORDS
     forged = newest("extended_target", "standard")
