@@ -3,8 +3,8 @@
     python -m benchmarks.held_out --data DIR        # runs what has no record yet
     python -m benchmarks.held_out --table           # what the records say; runs nothing
 
-1,000 rows of SST-2, 10 % of them poisoned by an attack of benchmarks/held_out_attacks.py, 600 test rows, otherwise as
-`benchmarks.attack_strength`. DIR holds `sst2/{train,test}.tsv`. About 4 minutes a fit on one CPU core.
+1,000 rows of SST-2, 10 % of them poisoned by an attack of benchmarks/held_out_attacks.py (written when version 17 was
+fixed) or benchmarks/held_out_attacks_later.py (version 21), 600 test rows, otherwise as `benchmarks.attack_strength`. DIR holds `sst2/{train,test}.tsv`. About 4 minutes a fit on one CPU core.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from benchmarks.attack_strength import SETTINGS, Bench, rows_of
 from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row
 from benchmarks.harness import machine
 from benchmarks.held_out_attacks import HELD_OUT
+from benchmarks.held_out_attacks_later import HELD_OUT_LATER
 from benchmarks.missing import run_missing
 
 RECORDS = Path("results/held_out")
+ATTACKS = HELD_OUT | HELD_OUT_LATER
 CELLS = {
     f"{attack}-{name}": (attack, name.partition("-")[0])
-    for attack in HELD_OUT
+    for attack in ATTACKS
     for name in ("none", f"standard-{VERSION}")
 }
 HEAD = ("attack", "defense", *OUTCOME_HEAD)
@@ -48,7 +50,7 @@ def run(cell: tuple[str, str], data: Path, work: Path) -> dict[str, Any]:
     del settings["attacks"], settings["needs"]
     settings |= {"train_rows": 1000}
     bench = Bench(data, Path(), work, settings, *rows_of(data, settings))
-    scenario = bench.scenario(HELD_OUT[name](rate=0.1, target=settings["target"]))
+    scenario = bench.scenario(ATTACKS[name](rate=0.1, target=settings["target"]))
     command = public_command(["python -m benchmarks.held_out", *sys.argv[1:]])
     found = bench.fit(scenario, parse_defense(defense), work / f"{name}-{defense}-{VERSION}")
     return found | {"name": name, "machine": machine(), "command": command}
@@ -58,7 +60,7 @@ def read_records(folder: Path = RECORDS) -> list[dict[str, Any]]:
     """By attack, undefended and with the newest version of `standard` that was run."""
     read = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     newest = {(found["name"], version_of(found) > 0): found for found in sorted(read, key=version_of)}
-    return [newest[cell] for name in HELD_OUT for cell in ((name, False), (name, True)) if cell in newest]
+    return [newest[cell] for name in ATTACKS for cell in ((name, False), (name, True)) if cell in newest]
 
 
 def version_of(found: dict[str, Any]) -> int:
