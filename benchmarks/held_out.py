@@ -4,7 +4,8 @@
     python -m benchmarks.held_out --table           # what the records say; runs nothing
 
 1,000 rows of SST-2, 10 % of them poisoned by an attack of benchmarks/held_out_attacks.py (written when version 17 was
-fixed) or benchmarks/held_out_attacks_later.py (version 21), 600 test rows, otherwise as `benchmarks.attack_strength`. DIR holds `sst2/{train,test}.tsv`. About 4 minutes a fit on one CPU core.
+fixed) or benchmarks/held_out_attacks_later.py (version 21), 600 test rows, otherwise as `benchmarks.attack_strength`.
+DIR holds `sst2/{train,test}.tsv`. About 4 minutes a fit on one CPU core.
 """
 
 from __future__ import annotations
