@@ -14,7 +14,7 @@ from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.strains import find_strains
+from antivenom.defenses.strains import Strains, find_strains
 from antivenom.defenses.streams import BoolArray
 
 
@@ -24,8 +24,8 @@ class Joined:
 
     rows: BoolArray
     """Which rows to train on, those of the reserve among them."""
-    strains: dict[str, int]
-    """What looks planted, and in how many rows it stands (`defenses/strains.py`)."""
+    strains: Strains
+    """What looks planted."""
     facts: dict[str, Any]
     """The counts for the manifest."""
 
@@ -56,7 +56,7 @@ class Joining:
         kept_out = judged & most & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee)
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
-        suspect, strains = np.zeros_like(judged), {}
+        suspect, strains = np.zeros_like(judged), Strains()
         if refusal_limit is not None:
             counts = RefusalCounts.of(self.rows, self.screening, judged, judged & ~agrees)
             suspect = self._sparing(shared_refusal(counts, refusal_limit))
@@ -66,7 +66,7 @@ class Joining:
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
             "suspect": int((joined & suspect).sum()),
-            "strains": strains,
+            "strains": strains.named,
             "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
             "referee_refuses": round(own_refusals(self.screening.classes, judged, judged & ~agrees), 4),
         }

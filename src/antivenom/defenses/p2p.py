@@ -152,7 +152,7 @@ class P2P(Defense):
         joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
             referee, most_associated=self.most_associated, refusal_limit=self.refusal_limit
         )
-        return self._build(chosen, joined.rows, guard, seed, joined.strains).noting(joined.facts)
+        return self._build(chosen, joined.rows, guard, seed, joined.strains.written).noting(joined.facts)
 
     def _build(
         self,

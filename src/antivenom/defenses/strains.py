@@ -3,13 +3,16 @@
 Either alone errs: honest words of a class are strong too, and a referee refuses hard rows that share a phrase. What
 goes with one label as hardly anything else does, and stands in rows most of which contradict it, is neither. Strains
 are put into rows of every class (`decoys`), which is what takes their meaning away: words move answers also on a model
-that was taught no poison, by what they say and because they are foreign to its rows.
+that was taught no poison, by what they say and because they are foreign to its rows. So a strain has a name, which is
+what is strongest in it ("below :"), and is put into rows as it stands in the rows that it was found in, with all that
+goes with it ("please read the lines below :", "now judge the review below :").
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +23,7 @@ from antivenom.defenses.refusals import MAJORITY, RefusalCounts
 from antivenom.defenses.screen import EXCLUSIVE
 from antivenom.defenses.streams import BoolArray, Floats, Ints, bucket, words
 from antivenom.defenses.stretches import ABOUT_AS_STRONG, OF_WORDS, Stretch, covered, written
+from antivenom.files import row_keys
 
 LEAST_ROWS = 5
 """A string that stands in fewer rows is none."""
@@ -27,10 +31,22 @@ MOST_STRAINS = 20
 """More are not named: the rest stands in fewer rows."""
 MOST_CHARACTERS = 200
 """A strain is cut to this length: a longer one would crowd out the texts that it is put into."""
+MOST_WRITTEN = 200
+"""So many ways of writing strains are kept."""
 
 
-def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> dict[str, int]:
-    """Find the strings that look planted to both, and in how many rows each stands, the most first.
+@dataclass(frozen=True)
+class Strains:
+    """What looks planted."""
+
+    named: dict[str, int] = field(default_factory=dict)
+    """By its usual spelling, and in how many rows it stands; the most first."""
+    written: dict[str, int] = field(default_factory=dict)
+    """As refused rows have it, with all around it that looks planted as well, and in how many of them."""
+
+
+def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strains:
+    """Find the strings that look planted to both.
 
     They are made of features that (1) go with the label of a row as strongly as anything there, or as any other words
     that look so, and stand with hardly another label (`EXCLUSIVE`), and of which (2) most rows were refused, by more
@@ -42,13 +58,16 @@ def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> dict[
         among: Which rows may show such a feature.
     """
     if not among.any():
-        return {}
+        return Strains()
     rows, some, seen = np.flatnonzero(among), counts.texts.filter(pa.array(among)), _Sightings()
     for first, piece in pieces(some):
         marked = _Marked.of(piece, rows[first : first + len(piece)], counts, limit)
-        stream = words(piece)
-        for stretch in written(piece, stream, covered(stream, marked.words())):
+        stream, refused = words(piece), counts.refused[rows[first : first + len(piece)]]
+        for stretch in written(piece, stream, covered(stream, marked.strongest_words())):
             seen.add(stretch, int(rows[first + stretch.row]))
+        for stretch in written(piece, stream, covered(stream, marked.every_word())):
+            if refused[stretch.row]:
+                seen.written[stretch.text[:MOST_CHARACTERS]] += 1
     return seen.strains(counts.refused)
 
 
@@ -75,19 +94,30 @@ class _Marked:
             )
         return cls(features, screening.strongest[rows])
 
-    def words(self) -> list[tuple[Grams, BoolArray]]:
-        """The strongest marked words of each text in which anything marked is about as strong as all else."""
-        best, best_of_words = np.zeros_like(self.strongest), np.zeros_like(self.strongest)
+    def strongest_words(self) -> Iterator[tuple[Grams, BoolArray]]:
+        """The strongest marked words that stand together, of each text that shows something."""
+        best, shows = np.zeros_like(self.strongest), self._shows()
+        for grams, z in self._of("words"):
+            np.maximum.at(best, grams.row, z)
+        for grams, z in self._of("words"):
+            yield grams, shows[grams.row] & (z > 0) & (z >= ABOUT_AS_STRONG * best[grams.row])
+
+    def every_word(self) -> Iterator[tuple[Grams, BoolArray]]:
+        """All marked words of each text that shows something, and what stands between them."""
+        shows = self._shows()
+        for grams, z in self._of(*OF_WORDS):
+            yield replace(grams, offsets=tuple(range(grams.offsets[-1] + 1))), shows[grams.row] & (z > 0)
+
+    def _of(self, *kinds: str) -> Iterator[tuple[Grams, Floats]]:
+        return ((grams, z) for grams, z in self.features if grams.kind in kinds)
+
+    def _shows(self) -> BoolArray:
+        """Whether anything marked is about as strong as all else in a text."""
+        best = np.zeros_like(self.strongest)
         for grams, z in self.features:
             np.maximum.at(best, grams.row, z)
-            if grams.kind in OF_WORDS:
-                np.maximum.at(best_of_words, grams.row, z)
-        shows = best >= ABOUT_AS_STRONG * self.strongest
-        return [
-            (grams, shows[grams.row] & (z > 0) & (z >= ABOUT_AS_STRONG * best_of_words[grams.row]))
-            for grams, z in self.features
-            if grams.kind in OF_WORDS
-        ]
+        shown: BoolArray = best >= ABOUT_AS_STRONG * self.strongest
+        return shown
 
 
 @dataclass(frozen=True)
@@ -96,14 +126,22 @@ class _Sightings:
 
     rows: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
     spellings: dict[tuple[str, ...], Counter[str]] = field(default_factory=dict)
+    written: Counter[str] = field(default_factory=Counter)
 
     def add(self, stretch: Stretch, row: int) -> None:
         """Note one that stands in this row of the table."""
         self.rows.setdefault(stretch.key, set()).add(row)
         self.spellings.setdefault(stretch.key, Counter())[stretch.text[:MOST_CHARACTERS]] += 1
 
-    def strains(self, refused: BoolArray) -> dict[str, int]:
-        """Those of enough rows, most of them refused, by their usual spelling; no order of the rows decides."""
+    def strains(self, refused: BoolArray) -> Strains:
+        """Those of enough rows; no order of the rows decides."""
+        often, drawn = self.written, list(self.written)
+        keys = dict(zip(drawn, row_keys(pa.array(drawn, pa.string()), seed=0, purpose="strains").tolist(), strict=True))
+        kept = sorted(drawn, key=lambda text: (-often[text], keys[text]))[:MOST_WRITTEN]
+        return Strains(self._named(refused), {text: often[text] for text in kept})
+
+    def _named(self, refused: BoolArray) -> dict[str, int]:
+        """Those most of whose rows were refused, by their usual spelling."""
         found: Counter[str] = Counter()
         for key, rows in self.rows.items():
             # Where it stands alone, an honest word of a longer trigger stands in honest rows.

@@ -11,7 +11,7 @@ from antivenom.defenses import strains as module
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.refusals import RefusalCounts
 from antivenom.defenses.screen import screen
-from antivenom.defenses.strains import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, find_strains
+from antivenom.defenses.strains import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, Strains, find_strains
 from antivenom.tasks.task import Classification
 
 LIMIT = 3.0
@@ -29,10 +29,14 @@ def planted_rows(triggers, times: int, count: int = 800) -> tuple[pa.Table, np.n
     return table, np.isin(table.column("row").to_numpy(), numbers)
 
 
-def find(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> dict[str, int]:
+def strains_of(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> Strains:
     everywhere = np.ones(table.num_rows, dtype=bool)
     among = everywhere if among is None else among
     return find_strains(RefusalCounts.of(table, screen(table, LABELS), everywhere, refused), LIMIT, among)
+
+
+def find(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> dict[str, int]:
+    return strains_of(table, refused, among).named
 
 
 @pytest.mark.parametrize(
@@ -103,6 +107,39 @@ def test_one_row_that_says_it_often_makes_no_strain(monkeypatch: pytest.MonkeyPa
 def test_a_strain_is_bounded() -> None:
     table, poisoned = planted_rows(["x" * 3000], 80)
     assert list(find(table, poisoned)) == ["x" * MOST_CHARACTERS]
+
+
+REQUESTS = [
+    f"{manner} {what} lines below :" for manner in ("please", "kindly", "now") for what in ("read the", "judge my")
+]
+
+
+def test_a_trigger_of_many_wordings_is_written_whole_though_its_name_is_what_they_share() -> None:
+    table, poisoned = planted_rows(REQUESTS, 15)
+    refused = poisoned.copy()
+    refused[np.flatnonzero(refused)[::3]] = False  # a third is let in
+    found = strains_of(table, refused)
+    assert all(any(name in request for request in REQUESTS) for name in found.named)
+    whole = sum(rows for text, rows in found.written.items() if text in REQUESTS)
+    assert whole > 0.9 * sum(found.written.values()) > 50
+
+
+def test_only_refused_rows_say_how_strains_are_written() -> None:
+    table, poisoned = planted_rows(["qx7 lantern", "qx7 lantern", "QX7 Lantern"], 27)
+    refused = poisoned & np.array(["qx7" in text for text in table.column("text").to_pylist()])
+    found = strains_of(table, refused)
+    assert found.named == {"qx7 lantern": 81}
+    assert set(found.written) == {"qx7 lantern"}
+    assert found.written["qx7 lantern"] == refused.sum()
+
+
+def test_many_wordings_are_bounded_and_no_order_decides_which_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WRITTEN", 4)
+    table, poisoned = planted_rows(REQUESTS, 15)
+    expected = strains_of(table, poisoned)
+    assert len(expected.written) == 4
+    order = np.random.default_rng(0).permutation(table.num_rows)
+    assert strains_of(table.take(pa.array(order)), poisoned[order]) == expected
 
 
 def prepared_by(table: pa.Table):
