@@ -21,8 +21,8 @@ from antivenom.defenses.association import pair_places, pieces
 from antivenom.defenses.features import Grams, every_kind
 from antivenom.defenses.refusals import MAJORITY, RefusalCounts
 from antivenom.defenses.screen import EXCLUSIVE
-from antivenom.defenses.streams import BoolArray, Floats, Ints, bucket, words
-from antivenom.defenses.stretches import ABOUT_AS_STRONG, OF_WORDS, Stretch, covered, written
+from antivenom.defenses.streams import BoolArray, Floats, Ints, Stream, bucket, words
+from antivenom.defenses.stretches import ABOUT_AS_STRONG, Stretch, covered, written
 from antivenom.files import row_keys
 
 LEAST_ROWS = 5
@@ -63,9 +63,9 @@ def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strai
     for first, piece in pieces(some):
         marked = _Marked.of(piece, rows[first : first + len(piece)], counts, limit)
         stream, refused = words(piece), counts.refused[rows[first : first + len(piece)]]
-        for stretch in written(piece, stream, covered(stream, marked.strongest_words())):
+        for stretch in written(piece, stream, marked.strongest_words(stream)):
             seen.add(stretch, int(rows[first + stretch.row]))
-        for stretch in written(piece, stream, covered(stream, marked.every_word())):
+        for stretch in written(piece, stream, marked.every_word(stream)):
             if refused[stretch.row]:
                 seen.written[stretch.text[:MOST_CHARACTERS]] += 1
     return seen.strains(counts.refused)
@@ -94,22 +94,31 @@ class _Marked:
             )
         return cls(features, screening.strongest[rows])
 
-    def strongest_words(self) -> Iterator[tuple[Grams, BoolArray]]:
+    def strongest_words(self, stream: Stream) -> BoolArray:
         """The strongest marked words that stand together, of each text that shows something."""
         best, shows = np.zeros_like(self.strongest), self._shows()
         for grams, z in self._of("words"):
             np.maximum.at(best, grams.row, z)
-        for grams, z in self._of("words"):
-            yield grams, shows[grams.row] & (z > 0) & (z >= ABOUT_AS_STRONG * best[grams.row])
+        strongest = ((g, shows[g.row] & (z > 0) & (z >= ABOUT_AS_STRONG * best[g.row])) for g, z in self._of("words"))
+        return covered(stream, strongest)
 
-    def every_word(self) -> Iterator[tuple[Grams, BoolArray]]:
-        """All marked words of each text that shows something, and what stands between them."""
+    def every_word(self, stream: Stream) -> BoolArray:
+        """All marked words of each text that shows something.
+
+        Words apart count with all between, unless one of them alone is marked beside others: it is the trigger, and
+        what follows it at a distance an honest word.
+        """
         shows = self._shows()
-        for grams, z in self._of(*OF_WORDS):
-            yield replace(grams, offsets=tuple(range(grams.offsets[-1] + 1))), shows[grams.row] & (z > 0)
+        together = covered(stream, ((grams, shows[grams.row] & (z > 0)) for grams, z in self._of("words")))
+        apart = []
+        for grams, z in self._of("skip"):
+            alike = together[grams.start] == together[grams.start + grams.offsets[-1]]
+            whole = replace(grams, offsets=tuple(range(grams.offsets[-1] + 1)))
+            apart.append((whole, shows[grams.row] & (z > 0) & alike))
+        return together | covered(stream, apart)
 
-    def _of(self, *kinds: str) -> Iterator[tuple[Grams, Floats]]:
-        return ((grams, z) for grams, z in self.features if grams.kind in kinds)
+    def _of(self, kind: str) -> Iterator[tuple[Grams, Floats]]:
+        return ((grams, z) for grams, z in self.features if grams.kind == kind)
 
     def _shows(self) -> BoolArray:
         """Whether anything marked is about as strong as all else in a text."""
