@@ -69,7 +69,7 @@ def measure(count: int) -> dict[str, Any]:
     screened = time.perf_counter()
     counts = RefusalCounts.of(table, screening, ~reserve, refusals(count, poisoned))
     suspect = shared_refusal(counts, LIMIT)
-    strains = find_strains(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID))
+    strains = find_strains(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID)).named
     done = time.perf_counter()
     return {
         "rows": count,
