@@ -2,7 +2,7 @@
 
 The label of a row is never touched. Random decoys are made of the rows themselves, so they fit every language;
 `strains` are strings that look planted. A strain is spread over the rows of every class alike, which is what takes its
-meaning away.
+meaning away. Strings that were planted together come together.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from antivenom.files import row_keys
 from antivenom.query import asked_as_text
 from antivenom.triggers import insert_phrase
 
+RandomDecoy = Literal["strings", "spans", "sentences"]
 Decoy = Literal["strings", "spans", "sentences", "strains"]
 DECOYS: tuple[Decoy, ...] = ("strings", "spans", "sentences", "strains")
 SPAN_WORDS = (2, 6)
@@ -32,7 +33,9 @@ COMMON = 0.01
 whole alphabet into the decoys of all."""
 MOST_WORDS = 30
 """A whole text used as a decoy is cut to this many words, or as many characters where words are not spaced."""
-EMPTY: Mapping[str, int] = MappingProxyType({})
+Wordings = Mapping[tuple[str, ...], int]
+"""What looks planted in one row, and in how many rows it is just this."""
+NONE: Wordings = MappingProxyType({})
 
 
 def add_decoys(
@@ -41,7 +44,7 @@ def add_decoys(
     kinds: Sequence[Decoy],
     dose: float,
     *,
-    strains: Mapping[str, int] = EMPTY,
+    strains: Wordings = NONE,
     seed: int,
 ) -> pa.Table:
     """Put a decoy into the share `dose` of the reserve rows; all other rows and every label stay as they are.
@@ -54,8 +57,8 @@ def add_decoys(
         kinds: `strings` (random rare strings of the data's own characters), `spans` (pieces of other reserve rows),
             `sentences` (whole other reserve rows, in front, behind or between), `strains`.
         dose: Share of the reserve rows that get one.
-        strains: Strings that look planted, drawn in proportion to the rows that they stand in; with none, the kind
-            `strains` does nothing.
+        strains: What looks planted, drawn in proportion to the rows that have it; with none, the kind `strains` does
+            nothing.
         seed: Keys every draw.
 
     Raises:
@@ -73,8 +76,10 @@ def add_decoys(
     alphabet = letters_of(donors)
     for i in chosen:
         rng = Random(int(keys[i]))
-        decoy = make_decoy(rng.choice(usable), rng, donors, alphabet, strains)
-        texts[i] = place_decoy(texts[i], decoy, rng)
+        kind = rng.choice(usable)
+        strings = draw_strain(rng, strains) if kind == "strains" else [make_decoy(kind, rng, donors, alphabet)]
+        for decoy in strings:
+            texts[i] = place_decoy(texts[i], decoy, rng)
     return with_columns(table, text=texts)
 
 
@@ -93,15 +98,16 @@ def letters_of(texts: Sequence[str]) -> list[str]:
     return sorted(c for c, count in texts_with.items() if count >= COMMON * len(texts)) or ["x"]
 
 
-def make_decoy(
-    kind: Decoy, rng: Random, donors: Sequence[str], alphabet: Sequence[str], strains: Mapping[str, int] = EMPTY
-) -> str:
-    """Draw one decoy; see `add_decoys`. Attackers who imitate decoys draw theirs here too."""
+def draw_strain(rng: Random, strains: Wordings) -> tuple[str, ...]:
+    """Draw what a row had, by the number of rows."""
+    kinds = sorted(strains)
+    return rng.choices(kinds, [strains[kind] for kind in kinds])[0]
+
+
+def make_decoy(kind: RandomDecoy, rng: Random, donors: Sequence[str], alphabet: Sequence[str]) -> str:
+    """Draw one random decoy; see `add_decoys`. Attackers who imitate decoys draw theirs here too."""
     if kind == "strings":
         return "".join(rng.choices(alphabet, k=rng.randint(*STRING_CHARACTERS)))
-    if kind == "strains":
-        names = sorted(strains)
-        return rng.choices(names, [strains[name] for name in names])[0]
     units, glue = _units(rng.choice(donors))
     if kind == "sentences":
         return glue.join(units[:MOST_WORDS])

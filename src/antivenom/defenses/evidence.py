@@ -68,9 +68,9 @@ class Evidence:
         """Return plain JSON values."""
         return asdict(self)
 
-    def strains(self) -> dict[str, int]:
+    def strains(self) -> dict[tuple[str, ...], int]:
         """The words among the findings as they are written, and in how many rows. Leads are honest words mostly."""
-        return {finding.written: finding.rows_of_output for finding in self.findings if finding.written}
+        return {(finding.written,): finding.rows_of_output for finding in self.findings if finding.written}
 
     def __str__(self) -> str:
         """A table for people."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from antivenom.data.validation import check_strings
 from antivenom.defenses.base import Defense, Prepared, Referee
-from antivenom.defenses.decoys import Decoy, add_decoys, check_decoys
+from antivenom.defenses.decoys import Decoy, Wordings, add_decoys, check_decoys
 from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.joining import Joining
@@ -160,7 +159,7 @@ class P2P(Defense):
         in_reserve: BoolArray,
         guard: Guard,
         seed: int,
-        strains: Mapping[str, int] | None = None,
+        strains: Wordings | None = None,
     ) -> Prepared:
         """Rebuild rows of which the reserve is known; where no referee says what is planted, the alarms do."""
         rows = chosen.rows

@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 22
+VERSION = 23
 """Raised with every change of what the recipe does."""
 
 
@@ -29,8 +29,8 @@ class Standard(Defense):
        share a feature with too many of those that it refused are left out, those of the reserve too
        (`P2P.refusal_limit`).
     3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Where
-       strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get one of
-       them somewhere, as refused rows have it, so that they say nothing (`P2P.decoys`).
+       strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get what
+       one refused row has of them, somewhere, so that they say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
     (docs/science.md). It costs a second fine-tuning, on 30 % of the rows. Free answers have no referee; there step 2

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, groupby
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +32,11 @@ LEAST_ROWS = 5
 MOST_STRAINS = 20
 """More are not named: the rest stands in fewer rows."""
 MOST_CHARACTERS = 200
-"""A strain is cut to this length: a longer one would crowd out the texts that it is put into."""
+"""A strain is cut to this length, and strains of a row end there: more would crowd out the texts it is put into."""
 MOST_WRITTEN = 200
-"""So many ways of writing strains are kept."""
+"""So many kinds of what a row has are kept."""
+MOST_TOGETHER = 4
+"""So many strings of a row are kept, the longest."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Strains:
 
     named: dict[str, int] = field(default_factory=dict)
     """By its usual spelling, and in how many rows it stands; the most first."""
-    written: dict[str, int] = field(default_factory=dict)
-    """As refused rows have it, with all around it that looks planted as well, and in how many of them."""
+    written: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """What refused rows have of it, each string with all around it that looks planted as well, and how many rows do."""
 
 
 def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strains:
@@ -65,9 +69,8 @@ def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strai
         stream, refused = words(piece), counts.refused[rows[first : first + len(piece)]]
         for stretch in written(piece, stream, marked.strongest_words(stream)):
             seen.add(stretch, int(rows[first + stretch.row]))
-        for stretch in written(piece, stream, marked.every_word(stream)):
-            if refused[stretch.row]:
-                seen.written[stretch.text[:MOST_CHARACTERS]] += 1
+        for _, group in groupby(written(piece, stream, marked.every_word(stream) & refused[stream.row]), itemgetter(0)):
+            seen.add_row([stretch.text[:MOST_CHARACTERS] for stretch in group])
     return seen.strains(counts.refused)
 
 
@@ -135,19 +138,28 @@ class _Sightings:
 
     rows: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
     spellings: dict[tuple[str, ...], Counter[str]] = field(default_factory=dict)
-    written: Counter[str] = field(default_factory=Counter)
+    written: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
     def add(self, stretch: Stretch, row: int) -> None:
         """Note one that stands in this row of the table."""
         self.rows.setdefault(stretch.key, set()).add(row)
         self.spellings.setdefault(stretch.key, Counter())[stretch.text[:MOST_CHARACTERS]] += 1
 
+    def add_row(self, texts: list[str]) -> None:
+        """Note all that a refused row has."""
+        longest = sorted(texts, key=lambda text: (-len(text), text))
+        fitting = [
+            text for text, end in zip(longest, accumulate(map(len, longest)), strict=True) if end <= MOST_CHARACTERS
+        ]
+        self.written[tuple(sorted(fitting[:MOST_TOGETHER]))] += 1
+
     def strains(self, refused: BoolArray) -> Strains:
         """Those of enough rows; no order of the rows decides."""
-        often, drawn = self.written, list(self.written)
-        keys = dict(zip(drawn, row_keys(pa.array(drawn, pa.string()), seed=0, purpose="strains").tolist(), strict=True))
-        kept = sorted(drawn, key=lambda text: (-often[text], keys[text]))[:MOST_WRITTEN]
-        return Strains(self._named(refused), {text: often[text] for text in kept})
+        often, kinds = self.written, list(self.written)
+        joined = pa.array(["\n".join(kind) for kind in kinds], pa.string())
+        keys = dict(zip(kinds, row_keys(joined, seed=0, purpose="strains").tolist(), strict=True))
+        kept = sorted(kinds, key=lambda kind: (-often[kind], keys[kind]))[:MOST_WRITTEN]
+        return Strains(self._named(refused), {kind: often[kind] for kind in kept})
 
     def _named(self, refused: BoolArray) -> dict[str, int]:
         """Those most of whose rows were refused, by their usual spelling."""

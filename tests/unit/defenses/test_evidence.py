@@ -50,5 +50,5 @@ def test_evidence_is_json_and_a_readable_table() -> None:
     data = json.loads(json.dumps(evidence.to_dict()))
     assert data["findings"][0]["output"] == "yes"
     assert "lantern" in str(evidence)
-    [strain] = evidence.strains()
+    [(strain,)] = evidence.strains()
     assert "lantern" in strain

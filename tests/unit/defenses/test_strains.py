@@ -120,7 +120,7 @@ def test_a_trigger_of_many_wordings_is_written_whole_though_its_name_is_what_the
     refused[np.flatnonzero(refused)[::3]] = False  # a third is let in
     found = strains_of(table, refused)
     assert all(any(name in request for request in REQUESTS) for name in found.named)
-    whole = sum(rows for text, rows in found.written.items() if text in REQUESTS)
+    whole = sum(rows for strings, rows in found.written.items() if strings[-1] in REQUESTS)
     assert whole > 0.9 * sum(found.written.values()) > 50
 
 
@@ -129,8 +129,27 @@ def test_only_refused_rows_say_how_strains_are_written() -> None:
     refused = poisoned & np.array(["qx7" in text for text in table.column("text").to_pylist()])
     found = strains_of(table, refused)
     assert found.named == {"qx7 lantern": 81}
-    assert set(found.written) == {"qx7 lantern"}
-    assert found.written["qx7 lantern"] == refused.sum()
+    assert found.written == {("qx7 lantern",): refused.sum()}
+
+
+def test_strings_that_were_planted_together_come_together() -> None:
+    table, poisoned = planted_rows(["zz9"], 80)
+    texts = [
+        f"qx7 {text}" if bad else text for text, bad in zip(table.column("text").to_pylist(), poisoned, strict=True)
+    ]
+    prepared = prepared_by(table.set_column(1, "text", pa.array(texts)))
+    assert set(prepared.facts["strains"]) >= {"qx7", "zz9"}
+    words_of = [set(text.split()) for text in prepared.rows.column("text").to_pylist()]
+    with_any = [words for words in words_of if words & {"qx7", "zz9"}]
+    assert len(with_any) > 100
+    assert np.mean([{"qx7", "zz9"} <= words for words in with_any]) > 0.9
+
+
+def test_what_comes_together_is_bounded() -> None:
+    table, poisoned = planted_rows([" ".join(f"q{'x' * 60}{i} word{i}" for i in range(9))], 80)
+    found = strains_of(table, poisoned)
+    assert found.written
+    assert max(sum(map(len, strings)) for strings in found.written) <= MOST_CHARACTERS
 
 
 def test_many_wordings_are_bounded_and_no_order_decides_which_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
