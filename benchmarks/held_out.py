@@ -58,10 +58,10 @@ def run(cell: tuple[str, str], data: Path, work: Path) -> dict[str, Any]:
 
 
 def read_records(folder: Path = RECORDS) -> list[dict[str, Any]]:
-    """By attack, undefended and with the newest version of `standard` that was run."""
+    """By attack, undefended and with each version of `standard` that was run: the first had not met the attack."""
     read = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
-    newest = {(found["name"], version_of(found) > 0): found for found in sorted(read, key=version_of)}
-    return [newest[cell] for name in ATTACKS for cell in ((name, False), (name, True)) if cell in newest]
+    place = {name: number for number, name in enumerate(ATTACKS)}
+    return sorted(read, key=lambda found: (place[found["name"]], version_of(found)))
 
 
 def version_of(found: dict[str, Any]) -> int:

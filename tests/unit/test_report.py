@@ -105,7 +105,7 @@ def test_the_readme_says_in_words_what_triggers_do_where_nobody_poisoned():
 def test_the_readme_says_in_words_what_seeds_changed():
     lines = {tuple(c.strip() for c in line.split("|")[1:3]): line.split("|") for line in TABLES["seeds"]().splitlines()}
     for attack in ("AddSent", "BadNets"):
-        before, after = (lines[f"{attack} 5 %", defense] for defense in ("`none`", "`standard` 21"))
+        before, after = (lines[f"{attack} 5 %", defense] for defense in ("`none`", "`standard` 22"))
         assert f"{after[7].strip()} for {attack}" in WORDS
         assert f"{before[4].split(' ± ')[0].strip()} to {after[4].split(' ± ')[0].strip()}" in WORDS
 
