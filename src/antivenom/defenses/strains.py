@@ -154,12 +154,14 @@ class _Sightings:
         self.written[tuple(sorted(fitting[:MOST_TOGETHER]))] += 1
 
     def strains(self, refused: BoolArray) -> Strains:
-        """Those of enough rows; no order of the rows decides."""
+        """Those of enough rows; no order of the rows decides. Where none can be named, nothing is kept in silence."""
+        if not (named := self._named(refused)):
+            return Strains()
         often, kinds = self.written, list(self.written)
         joined = pa.array(["\n".join(kind) for kind in kinds], pa.string())
         keys = dict(zip(kinds, row_keys(joined, seed=0, purpose="strains").tolist(), strict=True))
         kept = sorted(kinds, key=lambda kind: (-often[kind], keys[kind]))[:MOST_WRITTEN]
-        return Strains(self._named(refused), {kind: often[kind] for kind in kept})
+        return Strains(named, {kind: often[kind] for kind in kept})
 
     def _named(self, refused: BoolArray) -> dict[str, int]:
         """Those most of whose rows were refused, by their usual spelling."""

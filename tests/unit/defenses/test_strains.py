@@ -71,7 +71,7 @@ def test_only_the_given_rows_show_what_is_planted() -> None:
     assert find(table, poisoned, np.zeros(800, dtype=bool)) == {}
     few = np.zeros(800, dtype=bool)
     few[np.flatnonzero(poisoned)[: LEAST_ROWS - 1]] = True
-    assert find(table, poisoned, few) == {}, "too few rows to name it"
+    assert strains_of(table, poisoned, few) == Strains(), "too few rows to name it"
 
 
 def test_an_honest_word_of_a_trigger_is_no_strain_by_itself() -> None:
