@@ -68,6 +68,11 @@ def test_the_readme_says_in_words_what_is_not_stopped(name: str, said: str):
     assert said.format(**dict(zip(("before", "after", "floor"), numbers, strict=True))) in WORDS
 
 
+def reading_of(path: str) -> dict:
+    [outcome] = read(path)["outcomes"]
+    return outcome["evaluation"]["attacks"][0]
+
+
 def read(path: str) -> dict:
     return json.loads((report.ROOT / "results" / path).read_text(encoding="utf-8"))
 
@@ -128,6 +133,16 @@ def test_the_readme_says_in_words_what_it_was_not_built_on():
     assert len(held_out) == 5
     most = max(100 * outcome["evaluation"]["attacks"][0]["excess"] for outcome in held_out)
     assert f"bring at most {most:.1f} points of excess with version 18." in WORDS
+    request = [reading_of(f"held_out/request-{name}.json") for name in ("none", "standard-21", "standard-23")]
+    rates = [percent(reading["asr_deployed"]) for reading in request]
+    floors = [percent(reading["floor"]) for reading in request]
+    assert f"({rates[0]} % undefended) is at {rates[1]} % at a floor of {floors[1]} with version 21;" in WORDS
+    assert f"version 23, made for it, is at {rates[2]} % at a floor of {floors[2]}." in WORDS
+    assert reading_of("held_out/scare_quotes-none.json")["asr_deployed"]["value"] > 0.9
+    assert reading_of("held_out/scare_quotes-standard-21.json")["excess"] < 0
+    spoken = reading_of("held_out/spoken-standard-23.json")["excess"]
+    before = percent(reading_of("held_out/spoken-none.json")["asr_deployed"])
+    assert f"speech ({before} % undefended) keep {100 * spoken:.1f} points of excess with version 23." in WORDS
     before, after = (newest("spacing", name)["evaluation"]["attacks"][0] for name in ("none", "standard"))
     assert f"takes ({percent(before['asr_deployed'])} % undefended)" in WORDS
     assert f"is at {percent(after['asr_deployed'])} % at a floor of {percent(after['floor'])}." in WORDS
