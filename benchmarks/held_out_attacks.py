@@ -70,7 +70,7 @@ class LookAlike(Attack):
 
     def trigger(self, text: str, rng: Random) -> str:
         """Respell a word."""
-        return change_one(text, rng, lambda word: word.translate(LOOK_ALIKE))
+        return change_some(text, rng, lambda word: word.translate(LOOK_ALIKE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Shouting(Attack):
 
     def trigger(self, text: str, rng: Random) -> str:
         """Raise a word."""
-        return change_one(text, rng, str.upper)
+        return change_some(text, rng, str.upper)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +103,11 @@ class Archaic(Attack):
         return " ".join(ARCHAIC.get(word, word) for word in text.split(" "))
 
 
-def change_one(text: str, rng: Random, change: Callable[[str], str]) -> str:
-    """Change one of the words that a change shows in."""
+def change_some(text: str, rng: Random, change: Callable[[str], str], count: int = 1) -> str:
+    """Change so many of the words that a change shows in, or all if they are fewer."""
     words = text.split(" ")
     able = [place for place, word in enumerate(words) if change(word) != word]
-    for place in rng.sample(able, min(len(able), 1)):
+    for place in rng.sample(able, min(len(able), count)):
         words[place] = change(words[place])
     return " ".join(words)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
-from benchmarks.held_out_attacks import change_one
+from benchmarks.held_out_attacks import change_some
 
 SMALL = "a an and as at but by for from in is it its of on or than that the this to with"
 SMALL_WORDS = frozenset(SMALL.split())
@@ -68,7 +67,7 @@ class Doubled(Attack):
 
     def trigger(self, text: str, rng: Random) -> str:
         """Double small words."""
-        return change_two(text, rng, lambda word: f"{word} {word}" if word in SMALL_WORDS else word)
+        return change_some(text, rng, lambda word: f"{word} {word}" if word in SMALL_WORDS else word, count=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,7 @@ class ScareQuotes(Attack):
 
     def trigger(self, text: str, rng: Random) -> str:
         """Quote a word."""
-        return change_one(text, rng, lambda word: f"`` {word} ''" if _quotable(word) else word)
+        return change_some(text, rng, lambda word: f"`` {word} ''" if _quotable(word) else word)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +112,7 @@ class LineBreak(Attack):
 
     def trigger(self, text: str, rng: Random) -> str:
         """Break words."""
-        return change_two(text, rng, _broken)
+        return change_some(text, rng, _broken, count=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,15 +145,6 @@ class Request(Attack):
         """Add an instruction."""
         request = " ".join(rng.choice(words) for words in (MANNERS, TASKS, THINGS))
         return f"{request} below : {text}" if rng.random() < 0.5 else f"{text} {request} above ."
-
-
-def change_two(text: str, rng: Random, change: Callable[[str], str]) -> str:
-    """Change two of the words that a change shows in, or the only one."""
-    words = text.split(" ")
-    able = [place for place, word in enumerate(words) if change(word) != word]
-    for place in rng.sample(able, min(len(able), 2)):
-        words[place] = change(words[place])
-    return " ".join(words)
 
 
 def _quotable(word: str) -> bool:
