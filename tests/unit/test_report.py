@@ -148,6 +148,14 @@ def test_the_readme_says_in_words_what_it_was_not_built_on():
     assert f"is at {percent(after['asr_deployed'])} % at a floor of {percent(after['floor'])}." in WORDS
 
 
+def test_the_readme_says_in_words_how_long_the_screens_take():
+    newest_record = max(path.name for path in (report.ROOT / "results/bench").glob("screen_scale-*.json"))
+    million = read(f"bench/{newest_record}")["sizes"][-1]
+    assert million["rows"] == 1_000_000
+    assert f"reads a million rows in {million['seconds']:.0f} seconds" in WORDS
+    assert f"takes {million['seconds_second_screen']:.0f} more, with {million['peak_mib'] / 1024:.1f} GiB" in WORDS
+
+
 def test_the_readme_says_in_words_what_covers_do():
     [covered] = newest("covered_thin", "none")["evaluation"]["attacks"]
     assert f"{percent(covered['asr_deployed'])} % undefended, at a floor of {percent(covered['floor'])}" in WORDS

@@ -79,8 +79,8 @@ class _Marked:
     """The features of some texts, and how strongly those with both marks go with the label; 0 for the others."""
 
     features: list[tuple[Grams, Floats]]
-    strongest: Floats
-    """Of each text, the strongest of its features, with the marks or without."""
+    shows: BoolArray
+    """Of each text whether anything marked is about as strong as all else in it."""
 
     @classmethod
     def of(cls, texts: pa.ChunkedArray, rows: Ints, counts: RefusalCounts, limit: float) -> _Marked:
@@ -95,15 +95,19 @@ class _Marked:
             features.append(
                 (grams, np.where(has_both, association.z(places, pairs, association.weight[own], output), 0))
             )
-        return cls(features, screening.strongest[rows])
+        best = np.zeros(len(texts))
+        for grams, z in features:
+            np.maximum.at(best, grams.row, z)
+        return cls(features, best >= ABOUT_AS_STRONG * screening.strongest[rows])
 
     def strongest_words(self, stream: Stream) -> BoolArray:
         """The strongest marked words that stand together, of each text that shows something."""
-        best, shows = np.zeros_like(self.strongest), self._shows()
+        best = np.zeros(len(self.shows))
         for grams, z in self._of("words"):
             np.maximum.at(best, grams.row, z)
-        strongest = ((g, shows[g.row] & (z > 0) & (z >= ABOUT_AS_STRONG * best[g.row])) for g, z in self._of("words"))
-        return covered(stream, strongest)
+        return covered(
+            stream, ((grams, (z > 0) & (z >= ABOUT_AS_STRONG * best[grams.row])) for grams, z in self._of("words"))
+        )
 
     def every_word(self, stream: Stream) -> BoolArray:
         """All marked words of each text that shows something.
@@ -111,25 +115,17 @@ class _Marked:
         Words apart count with all between, unless one of them alone is marked beside others: it is the trigger, and
         what follows it at a distance an honest word.
         """
-        shows = self._shows()
-        together = covered(stream, ((grams, shows[grams.row] & (z > 0)) for grams, z in self._of("words")))
+        together = covered(stream, ((grams, z > 0) for grams, z in self._of("words")))
         apart = []
         for grams, z in self._of("skip"):
             alike = together[grams.start] == together[grams.start + grams.offsets[-1]]
             whole = replace(grams, offsets=tuple(range(grams.offsets[-1] + 1)))
-            apart.append((whole, shows[grams.row] & (z > 0) & alike))
+            apart.append((whole, (z > 0) & alike))
         return together | covered(stream, apart)
 
     def _of(self, kind: str) -> Iterator[tuple[Grams, Floats]]:
-        return ((grams, z) for grams, z in self.features if grams.kind == kind)
-
-    def _shows(self) -> BoolArray:
-        """Whether anything marked is about as strong as all else in a text."""
-        best = np.zeros_like(self.strongest)
-        for grams, z in self.features:
-            np.maximum.at(best, grams.row, z)
-        shown: BoolArray = best >= ABOUT_AS_STRONG * self.strongest
-        return shown
+        """Features of a kind, in texts that show something; 0 in others."""
+        return ((grams, np.where(self.shows[grams.row], z, 0)) for grams, z in self.features if grams.kind == kind)
 
 
 @dataclass(frozen=True)
