@@ -30,9 +30,10 @@ def shared_refusal(counts: RefusalCounts, limit: float) -> BoolArray:
     """
     suspect = np.zeros(len(counts.texts), dtype=bool)
     for _ in range(ROUNDS):
-        z, share = counts.without(suspect).worst() if suspect.any() else counts.worst()
+        z, share = counts.worst()
         explained = (z > limit) & (share >= EXPLAINED) & ~suspect
         if not explained.any():
             break
         suspect |= explained
+        counts = counts.without(explained)
     return suspect | (z > limit)
