@@ -3,8 +3,8 @@
     python -m benchmarks.held_out --data DIR        # runs what has no record yet
     python -m benchmarks.held_out --table           # what the records say; runs nothing
 
-1,000 rows of SST-2, 10 % of them poisoned by an attack of benchmarks/held_out_attacks.py (written when version 17 was
-fixed) or benchmarks/held_out_attacks_later.py (version 21), 600 test rows, otherwise as `benchmarks.attack_strength`.
+1,000 rows of SST-2, 10 % of them poisoned by an attack of benchmarks/held_out_attacks/ (its modules say which version
+of the recipe was fixed when they were written), 600 test rows, otherwise as `benchmarks.attack_strength`.
 DIR holds `sst2/{train,test}.tsv`. About 4 minutes a fit on one CPU core.
 """
 
@@ -22,12 +22,10 @@ from antivenom.evaluation.comparison import public_command
 from benchmarks.attack_strength import SETTINGS, Bench, rows_of
 from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row
 from benchmarks.harness import machine
-from benchmarks.held_out_attacks import HELD_OUT
-from benchmarks.held_out_attacks_later import HELD_OUT_LATER
+from benchmarks.held_out_attacks import ATTACKS
 from benchmarks.missing import run_missing
 
 RECORDS = Path("results/held_out")
-ATTACKS = HELD_OUT | HELD_OUT_LATER
 CELLS = {
     f"{attack}-{name}": (attack, name.partition("-")[0])
     for attack in ATTACKS

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
+from benchmarks.held_out_attacks.changing import change_some
 
 LOOK_ALIKE = str.maketrans("aceopxy", "асеорху")
 """Latin letters and the Cyrillic ones that look the same."""
@@ -103,13 +103,4 @@ class Archaic(Attack):
         return " ".join(ARCHAIC.get(word, word) for word in text.split(" "))
 
 
-def change_some(text: str, rng: Random, change: Callable[[str], str], count: int = 1) -> str:
-    """Change so many of the words that a change shows in, or all if they are fewer."""
-    words = text.split(" ")
-    able = [place for place, word in enumerate(words) if change(word) != word]
-    for place in rng.sample(able, min(len(able), count)):
-        words[place] = change(words[place])
-    return " ".join(words)
-
-
-HELD_OUT = {attack.name: attack for attack in (Remark, Reported, LookAlike, Shouting, Archaic)}
+UNKNOWN_TO_17: tuple[type[Attack], ...] = (Remark, Reported, LookAlike, Shouting, Archaic)

@@ -1,0 +1,12 @@
+"""Attacks that others wrote against a version of `standard` that was fixed, before any of them was run against it.
+
+Each module is named after the version that had not met its attacks. Later versions may have been changed because of
+them.
+"""
+
+from antivenom.attacks import Attack
+from benchmarks.held_out_attacks.unknown_to_17 import UNKNOWN_TO_17
+from benchmarks.held_out_attacks.unknown_to_21 import UNKNOWN_TO_21
+from benchmarks.held_out_attacks.unknown_to_23 import UNKNOWN_TO_23
+
+ATTACKS: dict[str, type[Attack]] = {attack.name: attack for attack in (*UNKNOWN_TO_17, *UNKNOWN_TO_21, *UNKNOWN_TO_23)}
