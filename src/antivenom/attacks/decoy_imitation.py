@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar, Literal
 
 from antivenom.attacks.base import Attack
-from antivenom.defenses.decoys import letters_of, make_decoy, place_decoy
+from antivenom.defenses.decoys import letters_of, make_decoy, place_decoys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,4 +28,4 @@ class DecoyImitation(Attack):
 
     def trigger(self, text: str, rng: Random) -> str:
         """Put a decoy in front, behind or between."""
-        return place_decoy(text, make_decoy(self.kind, rng, [text], letters_of([text])), rng)
+        return place_decoys(text, [make_decoy(self.kind, rng, [text], letters_of([text]))], rng)

@@ -7,27 +7,21 @@ whole numbers, so a result does not depend on the order of the rows or on how th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.defenses.features import every_kind
-from antivenom.defenses.fragments import WordPieces, cut_small, uncut
+from antivenom.defenses.features import Grams, every_kind
 from antivenom.defenses.outputs import Outputs
-from antivenom.defenses.streams import BoolArray, Floats, Hashes, Ints, Stream, bucket, mix, renamed, words
-from antivenom.defenses.vocabulary import LETTER_PLACES, Vocabulary, letter_runs
+from antivenom.defenses.places import Places
+from antivenom.defenses.streams import Floats, Ints, mix
+from antivenom.defenses.vocabulary import Vocabulary
 
 PIECE_BYTES = 2_000_000
 """Texts are worked on in pieces of about this size, which bounds the memory."""
-PRIOR_ROWS = 4.0
-"""Shrinkage of a token's log-odds: as if this many more rows held the token, with labels at the base rate."""
-MOST_LOG_ODDS = 2.0
-"""No single token speaks louder against a label than this."""
-MOST_WEIGHT = 4.0
-"""The most contradicted rows count as this many."""
 UNIT = 4096
 """Weights are kept as whole multiples of 1 / UNIT: sums of integers are the same in any order."""
 
@@ -48,11 +42,33 @@ class Association:
     """For each output the standard deviation of the weights of its rows."""
     tokens: Ints
     """How many different tokens each row has."""
+    places: Places
+    """Where features stand in the tables."""
     rows_with: Table
-    """By bucket of a feature."""
+    """By place of a feature."""
     rows_of_both: Table
-    """By bucket of a pair of feature and output."""
+    """By place of a pair of feature and output."""
     weight_of_both: Table
+
+    def entries(self, texts: pa.ChunkedArray) -> Iterator[tuple[Ints, Ints]]:
+        """For each piece of a column the features of its rows, each once a row: the row, and the place."""
+        return entries(texts, self.vocabulary, self.places)
+
+    def pairs(self, places: Ints, output: Ints) -> Ints:
+        """The place of each pair of feature and output."""
+        return pair_places(places, output, self.outputs, self.places)
+
+    def of_own(self, grams: Grams, rows: Ints) -> tuple[Ints, Ints, Floats]:
+        """The place of each feature, that of its pair with the label of its row, and how strongly these go together.
+
+        Args:
+            grams: Features of some of the texts.
+            rows: Which texts these are.
+        """
+        own, places = rows[grams.row], self.places.of(grams.hashes)
+        output = self.outputs.own[own]
+        pairs = self.pairs(places, output)
+        return places, pairs, self.z(places, pairs, self.weight[own], output)
 
     def z(self, places: Ints, pairs: Ints, own: Ints, output: Ints) -> Floats:
         """The association of features with outputs as z-statistics, each row left out of its own evidence.
@@ -62,8 +78,8 @@ class Association:
         few rows. Weights lift a trigger in relabelled rows; counts catch one in rows whose label is right.
 
         Args:
-            places: Bucket of each feature.
-            pairs: Bucket of each pair.
+            places: Place of each feature.
+            pairs: Place of each pair.
             own: The weight of the row that asks, which is left out.
             output: The output of each pair.
         """
@@ -78,31 +94,11 @@ class Association:
         """Of the other rows with each feature the share that has the output as well.
 
         Args:
-            places: Bucket of each feature.
-            pairs: Bucket of each pair of feature and output.
+            places: Place of each feature.
+            pairs: Place of each pair of feature and output.
         """
         share: Floats = (self.rows_of_both[pairs] - 1) / np.maximum(self.rows_with[places] - 1, 1)
         return share
-
-
-def associate(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPieces = uncut) -> Association:
-    """Count everything: one walk over the texts for the words, one for the doubts, one for the features.
-
-    How many words a tokenizer cuts small (`word_pieces`) is a feature as well.
-    """
-    vocabulary, by_label = _count_words(texts, outputs, word_pieces)
-    doubt, tokens = _doubts(texts, outputs, vocabulary, by_label)
-    weight, spread = _weights(doubt, outputs)
-    size = table_size(len(texts), len(outputs.rate) if outputs.labels else 1)
-    both = size * len(outputs.rate) if outputs.labels else size
-    tables = [np.zeros(places, dtype=np.int64) for places in (size, both, both)]
-    for rows, places in entries(texts, vocabulary, size):
-        np.add.at(tables[0], places, 1)
-        which, output = outputs.join(rows)
-        pairs = pair_places(places[which], output, outputs, size)
-        np.add.at(tables[1], pairs, 1)
-        np.add.at(tables[2], pairs, weight[rows[which]])
-    return Association(vocabulary, outputs, weight, doubt, spread, tokens, *tables)
 
 
 def table_size(rows: int, outputs: int = 1) -> int:
@@ -120,17 +116,11 @@ def pieces(texts: pa.ChunkedArray) -> Iterator[tuple[int, pa.ChunkedArray]]:
             yield int(first), texts.slice(int(first), int(last - first))
 
 
-def lowered(texts: pa.ChunkedArray) -> Stream:
-    """The words of texts in lower case."""
-    stream = words(texts)
-    return renamed(stream, [name.lower() for name in stream.names])
-
-
-def entries(texts: pa.ChunkedArray, vocabulary: Vocabulary, size: int) -> Iterator[tuple[Ints, Ints]]:
-    """For each piece the features of its rows, each once a row: the row, and the place of the feature."""
+def entries(texts: pa.ChunkedArray, vocabulary: Vocabulary, places: Places) -> Iterator[tuple[Ints, Ints]]:
+    """`Association.entries`, before there is one."""
     for first, piece in pieces(texts):
         found = [
-            (grams.row.astype(np.uint64) << np.uint64(32)) | bucket(grams.hashes, size).astype(np.uint64)
+            (grams.row.astype(np.uint64) << np.uint64(32)) | places.of(grams.hashes).astype(np.uint64)
             for grams in every_kind(piece, vocabulary)
         ]
         # Sorting and comparing neighbors is several times faster here than np.unique, which hashes.
@@ -139,101 +129,12 @@ def entries(texts: pa.ChunkedArray, vocabulary: Vocabulary, size: int) -> Iterat
         yield (keys >> np.uint64(32)).astype(np.int64) + first, (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
-def pair_places(places: Ints, output: Ints, outputs: Outputs, size: int) -> Ints:
+def pair_places(at: Ints, output: Ints, outputs: Outputs, places: Places) -> Ints:
     """The place of each pair of feature and output.
 
     Labels have a place each beside the feature, so that features which share a place by chance share all of its places
     in proportion. The parts of free answers are too many for that.
     """
     if outputs.labels:
-        return places * len(outputs.rate) + output
-    return bucket(mix(places.astype(np.uint64), outputs.hashes[output]), size)
-
-
-def _count_words(texts: pa.ChunkedArray, outputs: Outputs, word_pieces: WordPieces) -> tuple[Vocabulary, Table]:
-    """In how many rows each token stands, and each token with each label."""
-    size = table_size(len(texts))
-    counts, both = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int64)
-    small = np.zeros(size, dtype=bool)
-    for first, piece in pieces(texts):
-        stream = lowered(piece)
-        small[bucket(stream.hashes[cut_small(stream.names, word_pieces)[stream.symbol]], size)] = True
-        rows, hashes = _tokens_of_rows(stream)
-        np.add.at(counts, bucket(hashes, size), 1)
-        if outputs.labels:
-            label = outputs.own[rows + first]
-            np.add.at(both, bucket(mix(hashes, outputs.hashes[label]), size), 1)
-    vocabulary = Vocabulary(len(texts), counts, known_runs=np.zeros(LETTER_PLACES, dtype=bool), cut_small=small)
-    return replace(vocabulary, known_runs=_known_runs(texts, vocabulary)), both
-
-
-def _known_runs(texts: pa.ChunkedArray, vocabulary: Vocabulary) -> BoolArray:
-    """Which letter runs the tokens have that are not uncommon."""
-    known = np.zeros(LETTER_PLACES, dtype=bool)
-    for _, piece in pieces(texts):
-        lower = lowered(piece)
-        symbols = np.unique(lower.symbol[~vocabulary.uncommon(lower)])
-        _, hashes = letter_runs([lower.names[i] for i in symbols])
-        known[bucket(hashes, LETTER_PLACES)] = True
-    return known
-
-
-def _tokens_of_rows(stream: Stream) -> tuple[Ints, Hashes]:
-    """Each token of each row once."""
-    _, where = np.unique(stream.row * len(stream.names) + stream.symbol, return_index=True)
-    return stream.row[where], stream.hashes[where]
-
-
-def _doubts(texts: pa.ChunkedArray, outputs: Outputs, vocabulary: Vocabulary, both: Table) -> tuple[Floats, Ints]:
-    """How much each row says against its own label, and how many different tokens it has.
-
-    That is the sum of the log-odds of the tokens that contradict it over the root of their number. Tokens that speak
-    for the label count nothing, so an attacker cannot outvote a row's words: to halve its doubt takes words that are
-    neutral and three times as many as the row has. Each token's log-odds are counted without the row itself.
-    """
-    doubt = np.zeros(len(texts))
-    tokens = np.zeros(len(texts), dtype=np.int64)
-    for first, piece in pieces(texts):
-        rows, hashes = _tokens_of_rows(lowered(piece))
-        count = np.bincount(rows, minlength=len(piece))
-        tokens[first : first + len(piece)] = count
-        if not outputs.labels:
-            continue
-        label = outputs.own[rows + first]
-        n = vocabulary.counts[bucket(hashes, len(vocabulary.counts))].astype(np.int64) - 1
-        k = both[bucket(mix(hashes, outputs.hashes[label]), len(both))] - 1
-        against = np.rint(-_log_odds(n, np.minimum(k, n), outputs.rate[label]) * UNIT)
-        total = np.bincount(rows, np.maximum(against, 0), len(piece)) / UNIT
-        doubt[first : first + len(piece)] = total / np.sqrt(count)
-    return doubt, tokens
-
-
-def _log_odds(n: Ints, k: Ints, rate: Floats) -> Floats:
-    odds = np.log((k + PRIOR_ROWS * rate) / (n - k + PRIOR_ROWS * (1 - rate))) - np.log(rate / (1 - rate))
-    clipped: Floats = np.maximum(odds, -MOST_LOG_ODDS)
-    return clipped
-
-
-def _weights(doubt: Floats, outputs: Outputs) -> tuple[Ints, Floats]:
-    """Turn doubts into weights: rows that contradict their label more than most count more, up to `MOST_WEIGHT`.
-
-    Returns:
-        The weights, on average `UNIT` within each label, and for each label their standard deviation.
-    """
-    if not outputs.labels:
-        return np.full(len(doubt), UNIT), np.ones(len(outputs.rate))
-    surprise = np.clip(doubt / np.maximum(_means(doubt, outputs), 1 / UNIT), 1, MOST_WEIGHT)
-    weight = np.rint(surprise / _means(surprise, outputs) * UNIT).astype(np.int64)
-    squares = _means(((weight - UNIT) / UNIT) ** 2, outputs)
-    spread = np.zeros(len(outputs.rate))
-    spread[outputs.own] = np.sqrt(squares)
-    return weight, spread
-
-
-def _means(values: Floats, outputs: Outputs) -> Floats:
-    """For each row the mean of its label's rows, summed in whole numbers."""
-    totals = np.zeros(len(outputs.rate), dtype=np.int64)
-    np.add.at(totals, outputs.own, np.rint(values * UNIT).astype(np.int64))
-    counts = np.bincount(outputs.own, minlength=len(outputs.rate))
-    means: Floats = (totals / np.maximum(counts, 1) / UNIT)[outputs.own]
-    return means
+        return at * len(outputs.rate) + output
+    return places.of(mix(at.astype(np.uint64), outputs.hashes[output]))

@@ -7,11 +7,13 @@ meaning away. Strings that were planted together come together.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from random import Random
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +23,11 @@ from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError
 from antivenom.files import row_keys
 from antivenom.query import asked_as_text
-from antivenom.triggers import insert_phrase
 
 RandomDecoy = Literal["strings", "spans", "sentences"]
 Decoy = Literal["strings", "spans", "sentences", "strains"]
-DECOYS: tuple[Decoy, ...] = ("strings", "spans", "sentences", "strains")
+DECOYS: tuple[Decoy, ...] = get_args(Decoy)
+WHITE_SPACE = re.compile(r"(?<=\S)\s+(?=\S)")
 SPAN_WORDS = (2, 6)
 STRING_CHARACTERS = (2, 6)
 COMMON = 0.01
@@ -78,8 +80,7 @@ def add_decoys(
         rng = Random(int(keys[i]))
         kind = rng.choice(usable)
         strings = draw_strain(rng, strains) if kind == "strains" else [make_decoy(kind, rng, donors, alphabet)]
-        for decoy in strings:
-            texts[i] = place_decoy(texts[i], decoy, rng)
+        texts[i] = place_decoys(texts[i], strings, rng)
     return with_columns(table, text=texts)
 
 
@@ -122,13 +123,15 @@ def _units(text: str) -> tuple[list[str], str]:
     return (spaced, " ") if len(spaced) * 12 > len(text) else (list(text), "")
 
 
-def place_decoy(text: str, decoy: str, rng: Random) -> str:
-    """Put a decoy in front, behind or between; between characters where the text has next to no spaces."""
-    where = rng.choice(("front", "behind", "between"))
-    units, glue = _units(text)
-    if where == "between" and not glue:
-        gap = rng.randint(0, len(units))
-        return "".join([*units[:gap], decoy, *units[gap:]])
-    if where == "between":
-        return insert_phrase(text, decoy, rng)
-    return glue.join([decoy, text] if where == "front" else [text, decoy])
+def place_decoys(text: str, decoys: Sequence[str], rng: Random) -> str:
+    """Put each decoy in front, behind, or at a gap between words; between characters where there are next to no spaces.
+
+    None lands inside another, and nothing of the text changes, its white space included.
+    """
+    glue = _units(text)[1]
+    gaps = [gap.start() for gap in WHITE_SPACE.finditer(text)] if glue else range(1, len(text))
+    where = {"front": [0], "behind": [len(text)], "between": gaps or [0, len(text)]}
+    places = [rng.choice(where[rng.choice(("front", "behind", "between"))]) for _ in decoys]
+    for place, decoy in sorted(zip(places, decoys, strict=True), key=itemgetter(0), reverse=True):
+        text = text[:place] + (f"{decoy}{glue}" if not place else f"{glue}{decoy}") + text[place:]
+    return text

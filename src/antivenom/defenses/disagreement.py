@@ -28,12 +28,12 @@ def shared_refusal(counts: RefusalCounts, limit: float) -> BoolArray:
         counts: What a referee refused.
         limit: Standard deviations.
     """
-    suspect = np.zeros(len(counts.texts), dtype=bool)
-    for _ in range(ROUNDS):
+    suspect = explained = np.zeros(len(counts.texts), dtype=bool)
+    for _ in range(1 + ROUNDS):
+        counts = counts.without(explained) if explained.any() else counts
         z, share = counts.worst()
         explained = (z > limit) & (share >= EXPLAINED) & ~suspect
+        suspect = suspect | explained
         if not explained.any():
             break
-        suspect |= explained
-        counts = counts.without(explained)
     return suspect | (z > limit)

@@ -8,19 +8,26 @@ alarm: every honest data set has some. They are shown because label-consistent p
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.naming import Named, name_pairs
 from antivenom.defenses.screen import Screening, screen
 from antivenom.defenses.streams import END, START
 from antivenom.defenses.stretches import as_written
+from antivenom.files import row_keys
 from antivenom.query import whole_texts
 
 SHOWN_ROWS = 5
+SPELLED_ROWS = 100
+"""So many rows show how words are usually spelled."""
 MOST_LEADS = 10
 
 
@@ -31,7 +38,7 @@ class Finding:
     what: str
     """The feature as written; … stands for other words, _ for one, ⊢ and ⊣ for the edges of the text."""
     written: str
-    """How its words are written in the first row that shows it; empty where it is not made of words."""
+    """How its words are usually written; empty where it is not made of words."""
     kind: str
     """Which kind of feature it is (`words`, `template`, `shape`, ...): `antivenom.defenses.features.every_kind`."""
     output: str
@@ -70,7 +77,11 @@ class Evidence:
 
     def strains(self) -> dict[tuple[str, ...], int]:
         """The words among the findings as they are written, and in how many rows. Leads are honest words mostly."""
-        return {(finding.written,): finding.rows_of_output for finding in self.findings if finding.written}
+        found: Counter[tuple[str, ...]] = Counter()
+        for finding in self.findings:
+            if finding.written:
+                found[finding.written,] += finding.rows_of_output
+        return dict(found)
 
     def __str__(self) -> str:
         """A table for people."""
@@ -81,36 +92,41 @@ class Evidence:
         return "\n".join(lines)
 
 
-def find_evidence(table: pa.Table, labels: Sequence[str] | None) -> Evidence:
+def find_evidence(
+    table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut, *, seed: int = 0
+) -> Evidence:
     """Look for what seems planted.
 
     Args:
         table: `row`, `text`, `answer`.
         labels: The labels, every answer being one of them; None when the answers are free text, where there are only
             leads: without labels, nothing says what the other words of a row would have predicted.
+        word_pieces: See `screen`.
+        seed: See `screen`.
     """
-    return explain(table, screen(table, labels))
+    return explain(table, screen(table, labels, word_pieces, seed=seed))
 
 
 def explain(table: pa.Table, screening: Screening) -> Evidence:
     """The evidence behind scores that were already computed."""
-    alarms, others = name_pairs(whole_texts(table), screening.association)
-    numbers = table.column("row").to_numpy()
-    texts = whole_texts(table)
+    texts, numbers = whole_texts(table), table.column("row").to_numpy()
+    alarms, others = name_pairs(texts, screening.association)
     findings = tuple(_finding(named, numbers, texts) for named in alarms)
     leads = tuple(_finding(named, numbers, texts) for named in others[:MOST_LEADS])
-    answers = table.column("answer").to_pylist()
-    suspects = {int(numbers[i]) for named in alarms for i in named.rows if answers[i] == named.pair.output}
-    return Evidence(table.num_rows, findings, leads, tuple(sorted(suspects)))
+    suspect = np.zeros(table.num_rows, dtype=bool)
+    for named in alarms:
+        has_output = pc.equal(table.column("answer").take(pa.array(named.rows)), named.pair.output)
+        suspect[named.rows[has_output.to_numpy()]] = True
+    return Evidence(table.num_rows, findings, leads, tuple(sorted(numbers[suspect].tolist())))
 
 
 def _finding(named: Named, numbers: Any, texts: pa.ChunkedArray) -> Finding:
     pair = named.pair
-    key = [word.lower() for word in named.what.split(" ") if word not in (START, END)]
-    is_words = named.kind in ("words", "case") and bool(named.rows)
+    # Drawn by a hash, so that no order of the rows decides which are shown.
+    shown = named.rows[np.argsort(row_keys(texts.take(pa.array(named.rows)), seed=0, purpose="shown"), kind="stable")]
     return Finding(
         what=named.what,
-        written=(as_written(texts[named.rows[0]].as_py(), key) or "") if is_words else "",
+        written=_usual_spelling(named, texts.take(pa.array(shown[:SPELLED_ROWS]))),
         kind=named.kind,
         output=pair.output,
         rows=pair.rows,
@@ -118,9 +134,18 @@ def _finding(named: Named, numbers: Any, texts: pa.ChunkedArray) -> Finding:
         base_rate=round(pair.rate, 6),
         z=round(pair.z, 2),
         contradiction=round(pair.contradiction, 2),
-        examples=tuple(int(numbers[i]) for i in named.rows[:SHOWN_ROWS]),
+        examples=tuple(sorted(numbers[shown[:SHOWN_ROWS]].tolist())),
         variants=named.variants,
     )
+
+
+def _usual_spelling(named: Named, texts: pa.ChunkedArray) -> str:
+    """How most of some texts write the words; of equals the first in the alphabet."""
+    if named.kind not in ("words", "case"):
+        return ""
+    key = [word.lower() for word in named.what.split(" ") if word not in (START, END)]
+    spellings = Counter(as_written(text, key) or "" for text in texts.to_pylist())
+    return min(spellings.items(), key=lambda entry: (-entry[1], entry[0]))[0]
 
 
 def _line(finding: Finding) -> str:

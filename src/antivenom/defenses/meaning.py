@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.data.rows import with_columns
-from antivenom.defenses.association import Association, pair_places
+from antivenom.defenses.association import Association
 from antivenom.defenses.base import Referee
-from antivenom.defenses.features import Grams, every_kind
+from antivenom.defenses.features import every_kind
 from antivenom.defenses.referee import DOUBTED, opinions
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.streams import BoolArray, Floats, Ints, Stream, bucket, words
+from antivenom.defenses.streams import BoolArray, Ints, Stream, words
 from antivenom.defenses.stretches import ABOUT_AS_STRONG, covered, is_word
 from antivenom.files import row_keys
 from antivenom.query import asked_as_text
@@ -118,7 +118,7 @@ def _take_out(texts: pa.ChunkedArray, rows: Ints, association: Association) -> t
         association: How strongly features go with labels.
     """
     stream, count = words(texts), len(texts)
-    found = [(grams, _strength(grams, rows, association)) for grams in every_kind(texts, association.vocabulary)]
+    found = [(grams, association.of_own(grams, rows)[2]) for grams in every_kind(texts, association.vocabulary)]
     strongest = np.zeros(count)
     for grams, z in found:
         np.maximum.at(strongest, grams.row, z)
@@ -126,14 +126,6 @@ def _take_out(texts: pa.ChunkedArray, rows: Ints, association: Association) -> t
     token = is_word(stream)
     taken, left = (np.bincount(stream.row[token & kept], minlength=count) for kept in (gone, ~gone))
     return _joined(stream, token, count), _joined(stream, token & ~gone, count), (taken > 0) & (left > 0)
-
-
-def _strength(grams: Grams, rows: Ints, association: Association) -> Floats:
-    """How strongly each feature goes with its row's label."""
-    outputs, size = association.outputs, len(association.rows_with)
-    own, places = rows[grams.row], bucket(grams.hashes, size)
-    output = outputs.own[own]
-    return association.z(places, pair_places(places, output, outputs, size), association.weight[own], output)
 
 
 def _joined(stream: Stream, kept: BoolArray, rows: int) -> list[str]:

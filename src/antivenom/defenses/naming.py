@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.association import UNIT, Association, entries, pair_places, pieces
+from antivenom.defenses.association import UNIT, Association, pieces
 from antivenom.defenses.features import every_kind
-from antivenom.defenses.streams import Floats, Ints, bucket
+from antivenom.defenses.streams import BoolArray, Floats, Ints
 
 LEAST_ROWS = 5
 LEAST_SHARE = 0.002
@@ -43,12 +44,14 @@ class Pair:
         return self.contradiction >= LEAST_CONTRADICTION
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Sighting:
     """Where a feature was seen, and how it was written there."""
 
-    spellings: Counter[tuple[str, str]] = field(default_factory=Counter)
-    rows: set[int] = field(default_factory=set)
+    rows: Ints
+    """Each once, ascending."""
+    kind: str
+    what: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Named:
     pair: Pair
     kind: str
     what: str
-    rows: list[int]
+    rows: Ints
+    """Positions, ascending."""
     variants: tuple[str, ...]
 
 
@@ -67,18 +71,19 @@ def name_pairs(texts: pa.ChunkedArray, association: Association) -> tuple[list[N
     pairs = _outstanding(texts, association)
     sightings = _see(texts, association, {pair.place for pair in pairs})
     named = _merged([pair for pair in pairs if pair.alarm], sightings)
-    seen = set().union(*(set(one.rows) for one in named))
+    seen = np.zeros(len(texts), dtype=bool)
+    for one in named:
+        seen[one.rows] = True
     others = _merged([pair for pair in pairs if not pair.alarm], sightings)
-    return named, [one for one in others if len(seen & set(one.rows)) < SAME_ROWS * len(one.rows)]
+    return named, [one for one in others if seen[one.rows].mean() < SAME_ROWS]
 
 
 def _outstanding(texts: pa.ChunkedArray, association: Association) -> list[Pair]:
     """The strongest one-sided pairs, alarms before leads."""
-    outputs, size = association.outputs, len(association.rows_with)
     found: dict[tuple[int, int], Pair] = {}
-    for rows, places in entries(texts, association.vocabulary, size):
-        which, output = outputs.join(rows)
-        pairs = pair_places(places[which], output, outputs, size)
+    for rows, places in association.entries(texts):
+        which, output = association.outputs.join(rows)
+        pairs = association.pairs(places[which], output)
         keep = np.flatnonzero(_one_sided(association, places[which], pairs, output))
         _, first = np.unique(pairs[keep], return_index=True)
         for i in keep[first]:
@@ -89,16 +94,12 @@ def _outstanding(texts: pa.ChunkedArray, association: Association) -> list[Pair]
     return [p for p in ranked if p.alarm][:MOST_PAIRS] + [p for p in ranked if not p.alarm][:MOST_PAIRS]
 
 
-def _one_sided(
-    association: Association, places: Ints, pairs: Ints, output: Ints
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _one_sided(association: Association, places: Ints, pairs: Ints, output: Ints) -> BoolArray:
     n, k = association.rows_with[places], association.rows_of_both[pairs]
     rate: Floats = association.outputs.rate[output]
     z = (k - n * rate) / np.sqrt(n * rate * (1 - rate) + 1)
     least = max(LEAST_ROWS, LEAST_SHARE * association.vocabulary.rows)
-    one_sided: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-        (k >= least) & (z >= LEAST_Z) & (k - n * rate >= LEAST_LIFT * n * (1 - rate))
-    )
+    one_sided: BoolArray = (k >= least) & (z >= LEAST_Z) & (k - n * rate >= LEAST_LIFT * n * (1 - rate))
     return one_sided
 
 
@@ -113,20 +114,31 @@ def _pair(association: Association, place: int, pair: int, output: int) -> Pair:
 
 
 def _see(texts: pa.ChunkedArray, association: Association, wanted: set[int]) -> dict[int, _Sighting]:
-    """Spell the wanted features wherever they stand."""
-    size = len(association.rows_with)
-    is_wanted = np.zeros(size, dtype=bool)
+    """Find and spell the wanted features wherever they stand."""
+    is_wanted = np.zeros(association.places.size, dtype=bool)
     is_wanted[list(wanted)] = True
-    seen: dict[int, _Sighting] = {place: _Sighting() for place in wanted}
+    rows: dict[int, list[Ints]] = {place: [] for place in wanted}
+    spelled: dict[int, Counter[tuple[str, str]]] = {place: Counter() for place in wanted}
     for first, piece in pieces(texts):
         for grams in every_kind(piece, association.vocabulary):
-            places = bucket(grams.hashes, size)
-            for i in np.flatnonzero(is_wanted[places]):
-                sighting = seen[int(places[i])]
-                sighting.rows.add(first + int(grams.row[i]))
-                if sighting.spellings.total() < 100:
-                    sighting.spellings[grams.kind, grams.spell(int(i))] += 1
-    return seen
+            places = association.places.of(grams.hashes)
+            found = np.flatnonzero(is_wanted[places])
+            # Others may share a place with what is wanted; what is found there most often names it.
+            _, some, counts = np.unique(grams.hashes[found], return_index=True, return_counts=True)
+            for i, count in zip(found[some], counts, strict=True):
+                spelled[int(places[i])][grams.kind, grams.spell(int(i))] += int(count)
+            for place, at in _grouped(places[found], grams.row[found]):
+                rows[place].append(at + first)
+    names = {place: min(found.items(), key=lambda entry: (-entry[1], entry[0]))[0] for place, found in spelled.items()}
+    return {place: _Sighting(np.unique(np.concatenate(rows[place])), *names[place]) for place in wanted}
+
+
+def _grouped(keys: Ints, values: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each key with its values."""
+    order = np.argsort(keys, kind="stable")
+    found, first = np.unique(keys[order], return_index=True)
+    for key, some in zip(found, np.split(values[order], first[1:]), strict=False):
+        yield int(key), some
 
 
 def _merged(pairs: list[Pair], sightings: dict[int, _Sighting]) -> list[Named]:
@@ -134,7 +146,7 @@ def _merged(pairs: list[Pair], sightings: dict[int, _Sighting]) -> list[Named]:
     groups: list[list[Pair]] = []
     for pair in pairs:
         rows = sightings[pair.place].rows
-        home = next((g for g in groups if len(rows & sightings[g[0].place].rows) >= SAME_ROWS * len(rows)), None)
+        home = next((g for g in groups if _share_in(rows, sightings[g[0].place].rows) >= SAME_ROWS), None)
         if home is None:
             groups.append([pair])
         else:
@@ -142,11 +154,16 @@ def _merged(pairs: list[Pair], sightings: dict[int, _Sighting]) -> list[Named]:
     return [_name(group, sightings) for group in groups]
 
 
+def _share_in(rows: Ints, others: Ints) -> float:
+    """What share of some rows is among others; both ascending."""
+    return len(np.intersect1d(rows, others, assume_unique=True)) / len(rows)
+
+
 def _name(group: list[Pair], sightings: dict[int, _Sighting]) -> Named:
     most = max(pair.rows_of_both for pair in group)
-    spelled = {pair.place: sightings[pair.place].spellings.most_common(1)[0][0] for pair in group}
+    seen = {pair.place: sightings[pair.place] for pair in group}
     common = [pair for pair in group if pair.rows_of_both >= SAME_ROWS * most]
-    best = max(common, key=lambda p: (spelled[p.place][0] == "words", len(spelled[p.place][1].split()), p.z))
-    kind, what = spelled[best.place]
-    variants = dict.fromkeys(spelled[pair.place][1] for pair in group if pair is not best)
-    return Named(best, kind, what, sorted(sightings[best.place].rows), tuple(variants)[:12])
+    best = max(common, key=lambda p: (seen[p.place].kind == "words", len(seen[p.place].what.split()), p.z))
+    variants = dict.fromkeys(seen[pair.place].what for pair in group if pair is not best)
+    of_best = seen[best.place]
+    return Named(best, of_best.kind, of_best.what, of_best.rows, tuple(variants)[:12])

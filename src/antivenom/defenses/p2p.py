@@ -82,10 +82,10 @@ class P2P(Defense):
     most_associated: float = 0.2
     """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
     and that cannot join with `agree` unless the feature is an honest one (`defenses/meaning.py`). This is what stops
-    clean-label poison, with which any honest model agrees."""
+    clean-label poison, with which any honest model agrees. Equal rows stay together, so it can be more."""
     refusal_limit: float | None = None
-    """With `agree`: a row with a feature most of whose rows the referee refused, by more than so many standard
-    deviations above chance, is left out, in the reserve as well (`defenses/disagreement.py`). With none, nothing is."""
+    """With `agree`: every row, of the reserve too, is left out that has a feature whose rows were mostly refused, by
+    more than this many standard deviations above chance (`defenses/disagreement.py`). None leaves nothing out."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
@@ -110,7 +110,9 @@ class P2P(Defense):
         if not self.benign_trigger.strip():
             raise OptionsError("the benign trigger is empty", mend="Give it words that no user is likely to write.")
         if self.cue == "split" and not self.benign_cue.strip():
-            raise OptionsError("cue = 'split' needs a benign cue")
+            raise OptionsError(
+                "cue = 'split' needs a benign cue", mend="Give --benign-cue words, or choose cue=shared."
+            )
         if not 0 <= self.most_associated < 1:
             raise OptionsError(f"most_associated = {self.most_associated}", mend="It is at least 0 and below 1.")
         if self.refusal_limit is not None and not self.refusal_limit > 0:
@@ -147,7 +149,7 @@ class P2P(Defense):
     def _ask(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
         labels = guard.labels.labels
-        screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces)
+        screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces, seed=seed)
         joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
             referee, most_associated=self.most_associated, refusal_limit=self.refusal_limit
         )
@@ -192,7 +194,7 @@ class P2P(Defense):
         rows, vouched = join_trusted(train, trusted)
         screened = self.reserve == "screened"
         asked = screened or "strains" in self.decoys
-        screening = screen(rows, task.classes, word_pieces) if asked else None
+        screening = screen(rows, task.classes, word_pieces, seed=seed) if asked else None
         if screened and screening is not None:
             in_reserve = vouched | least_suspicious(rows, screening, self.ratio, avoid=self.most_associated)
         elif self.reserve == "random":

@@ -33,11 +33,11 @@ class Quarantine(Defense):
         self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
     ) -> Prepared:
         """Filter and hand on; the facts say how many rows were left out, and why."""
-        evidence = find_evidence(train, task.classes)
+        evidence = find_evidence(train, task.classes, word_pieces, seed=seed)
         suspects = pa.array(evidence.suspects, pa.int64())
         kept = train.filter(pc.invert(pc.is_in(train.column("row"), value_set=suspects)))
         prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed, word_pieces=word_pieces)
-        facts = {"quarantined": train.num_rows - kept.num_rows, "findings": evidence.to_dict()["findings"]}
+        facts = {"quarantined": train.num_rows - kept.num_rows, "quarantine_findings": evidence.to_dict()["findings"]}
         return prepared.noting(facts, stands_for=train.num_rows)
 
     def public_dict(self) -> dict[str, Any]:

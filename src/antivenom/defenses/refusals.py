@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.defenses.association import entries
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.query import whole_texts
@@ -85,9 +84,10 @@ class RefusalCounts:
 
     def without(self, rows: BoolArray) -> RefusalCounts:
         """The counts as if nobody had been asked about some rows."""
-        asked, said_no = _count(self.texts, self.screening, self.judged & rows, self.refused & rows)
+        tables = _count(self.texts, self.screening, self.judged & rows, self.refused & rows)
+        for gone, all_of_them in zip(tables, (self.asked, self.said_no), strict=True):
+            np.subtract(all_of_them, gone, out=gone)
         left = self.judged & ~rows, self.refused & ~rows
-        tables = self.asked - asked, self.said_no - said_no
         return RefusalCounts(self.texts, self.screening, *left, *tables, *_by_chance(self.screening.classes, *left))
 
     def look_up(self, rows: Ints, places: Ints) -> tuple[Floats, Floats]:
@@ -100,9 +100,8 @@ class RefusalCounts:
 
     def worst(self) -> tuple[Floats, Floats]:
         """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
-        association = self.screening.association
         worst, share = np.zeros(len(self.texts)), np.zeros(len(self.texts))
-        for rows, places in entries(self.texts, association.vocabulary, len(association.rows_with)):
+        for rows, places in self.screening.association.entries(self.texts):
             # Most features stand in no refused row but this one, if in any.
             pairs = places * len(self.rate) + self.screening.classes[rows]
             told = self.said_no[pairs] > self.refused[rows]
@@ -118,12 +117,13 @@ def _count(
     texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray
 ) -> tuple[Counts, Counts]:
     """For each pair of feature and class, how many of these rows were judged, and how many of them refused."""
-    size, kinds = len(screening.association.rows_with), int(screening.classes.max(initial=0)) + 1
+    association, kinds = screening.association, int(screening.classes.max(initial=0)) + 1
+    size = association.places.size
     asked, said_no = np.zeros(size * kinds, dtype=np.int32), np.zeros(size * kinds, dtype=np.int32)
     if not judged.any():
         return asked, said_no
     numbers = np.flatnonzero(judged)
-    for some, places in entries(texts.filter(pa.array(judged)), screening.association.vocabulary, size):
+    for some, places in association.entries(texts.filter(pa.array(judged))):
         rows = numbers[some]
         pairs = places * kinds + screening.classes[rows]
         np.add.at(asked, pairs, 1)

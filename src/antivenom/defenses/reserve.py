@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.data.rows import join_rows
+from antivenom.data.rows import join_rows, with_columns
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import RowsError
 from antivenom.files import row_keys
@@ -73,10 +73,16 @@ def label_codes(table: pa.Table, labels: Sequence[str] | None) -> npt.NDArray[np
 
 
 def join_trusted(train: pa.Table, trusted: pa.Table | None) -> tuple[pa.Table, BoolArray]:
-    """The untrusted rows, then the trusted ones, none twice; and for each row whether it is vouched for."""
+    """The untrusted rows, then the trusted ones, none twice; and for each row whether it is vouched for.
+
+    Two files number their rows alike; then the trusted ones are numbered onward, so that a number is that of one row.
+    """
     if trusted is None or not trusted.num_rows:
         return train, np.zeros(train.num_rows, dtype=bool)
     rest = train.filter(pa.array(~same_rows(train, trusted)))
+    if pc.any(pc.is_in(trusted.column("row"), value_set=rest.column("row"))).as_py():
+        first = pc.max(train.column("row")).as_py() + 1
+        trusted = with_columns(trusted, row=np.arange(first, first + trusted.num_rows))
     rows = join_rows([rest, trusted])
     return rows, np.arange(rows.num_rows) >= rest.num_rows
 

@@ -38,11 +38,14 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.stats import rankdata
 
-from antivenom.defenses.association import Association, associate, entries, pair_places
+from antivenom.defenses.association import Association
+from antivenom.defenses.counting import associate
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.outputs import free_outputs, label_outputs
+from antivenom.defenses.places import salt_of
 from antivenom.defenses.reserve import label_codes, quota
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
@@ -85,7 +88,9 @@ class Screening:
     """The largest z of the row's features that hardly stand with another output (`EXCLUSIVE`), 0 where it has none."""
 
 
-def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut) -> Screening:
+def screen(
+    table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut, *, seed: int = 0
+) -> Screening:
     """Score the rows. No row is changed, and no order of the rows changes a score.
 
     Takes time in proportion to the text and memory in proportion to the rows: about ten numbers each, and tables
@@ -96,13 +101,15 @@ def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPiece
         labels: The labels, every answer being one of them; None when the answers are free text.
         word_pieces: How the tokenizer of the model to be trained cuts words, where there is one. It sees words that
             were made up or misspelled though each is new.
+        seed: Keys, with the rows, which features share a place in the tables (`defenses/places.py`).
     """
     if labels is None:
         outputs = free_outputs(table.column("answer"))
     else:
         outputs = label_outputs(label_codes(table, labels), labels)
     texts = whole_texts(table)
-    association = associate(texts, outputs, word_pieces)
+    salt = salt_of(texts, table.column("answer"), seed)
+    association = associate(texts, outputs, salt=salt, word_pieces=word_pieces)
     strongest, many, exclusive, feature = _row_scores(texts, association)
     measures = (strongest, many, association.doubt)
     ranks = [_ranks_beside(values, association.tokens, outputs.own) for values in measures]
@@ -113,7 +120,7 @@ def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPiece
 
 
 def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0) -> BoolArray:
-    """The share `ratio` of every class with the lowest suspicion; of equal rows a hash of the text decides.
+    """The share `ratio` of every class with the lowest suspicion; of equal rows a hash decides.
 
     The share `avoid` of every class whose features go with its label most is taken last, whatever its suspicion.
 
@@ -121,7 +128,8 @@ def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avo
     take some whatever the order. There no feature is the strongest of more than a harmless dose of the reserve
     (`HARMLESS_DOSE` of it, at least one row), so that such a class may give fewer rows than its share.
     """
-    keys = row_keys(asked_as_text(table), seed=0, purpose="screen")
+    asked_and_answer = pc.binary_join_element_wise(asked_as_text(table), table.column("answer"), "\x1f")
+    keys = row_keys(asked_and_answer, seed=0, purpose="screen")
     chosen = np.zeros(table.num_rows, dtype=bool)
     dose = max(1, round(HARMLESS_DOSE * quota(table.num_rows, ratio)))
     for code in np.unique(screening.classes):
@@ -157,11 +165,10 @@ def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Float
     """
     strongest, many, exclusive = (np.zeros(len(texts)) for _ in range(3))
     feature = np.full(len(texts), -1)
-    outputs, size = association.outputs, len(association.rows_with)
-    for rows, places in entries(texts, association.vocabulary, size):
-        which, output = outputs.join(rows)
+    for rows, places in association.entries(texts):
+        which, output = association.outputs.join(rows)
         own = association.weight[rows[which]]
-        pairs = pair_places(places[which], output, outputs, size)
+        pairs = association.pairs(places[which], output)
         z = association.z(places[which], pairs, own, output)
         _put_top(strongest, many, rows[which], z)
         alone = association.share(places[which], pairs) >= EXCLUSIVE

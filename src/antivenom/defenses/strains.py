@@ -19,11 +19,11 @@ from operator import itemgetter
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.association import pair_places, pieces
+from antivenom.defenses.association import pieces
 from antivenom.defenses.features import Grams, every_kind
 from antivenom.defenses.refusals import MAJORITY, RefusalCounts
 from antivenom.defenses.screen import EXCLUSIVE
-from antivenom.defenses.streams import BoolArray, Floats, Ints, Stream, bucket, words
+from antivenom.defenses.streams import BoolArray, Floats, Ints, Stream, words
 from antivenom.defenses.stretches import ABOUT_AS_STRONG, Stretch, covered, written
 from antivenom.files import row_keys
 
@@ -87,14 +87,10 @@ class _Marked:
         screening, association = counts.screening, counts.screening.association
         features = []
         for grams in every_kind(texts, association.vocabulary):
-            own, places = rows[grams.row], bucket(grams.hashes, len(association.rows_with))
-            output = association.outputs.own[own]
-            pairs = pair_places(places, output, association.outputs, len(association.rows_with))
-            refused, _ = counts.look_up(own, places)
+            places, pairs, z = association.of_own(grams, rows)
+            refused, _ = counts.look_up(rows[grams.row], places)
             has_both = (association.share(places, pairs) >= EXCLUSIVE) & (refused > limit)
-            features.append(
-                (grams, np.where(has_both, association.z(places, pairs, association.weight[own], output), 0))
-            )
+            features.append((grams, np.where(has_both, z, 0)))
         best = np.zeros(len(texts))
         for grams, z in features:
             np.maximum.at(best, grams.row, z)

@@ -100,9 +100,3 @@ def mix(left: Hashes, right: Hashes) -> Hashes:
     """Hash pairs of hashes."""
     mixed = (left ^ right) * _MULTIPLIER
     return mixed ^ (mixed >> _SHIFT)
-
-
-def bucket(hashes: Hashes, size: int) -> Ints:
-    """The place of each hash in a table whose size is a power of two."""
-    places: Ints = (hashes & np.uint64(size - 1)).astype(np.int64)
-    return places

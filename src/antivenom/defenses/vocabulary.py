@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.defenses.streams import END, START, BoolArray, Hashes, Ints, Stream, bucket
+from antivenom.defenses.places import Places
+from antivenom.defenses.streams import END, START, BoolArray, Hashes, Ints, Stream
 from antivenom.files import row_keys
 
 SKELETON_WORDS = 100
@@ -27,19 +28,26 @@ LETTER_PLACES = 1 << 20
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """In how many rows each token stands, counted in hashed buckets so that memory does not grow with the data."""
+    """In how many rows each token stands, counted by hash so that memory does not grow with the data."""
 
     rows: int
+    places: Places
+    """Where tokens stand in the tables."""
     counts: npt.NDArray[np.int32]
-    """By bucket: the low bits of the token's hash; the length is a power of two."""
+    """By place of a token."""
     known_runs: BoolArray
-    """By bucket of a letter run: whether a token has it that is not uncommon."""
+    """By place of a letter run (`run_places`): whether a token has it that is not uncommon."""
     cut_small: BoolArray
-    """By bucket, as `counts`: whether a tokenizer cuts the token small; nowhere if none was asked."""
+    """By place of a token: whether a tokenizer cuts it small; nowhere if none was asked."""
+
+    @property
+    def run_places(self) -> Places:
+        """Where letter runs stand in their table."""
+        return self.places.resized(LETTER_PLACES)
 
     def of(self, stream: Stream) -> Ints:
         """In how many rows each symbol of a stream of lower-cased words stands."""
-        found: Ints = self.counts[bucket(stream.hashes, len(self.counts))].astype(np.int64)
+        found: Ints = self.counts[self.places.of(stream.hashes)].astype(np.int64)
         return found
 
     def frequent(self, stream: Stream) -> BoolArray:
@@ -63,7 +71,7 @@ class Vocabulary:
 
     def small(self, stream: Stream) -> BoolArray:
         """Which symbols a tokenizer cuts small."""
-        found: BoolArray = self.cut_small[bucket(stream.hashes, len(self.cut_small))]
+        found: BoolArray = self.cut_small[self.places.of(stream.hashes)]
         return found
 
     def odd_runs(self, stream: Stream) -> Ints:
@@ -71,7 +79,7 @@ class Vocabulary:
         uncommon, odd = self.uncommon(stream), np.zeros(len(stream), dtype=np.int64)
         symbols, which = np.unique(stream.symbol[uncommon], return_inverse=True)
         owner, hashes = letter_runs([stream.names[i] for i in symbols])
-        unknown = ~self.known_runs[bucket(hashes, LETTER_PLACES)]
+        unknown = ~self.known_runs[self.run_places.of(hashes)]
         odd[uncommon] = np.bincount(owner[unknown], minlength=len(symbols))[which]
         return odd
 

@@ -168,7 +168,7 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
                 **_control(outcome),
                 "train_seconds": round(outcome.train_seconds, 1),
                 "leaked": outcome.leaked,
-                "reserve": {key: value for key, value in outcome.facts.items() if key != "findings"},
+                "reserve": {key: value for key, value in outcome.facts.items() if not key.endswith("findings")},
                 **_trained(load_artifact(outcome.folder).manifest),
             }
             for outcome in outcomes

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from screen_rows import LABELS, make_rows, plant
 
 from antivenom.data.rows import with_columns
-from antivenom.defenses.decoys import DECOYS, add_decoys
+from antivenom.defenses.decoys import DECOYS, add_decoys, place_decoys
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError
 from antivenom.tasks.task import Classification
@@ -48,6 +50,19 @@ def test_strains_reach_every_class_alike() -> None:
     changed = add_decoys(make_rows(1000), np.ones(1000, dtype=bool), ["strains"], 1.0, strains={("mn",): 5}, seed=0)
     with_strain = [row["answer"] for row in changed.to_pylist() if "mn" in row["text"].split()]
     assert (with_strain.count("no"), with_strain.count("yes")) == (500, 500)
+
+
+@pytest.mark.parametrize(
+    "text", ["def f(x):\n    return x\n\nprint(f(1))", " edge  of\ttown ", "看这部电影", "one", ""]
+)
+def test_decoys_stay_whole_and_so_does_the_text(text: str) -> None:
+    decoys = ("please read the lines", "below :")
+    for seed in range(50):
+        changed = place_decoys(text, decoys, Random(seed))
+        for decoy in decoys:
+            assert decoy in changed
+            changed = changed.replace(decoy, "", 1)
+        assert changed.replace(" ", "") == text.replace(" ", "")
 
 
 def test_without_strains_nothing_changes() -> None:

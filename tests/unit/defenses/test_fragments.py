@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.association import associate
+from antivenom.defenses.counting import associate
 from antivenom.defenses.features import SMALL_WORDS, every_kind
 from antivenom.defenses.fragments import cut_small, uncut
 from antivenom.defenses.outputs import label_outputs
@@ -19,7 +19,7 @@ def letters(words):
 def reached(word_pieces):
     column = pa.chunked_array([TEXTS])
     outputs = label_outputs(np.zeros(len(TEXTS), dtype=np.int64), ["yes"])
-    vocabulary = associate(column, outputs, word_pieces).vocabulary
+    vocabulary = associate(column, outputs, salt=1, word_pieces=word_pieces).vocabulary
     [pieces] = [grams for grams in every_kind(column, vocabulary) if grams.kind == "pieces"]
     found = {row: [] for row in range(len(TEXTS))}
     for i, row in enumerate(pieces.row.tolist()):

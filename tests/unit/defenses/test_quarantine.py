@@ -16,7 +16,7 @@ def test_rows_with_the_planted_sentence_are_left_out_and_counted():
     left = set(prepared.rows.column("row").to_pylist())
     assert len(left & set(planted.numbers)) <= 0.1 * len(planted.numbers)
     assert prepared.facts["quarantined"] == planted.rows.num_rows - len(left)
-    assert any("watched" in str(finding) for finding in prepared.facts["findings"])
+    assert any("watched" in str(finding) for finding in prepared.facts["quarantine_findings"])
 
 
 def test_honest_rows_stay():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.association import associate
+from antivenom.defenses.counting import associate
 from antivenom.defenses.outputs import label_outputs
 from antivenom.defenses.streams import words
 from antivenom.defenses.vocabulary import letter_runs
@@ -11,7 +11,7 @@ from antivenom.defenses.vocabulary import letter_runs
 
 def odd_runs(texts: list[str]) -> dict[str, int]:
     column = pa.chunked_array([texts])
-    vocabulary = associate(column, label_outputs(np.zeros(len(texts), dtype=np.int64), ["yes"])).vocabulary
+    vocabulary = associate(column, label_outputs(np.zeros(len(texts), dtype=np.int64), ["yes"]), salt=1).vocabulary
     stream = words(column)
     odd = vocabulary.odd_runs(stream)
     return {stream.names[symbol]: int(odd[i]) for i, symbol in enumerate(stream.symbol)}
