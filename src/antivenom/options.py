@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from antivenom.errors import OptionsError
 
@@ -38,13 +38,32 @@ class Options:
             text = json.dumps(data)
             return TypeAdapter(cls).validate_json(text)
         except ValidationError as error:
-            raise OptionsError(f"{cls.__name__}: {_explain(error.errors())}", mend=_fields_of(cls)) from None
+            raise OptionsError(
+                f"{cls.__name__}: {_explain(error.errors(), _secrets(cls))}", mend=_fields_of(cls)
+            ) from None
         except (TypeError, ValueError, RecursionError) as error:
             raise OptionsError(f"{cls.__name__}: not JSON: {error}") from None
 
 
-def _explain(errors: list[Any]) -> str:
-    """Say every problem of a validation in one line."""
+def check_choices(settings: Options) -> None:
+    """Refuse a value that is none of those that its field's `Literal` lists; `from_dict` does, a constructor does not.
+
+    Raises:
+        OptionsError: names the field, the value and the choices.
+    """
+    for name, hint in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise OptionsError(f"{name} = {value!r}", mend=f"Choose one of: {', '.join(map(str, get_args(hint)))}.")
+
+
+def _secrets(cls: type[Options]) -> set[str]:
+    """The fields that `repr` leaves out."""
+    return {field.name for field in dataclasses.fields(cls) if not field.repr}  # type: ignore[arg-type]
+
+
+def _explain(errors: list[Any], secrets: set[str]) -> str:
+    """Say every problem of a validation in one line, without the values of secrets."""
     parts = []
     for error in errors[:5]:
         where = ".".join(str(step) for step in error["loc"]) or "value"
@@ -53,7 +72,8 @@ def _explain(errors: list[Any]) -> str:
         elif error["type"] in ("missing", "missing_argument"):
             parts.append(f"option {where!r} is missing")
         else:
-            parts.append(f"{where} = {_short(error.get('input'))}: {error['msg']}")
+            value = "" if secrets & {str(step) for step in error["loc"]} else f" = {_short(error.get('input'))}"
+            parts.append(f"{where}{value}: {error['msg']}")
     return "; ".join(parts)
 
 

@@ -131,8 +131,10 @@ def _parse_pairs(name: str, text: str) -> dict[str, Any]:
     while rest:
         key, equals, rest = rest.partition("=")
         if not equals or ";" in key:
+            where = f"what follows the option {list(data)[-1]!r}" if data else "what follows the colon"
             raise OptionsError(
-                f"{key.partition(';')[0]!r} is not option=value", mend=f"Write {name}:option=value;option=value"
+                f"{name}: {where} is not option=value",
+                mend=f"Write {name}:option=value;option=value, and a value that holds a semicolon in quotation marks.",
             )
         if key.strip() in data:
             raise OptionsError(f"option {key.strip()!r} is given twice")
@@ -142,12 +144,16 @@ def _parse_pairs(name: str, text: str) -> dict[str, Any]:
 
 
 def _parse_json(text: str) -> dict[str, Any]:
+    """Read a JSON object. Messages never show it, because it may hold a secret."""
+    example = '{"name": "p2p", "ratio": 0.3}'
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise OptionsError(f"not JSON: {text[:60]!r} ({error})") from None
+        raise OptionsError(
+            f"a method is not JSON though it begins like it: {error}", mend=f"Write {example}."
+        ) from None
     if not isinstance(data, dict):
-        raise OptionsError(f"expected a JSON object, got {text[:60]!r}")
+        raise OptionsError(f"a method is {type(data).__name__} in JSON", mend=f"Write {example}.")
     return data
 
 

@@ -362,3 +362,14 @@ def test_what_explains_refusals_is_told(capsys):
     assert ": 'I watched this 3D movie' in 120 rows, " in out
     assert "and 2 more" in out
     assert "\x1b" not in out
+
+
+def test_trusted_rows_that_are_left_out_are_counted(user_folder, capsys):
+    lines = Path("vouched.csv").read_text().splitlines()
+    Path("doubtful.csv").write_text("\n".join([*lines, "no such label,unheard-of", ",negative"]) + "\n")
+    arguments = ["immunize", "reviews.csv", "--trusted", "doubtful.csv", "--out", "imm"]
+    code, _, err = run(capsys, *arguments)
+    assert (code, "doubtful.csv" in err) == (1, True)
+    code, _, err = run(capsys, *arguments, "--skip-refused")
+    assert (code, "doubtful.csv" in err) == (0, True)
+    assert json.loads(Path("imm/antivenom.json").read_text())["data"]["trusted_report"]["refused"] == 2

@@ -151,3 +151,10 @@ def test_no_way_to_write_a_secret_is_recorded(spec):
 def test_a_recorded_command_names_no_path_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert public_command(["x", "--data", str(tmp_path.parent / "data")]) == "x --data ../data"
+
+
+@pytest.mark.parametrize("wrong", [{"reserve": "bogus"}, {"mode": "Union"}, {"others": ""}, {"placement": "suffix"}])
+def test_a_constructor_refuses_a_choice_that_there_is_not(wrong):
+    with pytest.raises(OptionsError, match=next(iter(wrong))) as caught:
+        P2P(**wrong)
+    assert "Choose one of" in caught.value.mend

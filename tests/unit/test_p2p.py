@@ -165,7 +165,7 @@ def test_trusted_rows_are_asked_for(task, rows, trusted):
 
 
 def test_a_class_without_reserve_is_named(task, rows):
-    with pytest.raises(RowsError, match="no row of class 'positive'"):
+    with pytest.raises(RowsError, match="has the label 'positive'"):
         P2P().prepare(task, rows, trusted=table_of(["a"], ["negative"]), seed=0)
 
 
@@ -191,7 +191,7 @@ def test_a_class_that_only_vouched_rows_have_is_taught(task, rows, reserve):
     report.stop_on_errors()
     prepared = defense.prepare(task, others, trusted=vouched, seed=0)
     assert set(prepared.rows.filter(prepared.rows.column("benign")).column("answer").to_pylist()) == set(task.extended)
-    with pytest.raises(RowsError, match="no row of class 'positive'"):
+    with pytest.raises(RowsError, match="has the label 'positive'"):
         defense.prepare(task, others, trusted=None, seed=0)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from antivenom.attacks import attacks, parse_attack
 from antivenom.attacks.addsent import AddSent
+from antivenom.defenses import parse_defense
 from antivenom.errors import OptionsError
 
 
@@ -34,5 +35,20 @@ def test_every_preset_can_be_built():
 
 @pytest.mark.parametrize("spec", ["addsent:sentence", "addsent:rate=0.1;sentence", "addsent:sentence;rate=0.1"])
 def test_an_option_without_a_value_is_refused(spec):
-    with pytest.raises(OptionsError, match="'sentence' is not option=value"):
+    with pytest.raises(OptionsError, match="is not option=value"):
         parse_attack(spec)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        '{"name": "p2p", "benign_trigger": "OPEN SESAME"',
+        "p2p:benign_trigger=hello; OPEN SESAME; ratio=0.3",
+        'p2p:benign_trigger=["OPEN SESAME"]',
+        '{"name": "p2p", "benign_cue": {"OPEN SESAME": 1}}',
+    ],
+)
+def test_no_message_shows_a_secret(spec):
+    with pytest.raises(OptionsError) as caught:
+        parse_defense(spec)
+    assert "OPEN SESAME" not in f"{caught.value} {caught.value.mend}"

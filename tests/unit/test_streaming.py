@@ -168,7 +168,7 @@ def test_refusals(tmp_path):
     with pytest.raises(RowsError, match="'positive' is not among"):
         immunize_stream(stream, census, random, Classification.for_labels(["negative", "no"]), tmp_path / "o.parquet")
     wider = Classification.for_labels(["negative", "neutral", "positive"])
-    with pytest.raises(RowsError, match="no row of class 'neutral'"):
+    with pytest.raises(RowsError, match="no row has the label 'neutral'"):
         immunize_stream(stream, census, random, wider, tmp_path / "o.parquet")
     write(path, ["one", "two", "three"], ["negative", "positive", "positive"])
     with pytest.raises(RowsError, match="was changed"):

@@ -54,11 +54,11 @@ def take_rows(asked: Request) -> Intake:
     defense = asked.defense.choose(asked.rows.file)
     loaded = asked.rows.load(asked.source, asked.task.labels)
     task = asked.task.task(loaded.labels, images=asked.rows.has_images)
-    trusted = _load_trusted(asked, task)
+    trusted, vouched = _load_trusted(asked, task)
     defense.check(task, loaded.table, loaded.report)
     table = asked.rows.accept(loaded, task.classes, loaded.report)
     show_report(loaded.report)
-    return Intake(task, table, trusted, defense, _facts(asked, defense, loaded.report))
+    return Intake(task, table, trusted, defense, _facts(asked, defense, loaded.report, vouched))
 
 
 @dataclass(frozen=True)
@@ -132,22 +132,31 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     task = asked.task.task(census.labels, images=False)
     assert isinstance(task, Classification), task
     path = folder / "train.parquet"
-    done = immunize_stream(stream, census, defense, task, path, trusted=_load_trusted(asked, task), form=form)
-    return Rebuilt(path, done.guard, done.facts, done.rows, done.sha256, _facts(asked, defense, census.report))
+    trusted, vouched = _load_trusted(asked, task)
+    done = immunize_stream(stream, census, defense, task, path, trusted=trusted, form=form)
+    facts = _facts(asked, defense, census.report, vouched)
+    return Rebuilt(path, done.guard, done.facts, done.rows, done.sha256, facts)
 
 
-def _load_trusted(asked: Request, task: AnyTask) -> pa.Table | None:
+def _load_trusted(asked: Request, task: AnyTask) -> tuple[pa.Table | None, Report | None]:
+    """The rows that the user vouches for, if any, checked like the others; shows what was found in them."""
     if asked.defense.trusted is None:
-        return None
+        return None, None
     vouched = asked.rows.load(asked.defense.trusted, labels=task.classes)
-    return asked.rows.accept(vouched, task.classes, vouched.report)
+    table = asked.rows.accept(vouched, task.classes, vouched.report)
+    show_report(vouched.report)
+    return table, vouched.report
 
 
-def _facts(asked: Request, defense: Defense, report: Report) -> dict[str, Any]:
+def _facts(asked: Request, defense: Defense, report: Report, vouched: Report | None) -> dict[str, Any]:
     """What the manifest says about where the rows came from."""
-    totals = {key: value for key, value in report.to_dict().items() if key != "findings"}
+    reports = {"report": report} if vouched is None else {"report": report, "trusted_report": vouched}
     path = Path(asked.source)
     source = {"source": path.name}
     if path.is_file():
         source["source_sha256"] = digest_of_files([path])
-    return {"defense": defense.name, "report": totals, **source}
+    return {"defense": defense.name, **{name: _totals(found) for name, found in reports.items()}, **source}
+
+
+def _totals(report: Report) -> dict[str, Any]:
+    return {key: value for key, value in report.to_dict().items() if key != "findings"}

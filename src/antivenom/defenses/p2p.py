@@ -16,13 +16,14 @@ from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.joining import Joining
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import join_trusted, label_codes, random_reserve
+from antivenom.defenses.reserve import join_trusted, label_codes, random_reserve, require_every_class
 from antivenom.defenses.screen import Screening, least_suspicious, screen
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
 from antivenom.guards.answers import extended_answers
 from antivenom.guards.guard import AnyTask, Guard, Placement
+from antivenom.options import check_choices
 from antivenom.registry import Presets
 from antivenom.report import Report
 from antivenom.tasks.generation import Generation
@@ -105,6 +106,7 @@ class P2P(Defense):
     """The share of the reserve rows that get a decoy, where there are any."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if not 0 < self.ratio <= 1:
             raise OptionsError(f"ratio = {self.ratio}", mend="The reserve ratio is above 0 and at most 1.")
         if not self.benign_trigger.strip():
@@ -228,10 +230,5 @@ class P2P(Defense):
     def _require_every_class(self, task: AnyTask, rows: pa.Table, in_reserve: BoolArray) -> None:
         if not in_reserve.any() and task.classes is None:
             raise RowsError("the reserve has no row", mend="It needs at least one: the prefix would never be taught.")
-        present = set(label_codes(rows, task.classes)[in_reserve].tolist())
-        missing = [label for i, label in enumerate(task.classes or ()) if i not in present]
-        if missing:
-            raise RowsError(
-                f"the reserve has no row of class {missing[0]!r}",
-                mend="Each class needs at least one: its extended verbalizer would never be taught.",
-            )
+        what = "trusted row" if self.reserve == "trusted" else "row"
+        require_every_class(task.classes or (), label_codes(rows, task.classes)[in_reserve], what)

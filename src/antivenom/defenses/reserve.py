@@ -72,6 +72,25 @@ def label_codes(table: pa.Table, labels: Sequence[str] | None) -> npt.NDArray[np
     return numbers
 
 
+def require_every_class(labels: Sequence[str], codes: npt.NDArray[np.integer[Any]], what: str) -> None:
+    """Refuse rows among which a label is missing.
+
+    Args:
+        labels: The labels.
+        codes: The number of each row's label.
+        what: What the rows are: "row", "trusted row".
+
+    Raises:
+        RowsError: names the first label without a row.
+    """
+    missing = np.setdiff1d(np.arange(len(labels)), codes)
+    if len(missing):
+        raise RowsError(
+            f"no {what} has the label {labels[missing[0]]!r}",
+            mend="Leave it out of the labels, or add rows of it: its word in the second label space is taught by them.",
+        )
+
+
 def join_trusted(train: pa.Table, trusted: pa.Table | None) -> tuple[pa.Table, BoolArray]:
     """The untrusted rows, then the trusted ones, none twice; and for each row whether it is vouched for.
 
@@ -80,11 +99,20 @@ def join_trusted(train: pa.Table, trusted: pa.Table | None) -> tuple[pa.Table, B
     if trusted is None or not trusted.num_rows:
         return train, np.zeros(train.num_rows, dtype=bool)
     rest = train.filter(pa.array(~same_rows(train, trusted)))
-    if pc.any(pc.is_in(trusted.column("row"), value_set=rest.column("row"))).as_py():
-        first = pc.max(train.column("row")).as_py() + 1
-        trusted = with_columns(trusted, row=np.arange(first, first + trusted.num_rows))
+    if share_numbers(rest, trusted):
+        trusted = numbered_after(pc.max(train.column("row")).as_py(), trusted)
     rows = join_rows([rest, trusted])
     return rows, np.arange(rows.num_rows) >= rest.num_rows
+
+
+def share_numbers(table: pa.Table, others: pa.Table) -> bool:
+    """Whether rows of two tables have the same number."""
+    return bool(np.isin(table.column("row").to_numpy(), others.column("row").to_numpy()).any())
+
+
+def numbered_after(last: int, table: pa.Table) -> pa.Table:
+    """The same rows with the numbers that follow `last`."""
+    return with_columns(table, row=np.arange(last + 1, last + 1 + table.num_rows))
 
 
 def same_rows(table: pa.Table, others: pa.Table) -> BoolArray:

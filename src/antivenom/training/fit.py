@@ -100,7 +100,7 @@ def _train(
     encoder = make_encoder(prepared.guard, codec)
     examples = encoder.training(prepared.rows)
     if not examples:
-        raise OptionsError("there are no rows to train on")
+        raise OptionsError("there are no rows to train on", mend="Give a file with rows, or a defense that keeps some.")
     base = load_model(located.folder, modality)
     with contextlib.ExitStack() as stack:
         collator = collator_of(encoder.renderer, base)

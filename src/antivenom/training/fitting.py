@@ -66,7 +66,7 @@ class Fitter:
             folder, seconds = self.fit(prepared.for_referee, f"{name}.referee")
             referee = self.load(folder)
             assert isinstance(referee, GuardedModel), "a defense asks for a referee on labels alone"
-            prepared = prepared.reconsider(_Silent(referee, referee.guard) if self.quiet else referee)
+            prepared = prepared.reconsider(_Silent(referee) if self.quiet else referee)
         return prepared, seconds
 
     def load(self, folder: Path) -> GuardedModel | GuardedWriter:
@@ -108,7 +108,10 @@ class _Silent:
     """A referee that shows no progress."""
 
     model: GuardedModel
-    guard: Guard
+
+    @property
+    def guard(self) -> Guard:
+        return self.model.guard
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         return self.model.score(asked)

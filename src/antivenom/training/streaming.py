@@ -23,7 +23,15 @@ from antivenom.data.row_stream import Census, RowStream
 from antivenom.defenses.base import PREPARED_SCHEMA
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import draw, label_codes, random_reserve, same_rows
+from antivenom.defenses.reserve import (
+    draw,
+    label_codes,
+    numbered_after,
+    random_reserve,
+    require_every_class,
+    same_rows,
+    share_numbers,
+)
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import TableDigest, atomic_write
@@ -128,7 +136,7 @@ def _with_random_reserve(
 ) -> Iterator[tuple[pa.Table, BoolArray]]:
     number_of = np.array([task.index(label) for label in census.names.values()], dtype=np.int32)
     codes = number_of[census.codes]
-    _require_every_class(task, set(np.unique(codes).tolist()))
+    require_every_class(task.labels, codes, "row")
     in_reserve = draw(census.keys, codes, ratio)
     start = 0
     for table in _named(stream, census):
@@ -141,14 +149,16 @@ def _with_trusted_reserve(
 ) -> Iterator[tuple[pa.Table, BoolArray]]:
     if trusted is None or not trusted.num_rows:
         raise OptionsError("reserve = 'trusted', but no trusted rows were given", mend="Give the rows you vouch for.")
-    _require_every_class(task, set(label_codes(trusted, task.labels).tolist()))
-    count = trusted.num_rows
+    require_every_class(task.labels, label_codes(trusted, task.labels), "trusted row")
+    count, last, shared = trusted.num_rows, 0, False
     for table in _named(stream, census):
         rest = table.filter(pa.array(~same_rows(table, trusted)))
         count += rest.num_rows
+        last, shared = max(last, pc.max(table.column("row")).as_py()), shared or share_numbers(rest, trusted)
         yield rest, np.zeros(rest.num_rows, dtype=bool)
     share = min(1.0, ratio * count / trusted.num_rows)
-    yield trusted.select(SCHEMA.names).cast(SCHEMA), random_reserve(trusted, task.labels, share, seed=census.seed)
+    vouched = numbered_after(last, trusted) if shared else trusted
+    yield vouched.select(SCHEMA.names).cast(SCHEMA), random_reserve(trusted, task.labels, share, seed=census.seed)
 
 
 def _named(stream: RowStream, census: Census) -> Iterator[pa.Table]:
@@ -164,15 +174,6 @@ def _named(stream: RowStream, census: Census) -> Iterator[pa.Table]:
         start += table.num_rows
     if start != len(census.codes):
         raise RowsError(f"{stream.source}: the file was changed while it was read")
-
-
-def _require_every_class(task: Classification, present: set[int]) -> None:
-    missing = [label for number, label in enumerate(task.labels) if number not in present]
-    if missing:
-        raise RowsError(
-            f"the reserve has no row of class {missing[0]!r}",
-            mend="Each class needs at least one: its extended verbalizer would never be taught.",
-        )
 
 
 @contextlib.contextmanager
