@@ -154,7 +154,7 @@ def _with_trusted_reserve(
     for table in _named(stream, census):
         rest = table.filter(pa.array(~same_rows(table, trusted)))
         count += rest.num_rows
-        last, shared = max(last, pc.max(table.column("row")).as_py()), shared or share_numbers(rest, trusted)
+        last, shared = max(last, pc.max(table.column("row")).as_py() or 0), shared or share_numbers(rest, trusted)
         yield rest, np.zeros(rest.num_rows, dtype=bool)
     share = min(1.0, ratio * count / trusted.num_rows)
     vouched = numbered_after(last, trusted) if shared else trusted
