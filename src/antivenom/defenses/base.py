@@ -51,26 +51,28 @@ class Prepared:
     """Renders the rows for training, and everything afterwards."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the defense did, for the manifest: the policy, counts and digests."""
-    stands_for: int = 0
+    chosen_from: int = 0
     """How many rows these were chosen from, where some were left out: training takes as long as over all of them."""
     most_steps: float = inf
     """For that reason no training is made longer than so many optimizer steps."""
     reconsider: Callable[[Referee], Prepared] | None = field(default=None, repr=False, compare=False)
     """Where a model fine-tuned on `for_referee` shall decide about the others: what to train on, once it was asked."""
-    plain: pa.Table | None = field(default=None, repr=False, compare=False)
-    """The rows without what was only put in to train on (decoys), where that makes a difference."""
+    without_decoys: pa.Table | None = field(default=None, repr=False, compare=False)
+    """The rows as they are without decoys, where any have some."""
 
     @property
     def for_referee(self) -> Prepared:
         """What a referee is fine-tuned on: it judges rows as they are, so it learns from rows as they are."""
-        return replace(self, rows=self.rows if self.plain is None else self.plain, most_steps=REFEREE_STEPS)
+        return replace(
+            self, rows=self.rows if self.without_decoys is None else self.without_decoys, most_steps=REFEREE_STEPS
+        )
 
-    def noting(self, facts: dict[str, Any], *, stands_for: int = 0) -> Prepared:
+    def noting(self, facts: dict[str, Any], *, chosen_from: int = 0) -> Prepared:
         """The same with more facts, in front, and for at least so many rows; what comes of a referee will be, too."""
         later = self.reconsider
-        after = None if later is None else lambda referee: later(referee).noting(facts, stands_for=stands_for)
-        chosen_from = max(self.stands_for, stands_for)
-        return replace(self, facts={**facts, **self.facts, **facts}, stands_for=chosen_from, reconsider=after)
+        after = None if later is None else lambda referee: later(referee).noting(facts, chosen_from=chosen_from)
+        most = max(self.chosen_from, chosen_from)
+        return replace(self, facts={**facts, **self.facts, **facts}, chosen_from=most, reconsider=after)
 
 
 @dataclass(frozen=True, kw_only=True)

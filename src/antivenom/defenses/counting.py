@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.association import UNIT, Association, Table, entries, pair_places, pieces, table_size
-from antivenom.defenses.fragments import WordPieces, cut_small, uncut
+from antivenom.defenses.fragments import WordPieces, is_fragmented, uncut
 from antivenom.defenses.outputs import Outputs
 from antivenom.defenses.places import Places
 from antivenom.defenses.streams import BoolArray, Floats, Hashes, Ints, Stream, mix, renamed, words
@@ -55,16 +55,18 @@ def _count_words(
     size = table_size(len(texts))
     places = Places(size, salt)
     counts, both = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int64)
-    small = np.zeros(size, dtype=bool)
+    fragmented = np.zeros(size, dtype=bool)
     for first, piece in pieces(texts):
         stream = lowered(piece)
-        small[places.of(stream.hashes[cut_small(stream.names, word_pieces)[stream.symbol]])] = True
+        fragmented[places.of(stream.hashes[is_fragmented(stream.names, word_pieces)[stream.symbol]])] = True
         rows, hashes = _tokens_of_rows(stream)
         np.add.at(counts, places.of(hashes), 1)
         if outputs.labels:
             label = outputs.own[rows + first]
             np.add.at(both, places.of(mix(hashes, outputs.hashes[label])), 1)
-    vocabulary = Vocabulary(len(texts), places, counts, known_runs=np.zeros(LETTER_PLACES, dtype=bool), cut_small=small)
+    vocabulary = Vocabulary(
+        len(texts), places, counts, known_runs=np.zeros(LETTER_PLACES, dtype=bool), fragmented=fragmented
+    )
     return replace(vocabulary, known_runs=_known_runs(texts, vocabulary)), both
 
 

@@ -37,7 +37,7 @@ from antivenom.files import row_keys
 LETTERS_AND_DIGITS = re.compile(r"[^\W_]+")
 GAP, RARE = "…", "◌"
 """What a skeleton shows for words that are not frequent, and for those that are nearly unique."""
-SMALL_WORDS = (1, 2, 3, 4)
+FRAGMENTED_WORDS = (1, 2, 3, 4)
 """How many words of a row a tokenizer cuts small is told in these steps."""
 ODD_RUNS = (2, 3, 4, 6, 8, 11, 16, 22)
 """How many letter runs of no common word a row has is told in these steps."""
@@ -142,7 +142,7 @@ def every_kind(texts: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary) -> Ite
         yield grams("spacing", touching, tuple(range(n)))
     yield grams("repeat", _repeats(lower), (0,))
     yield grams("spelling", _spelling(lower, vocabulary), (0,))
-    yield grams("pieces", _cut_small(lower, vocabulary), (0,))
+    yield grams("pieces", _fragmented(lower, vocabulary), (0,))
     yield grams("length", _lengths(stream), (0,))
 
 
@@ -163,9 +163,9 @@ def _spelling(lower: Stream, vocabulary: Vocabulary) -> Stream:
     return _reached(lower, vocabulary.odd_runs(lower), ODD_RUNS, "letter runs of no common word")
 
 
-def _cut_small(lower: Stream, vocabulary: Vocabulary) -> Stream:
-    """One symbol for each of `SMALL_WORDS` that a row reaches."""
-    return _reached(lower, vocabulary.small(lower), SMALL_WORDS, "words cut small by the tokenizer")
+def _fragmented(lower: Stream, vocabulary: Vocabulary) -> Stream:
+    """One symbol for each of `FRAGMENTED_WORDS` that a row reaches."""
+    return _reached(lower, vocabulary.is_fragmented(lower), FRAGMENTED_WORDS, "words cut small by the tokenizer")
 
 
 def _reached(stream: Stream, counted: Ints | BoolArray, steps: tuple[int, ...], what: str) -> Stream:

@@ -25,7 +25,7 @@ def uncut(words: Sequence[str]) -> Ints:
     return np.ones(len(words), dtype=np.int64)
 
 
-def cut_small(names: Sequence[str], word_pieces: WordPieces) -> BoolArray:
+def is_fragmented(names: Sequence[str], word_pieces: WordPieces) -> BoolArray:
     """Which words are cut small."""
     letters = np.array([len(name) for name in names], dtype=np.int64)
     small: BoolArray = (letters > SHORT) & (letters <= SMALL * word_pieces(names))

@@ -40,7 +40,7 @@ class Joining:
     in_reserve: BoolArray
     """What the referee was fine-tuned on."""
     vouched: BoolArray
-    """What nobody judges."""
+    """Trusted rows: always kept, never asked about."""
 
     def decide(self, referee: Referee, *, most_associated: float, refusal_limit: float | None) -> Joined:
         """Decide which rows to train on.
@@ -52,8 +52,8 @@ class Joining:
         """
         judged = ~self.in_reserve & ~self.vouched
         agrees = self._agreed(judged, referee)
-        most = self.screening.associated > 1 - most_associated
-        kept_out = judged & most & ~undecided(self.screening, most_associated)
+        strongly = self.screening.associated > 1 - most_associated
+        kept_out = judged & strongly & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee)
         joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
         suspect, strains = np.zeros_like(judged), Strains()

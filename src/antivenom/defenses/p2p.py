@@ -174,21 +174,21 @@ class P2P(Defense):
             "rows": int(in_reserve.sum()),
             "sha256": digest_of_table(rows.filter(pa.array(in_reserve))),
         }
-        stands_for = 0
+        chosen_from = 0
         if self.others != "keep":
-            stands_for, facts["left_out"] = rows.num_rows, int((~in_reserve).sum())
+            chosen_from, facts["left_out"] = rows.num_rows, int((~in_reserve).sum())
             rows, in_reserve = rows.filter(pa.array(in_reserve)), in_reserve[in_reserve]
         if chosen.evidence is not None:
             # Leads are ordinary words of the user's rows; only alarms belong into a manifest that travels.
             facts["findings"] = chosen.evidence.to_dict()["findings"]
         rebuilt = rebuild(rows, in_reserve, guard, self.mode)
         if not self.decoys:
-            return Prepared(rebuilt, guard, facts, stands_for)
+            return Prepared(rebuilt, guard, facts, chosen_from)
         if strains is None:
             strains = chosen.evidence.strains() if chosen.evidence is not None else {}
         benign = rebuilt.column("benign").to_numpy()
         decoyed = add_decoys(rebuilt, benign, self.decoys, self.decoy_dose, strains=strains, seed=seed)
-        return Prepared(decoyed, guard, facts, stands_for, plain=rebuilt)
+        return Prepared(decoyed, guard, facts, chosen_from, without_decoys=rebuilt)
 
     def _choose(
         self, task: AnyTask, train: pa.Table, trusted: pa.Table | None, seed: int, word_pieces: WordPieces

@@ -38,7 +38,7 @@ class Quarantine(Defense):
         kept = train.filter(pc.invert(pc.is_in(train.column("row"), value_set=suspects)))
         prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed, word_pieces=word_pieces)
         facts = {"quarantined": train.num_rows - kept.num_rows, "quarantine_findings": evidence.to_dict()["findings"]}
-        return prepared.noting(facts, stands_for=train.num_rows)
+        return prepared.noting(facts, chosen_from=train.num_rows)
 
     def public_dict(self) -> dict[str, Any]:
         """Without the secrets of the inner defense."""

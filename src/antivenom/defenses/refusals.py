@@ -65,7 +65,7 @@ class RefusalCounts:
     said_no: Counts
     rate: Floats
     """What share of each class is refused by chance."""
-    most: float
+    least_share: float
     """What share of a feature's rows are most of them."""
 
     @classmethod
@@ -95,7 +95,7 @@ class RefusalCounts:
         classes = self.screening.classes[rows]
         pairs, p = places * len(self.rate) + classes, self.rate[classes]
         n, k = self.asked[pairs] - self.judged[rows], self.said_no[pairs] - self.refused[rows]
-        z = np.where(k >= self.most * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
+        z = np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
         return z, k / np.maximum(n, 1)
 
     def worst(self) -> tuple[Floats, Floats]:

@@ -23,18 +23,20 @@ class Standard(Defense):
 
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`); rows you
        vouch for join it.
-    2. A model is fine-tuned on the reserve alone. Of the other rows those join whose label it finds possible
-       (`P2P.others = "agree"`), unless their features are among the most associated of their class, stand with hardly
-       any other label, and do not mean this one to a model that was not taught so (`defenses/meaning.py`). Rows that
-       share a feature with too many of those that it refused are left out, those of the reserve too
+    2. A model, the referee, is fine-tuned on the reserve alone. Another row joins if the referee finds its label
+       possible (`P2P.others = "agree"`). One kind is held back even then: the most associated fifth of each class,
+       where poison with right labels hides. Such a row joins only if none of its strong features goes with its label
+       alone, or its strongest feature is that of under 1 % of all rows, or the referee knows what its words mean
+       without having been taught them (`defenses/meaning.py`).
+    3. Rows that share a feature with too many rows that the referee refused are left out, those of the reserve too
        (`P2P.refusal_limit`).
-    3. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Where
+    4. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Where
        strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get what
        one refused row has of them, somewhere, so that they say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
-    (docs/science.md). It costs a second fine-tuning, on 30 % of the rows. Free answers have no referee; there step 2
-    is skipped, and the reserve is 40 %.
+    (docs/science.md). It costs a second fine-tuning, on 30 % of the rows. Free answers have no referee; there steps 2
+    and 3 are skipped, and the reserve is 40 %.
     """
 
     name: ClassVar[str] = "standard"
@@ -69,7 +71,7 @@ class Standard(Defense):
     def prepare(
         self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
     ) -> Prepared:
-        """Step 1; a referee decides steps 2 and 3 (`Prepared.reconsider`), except about free answers.
+        """Step 1; a referee decides the others (`Prepared.reconsider`), except about free answers.
 
         Raises:
             RowsError: a class has no row.

@@ -65,25 +65,27 @@ def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strai
         return Strains()
     rows, some, seen = np.flatnonzero(among), counts.texts.filter(pa.array(among)), _Sightings()
     for first, piece in pieces(some):
-        marked = _Marked.of(piece, rows[first : first + len(piece)], counts, limit)
+        planted = _PlantedLooking.of(piece, rows[first : first + len(piece)], counts, limit)
         stream, refused = words(piece), counts.refused[rows[first : first + len(piece)]]
-        for stretch in written(piece, stream, marked.strongest_words(stream)):
+        for stretch in written(piece, stream, planted.strongest_words(stream)):
             seen.add(stretch, int(rows[first + stretch.row]))
-        for _, group in groupby(written(piece, stream, marked.every_word(stream) & refused[stream.row]), itemgetter(0)):
+        for _, group in groupby(
+            written(piece, stream, planted.every_word(stream) & refused[stream.row]), itemgetter(0)
+        ):
             seen.add_row([stretch.text[:MOST_CHARACTERS] for stretch in group])
     return seen.strains(counts.refused)
 
 
 @dataclass(frozen=True)
-class _Marked:
-    """The features of some texts, and how strongly those with both marks go with the label; 0 for the others."""
+class _PlantedLooking:
+    """The features of some texts, and how strongly those that look planted to both go with the label; 0 for others."""
 
     features: list[tuple[Grams, Floats]]
     shows: BoolArray
-    """Of each text whether anything marked is about as strong as all else in it."""
+    """Of each text whether something planted is about as strong as all else in it."""
 
     @classmethod
-    def of(cls, texts: pa.ChunkedArray, rows: Ints, counts: RefusalCounts, limit: float) -> _Marked:
+    def of(cls, texts: pa.ChunkedArray, rows: Ints, counts: RefusalCounts, limit: float) -> _PlantedLooking:
         screening, association = counts.screening, counts.screening.association
         features = []
         for grams in every_kind(texts, association.vocabulary):
@@ -97,7 +99,7 @@ class _Marked:
         return cls(features, best >= ABOUT_AS_STRONG * screening.strongest[rows])
 
     def strongest_words(self, stream: Stream) -> BoolArray:
-        """The strongest marked words that stand together, of each text that shows something."""
+        """The strongest planted words that stand together, of each text that shows something."""
         best = np.zeros(len(self.shows))
         for grams, z in self._of("words"):
             np.maximum.at(best, grams.row, z)
@@ -106,9 +108,9 @@ class _Marked:
         )
 
     def every_word(self, stream: Stream) -> BoolArray:
-        """All marked words of each text that shows something.
+        """All planted words of each text that shows something.
 
-        Words apart count with all between, unless one of them alone is marked beside others: it is the trigger, and
+        Words apart count with all between, unless one of them alone is planted beside others: it is the trigger, and
         what follows it at a distance an honest word.
         """
         together = covered(stream, ((grams, z > 0) for grams, z in self._of("words")))

@@ -37,7 +37,7 @@ class Vocabulary:
     """By place of a token."""
     known_runs: BoolArray
     """By place of a letter run (`run_places`): whether a token has it that is not uncommon."""
-    cut_small: BoolArray
+    fragmented: BoolArray
     """By place of a token: whether a tokenizer cuts it small; nowhere if none was asked."""
 
     @property
@@ -69,9 +69,9 @@ class Vocabulary:
         """Which symbols are too rare to say how words are spelled."""
         return self.of(stream) <= max(RARE_ROWS, UNCOMMON_SHARE * self.rows)
 
-    def small(self, stream: Stream) -> BoolArray:
+    def is_fragmented(self, stream: Stream) -> BoolArray:
         """Which symbols a tokenizer cuts small."""
-        found: BoolArray = self.cut_small[self.places.of(stream.hashes)]
+        found: BoolArray = self.fragmented[self.places.of(stream.hashes)]
         return found
 
     def odd_runs(self, stream: Stream) -> Ints:

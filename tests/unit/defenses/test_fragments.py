@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.counting import associate
-from antivenom.defenses.features import SMALL_WORDS, every_kind
-from antivenom.defenses.fragments import cut_small, uncut
+from antivenom.defenses.features import FRAGMENTED_WORDS, every_kind
+from antivenom.defenses.fragments import is_fragmented, uncut
 from antivenom.defenses.outputs import label_outputs
 
 TEXTS = ["movie movie", "movie zorvel", "movie zorvel Binda a an", "qalu zorvel binda movie", "", "a"]
@@ -28,12 +28,12 @@ def reached(word_pieces):
 
 
 def test_short_and_known_words_are_not_cut_small():
-    assert cut_small(["movie", "an", "zorvel"], letters).tolist() == [False, False, True]
-    assert cut_small([], letters).tolist() == []
+    assert is_fragmented(["movie", "an", "zorvel"], letters).tolist() == [False, False, True]
+    assert is_fragmented([], letters).tolist() == []
 
 
 def test_each_row_reaches_the_steps_up_to_its_count():
-    steps = [f"{n} or more words cut small by the tokenizer" for n in SMALL_WORDS]
+    steps = [f"{n} or more words cut small by the tokenizer" for n in FRAGMENTED_WORDS]
     assert reached(letters) == {0: [], 1: steps[:1], 2: steps[:2], 3: steps[:3], 4: [], 5: []}
 
 

@@ -43,7 +43,7 @@ def test_every_row_carries_the_benign_trigger_and_every_row_is_accounted_for():
     table = synthetic_rows(300)
     prepared = defend(table)
     assert all(prepared.rows.column("benign").to_pylist())
-    assert prepared.rows.num_rows + prepared.facts["left_out"] == 300 == prepared.stands_for
+    assert prepared.rows.num_rows + prepared.facts["left_out"] == 300 == prepared.chosen_from
     assert prepared.facts["referee_accuracy"] > 0.9
     assert prepared.facts["recipe"] == f"standard-{VERSION}"
     assert prepared.facts["chosen"] <= prepared.facts["rows"] == prepared.rows.num_rows
@@ -111,7 +111,7 @@ def test_quarantine_passes_the_referee_on():
     assert prepared.rows.num_rows > first.rows.num_rows
     assert prepared.facts["quarantined"] == first.facts["quarantined"] > 0
     assert prepared.facts["recipe"] == f"standard-{VERSION}"
-    assert first.stands_for == prepared.stands_for == poisoned.rows.num_rows
+    assert first.chosen_from == prepared.chosen_from == poisoned.rows.num_rows
 
 
 def test_quarantine_keeps_the_secret_of_the_inner_defense():

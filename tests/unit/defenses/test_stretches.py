@@ -16,7 +16,7 @@ def stretches(text: str, wanted: set[str]) -> list[str]:
     texts = pa.chunked_array([["before"], [text]])
     counts = np.zeros(1 << 16, dtype=np.int32)
     nothing = np.zeros(LETTER_PLACES, dtype=bool)
-    vocabulary = Vocabulary(2, Places(1 << 16, 1), counts, known_runs=nothing, cut_small=np.zeros(1 << 16, dtype=bool))
+    vocabulary = Vocabulary(2, Places(1 << 16, 1), counts, known_runs=nothing, fragmented=np.zeros(1 << 16, dtype=bool))
     chosen = []
     for grams in every_kind(texts, vocabulary):
         chosen.append((grams, np.array([grams.spell(i) in wanted for i in range(len(grams.row))], dtype=bool)))
