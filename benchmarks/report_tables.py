@@ -38,6 +38,22 @@ def demo() -> str:
     return "\n".join(lines)
 
 
+def headline() -> str:
+    """A few attacks, as few numbers as say something, without intervals."""
+    defended = "with `standard`"
+    head = ("attack success undefended", defended, "floor", "accuracy undefended", defended, "version")
+    lines = [row(["", *head]), "|" + "---|" * (len(head) + 1)]
+    for title, source in settings()["headline"].items():
+        attack = settings()["attacks"].get(source)
+        found = by_defense(attacks_run()[attack] if attack else [read(ROOT / source)])
+        none, standard = found["none"], found["standard"]
+        before, after = (outcome["evaluation"]["attacks"][0] for outcome in (none, standard))
+        cells = [_short(before["asr_deployed"]), _short(after["asr_deployed"]), _short(after["floor"])]
+        cells += [_short(clean_accuracy(outcome)) for outcome in (none, standard)]
+        lines.append(row([title, *cells, recipe_of(standard)]))
+    return "\n".join(lines)
+
+
 def attacks() -> str:
     """One line per attack: undefended, and with `standard`."""
     lines = [_pair(title, records) for title, records in attacks_run().items()]
@@ -46,7 +62,8 @@ def attacks() -> str:
 
 def summary() -> str:
     """In a few sentences: excess over the attacks that take, accuracy over all."""
-    return "\n".join([*_summaries(), accuracies.summary(accuracies.read_records(ROOT / accuracies.RECORDS))])
+    said = _summaries()[0], accuracies.summary(accuracies.read_records(ROOT / accuracies.RECORDS))
+    return "\n".join(said)
 
 
 def _summaries() -> list[str]:
@@ -141,6 +158,7 @@ def accuracy() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "summary": summary,
+    "headline": headline,
     "demo": demo,
     "attacks": attacks,
     "accuracy": accuracy,

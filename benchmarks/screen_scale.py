@@ -4,8 +4,9 @@
     python -m benchmarks.screen_scale --rows 1000000       # one size, here and now; prints JSON
 
 The rows are film reviews of the embedded data, the front half of one and the back half of another of the same label, so
-that nearly all are different. One in twenty carries a sentence and the other label. No referee is asked: for what comes
-after it, nine in ten of the planted rows outside the reserve are refused, and one in ten of the others, by chance.
+that nearly all are different. One in twenty carries a sentence and the other label. Naming what was found is part of
+the first screen. No referee is asked: for what comes after it, nine in ten of the planted rows outside the reserve are
+refused, and one in ten of the others, by chance.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import pyarrow as pa
 
 from antivenom.data.rows import table_of
 from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.evidence import explain
 from antivenom.defenses.refusals import RefusalCounts
 from antivenom.defenses.screen import least_suspicious, screen
 from antivenom.defenses.strains import find_strains
@@ -66,6 +68,7 @@ def measure(count: int) -> dict[str, Any]:
     start = time.perf_counter()
     screening = screen(table, LABELS)
     reserve = least_suspicious(table, screening, RATIO, avoid=AVOID)
+    evidence = explain(table, screening)
     screened = time.perf_counter()
     counts = RefusalCounts.of(table, screening, ~reserve, refusals(count, poisoned))
     suspect = shared_refusal(counts, LIMIT)
@@ -83,6 +86,7 @@ def measure(count: int) -> dict[str, Any]:
         "poisoned_in_reserve": int(reserve[poisoned].sum()),
         "poisoned_suspect": int(suspect[poisoned].sum()),
         "others_suspect": int(suspect.sum() - suspect[poisoned].sum()),
+        "findings": [finding.what for finding in evidence.findings],
         "strains": strains,
     }
 

@@ -26,6 +26,8 @@ What an attacker who knows this can do, and what it costs:
 5. Flooding one class until most of it is poison: of rows with one strongest feature a harmless dose is chosen. With
    several triggers that together are most of a class, no choice within it helps; the evidence names them.
 6. Making the poisoned training rows very long: the correction for length then forgives them some of their rank.
+7. A rare word that shares its place in the tables with a common one: counted together, nothing shows. Which words do
+   depends on the seed and all rows (`defenses/places.py`), so it takes knowing every other row and the seed.
 
 How many rows each of these leaks is measured in results/screen.
 """
