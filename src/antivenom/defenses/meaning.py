@@ -21,6 +21,7 @@ from antivenom.data.rows import with_columns
 from antivenom.defenses.association import Association
 from antivenom.defenses.base import Referee
 from antivenom.defenses.features import every_kind
+from antivenom.defenses.ranking import place_in_group
 from antivenom.defenses.referee import DOUBTED, opinions
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray, Ints, Stream, words
@@ -101,10 +102,8 @@ def _some_of_each(table: pa.Table, group: Ints, wanted: BoolArray) -> Ints:
     """Up to `ASKED_OF_EACH` of the wanted rows of each group, drawn by a hash of the text."""
     rows = np.flatnonzero(wanted)
     keys = row_keys(asked_as_text(table), seed=0, purpose="meaning")[rows]
-    rows = rows[np.lexsort((keys, group[rows]))]
-    _, first = np.unique(group[rows], return_index=True)
-    place = np.arange(len(rows)) - np.repeat(first, np.diff([*first, len(rows)]))
-    return np.sort(rows[place < ASKED_OF_EACH])
+    rows = rows[np.argsort(keys, kind="stable")]
+    return np.sort(rows[place_in_group(group[rows]) < ASKED_OF_EACH])
 
 
 def _take_out(texts: pa.ChunkedArray, rows: Ints, association: Association) -> tuple[list[str], list[str], BoolArray]:

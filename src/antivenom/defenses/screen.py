@@ -36,18 +36,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import rankdata
 
 from antivenom.defenses.association import Association
 from antivenom.defenses.counting import associate
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.outputs import free_outputs, label_outputs
 from antivenom.defenses.places import salt_of
+from antivenom.defenses.ranking import place_in_group, ranks, ranks_beside
 from antivenom.defenses.reserve import label_codes, quota
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
@@ -114,10 +113,10 @@ def screen(
     association = associate(texts, outputs, salt=salt, word_pieces=word_pieces)
     strongest, many, exclusive, feature = _row_scores(texts, association)
     measures = (strongest, many, association.doubt)
-    ranks = [_ranks_beside(values, association.tokens, outputs.own) for values in measures]
-    associated = _shared(np.maximum(ranks[0], ranks[1]), feature, outputs.own)
-    suspicion = np.maximum(ASSOCIATION_SHARE * associated, ranks[2] if labels else 0)
-    top = _ranks(associated, outputs.own, ties="max")
+    by_one, by_many, doubted = (ranks_beside(values, association.tokens, outputs.own) for values in measures)
+    associated = _shared(np.maximum(by_one, by_many), feature, outputs.own)
+    suspicion = np.maximum(ASSOCIATION_SHARE * associated, doubted if labels else 0)
+    top = ranks(associated, outputs.own, ties="max")
     return Screening(suspicion, top, association, outputs.own, feature, strongest, exclusive)
 
 
@@ -140,7 +139,7 @@ def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avo
         members = members[np.lexsort((keys[members], screening.suspicion[members], avoided))]
         size, feature = quota(len(members), ratio), screening.feature[members]
         if _may_be_flooded(feature, table.num_rows):
-            members = members[_place_in_group(feature) < dose]
+            members = members[place_in_group(feature) < dose]
         chosen[members[:size]] = True
     return chosen
 
@@ -149,15 +148,6 @@ def _may_be_flooded(feature: Ints, rows: int) -> bool:
     """Whether most rows of a class have the same strongest feature, and so few of all rows that it may be a trigger."""
     largest = np.unique(feature, return_counts=True)[1].max()
     return bool(MOST * len(feature) < largest <= MOST_POISONED * rows)
-
-
-def _place_in_group(group: Ints) -> Ints:
-    """For each row how many before it are of its group."""
-    order = np.argsort(group, kind="stable")
-    fresh = np.flatnonzero(np.diff(group[order], prepend=group[order[0]] - 1))
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order)) - np.repeat(fresh, np.diff([*fresh, len(order)]))
-    return place
 
 
 def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats, Floats, Ints]:
@@ -210,26 +200,3 @@ def _put_top(strongest: Floats, many: Floats, rows: Ints, z: Floats) -> None:
         first = int(rows[0])
         sums = np.bincount(rows[top] - first, weights=values[top])
         many[first : first + len(sums)] = sums / (TOP * _FINE)
-
-
-def _ranks_beside(values: Floats, tokens: Ints, classes: Ints) -> Floats:
-    """Ranks of what is left of the ranks of `values` once their straight-line dependence on length is taken out.
-
-    Long rows have more features, so the largest is larger by chance, and the reserve would be one of short texts. A
-    line fitted over all rows cannot be bent by poison as classes of length could: those that hold most of it would
-    have to be chosen from.
-    """
-    length, ranks = _ranks(tokens, classes), _ranks(values, classes)
-    order = np.lexsort((ranks, length))  # sums of fractions depend on their order, which must not be the rows'
-    centered = (length - 0.5)[order]
-    slope = (centered * ranks[order]).sum() / max((centered**2).sum(), 1e-9)
-    return _ranks(np.round(ranks - slope * length, 9), classes)
-
-
-def _ranks(values: Floats | Ints, classes: Ints, *, ties: Literal["average", "max"] = "average") -> Floats:
-    """Ranks within each class, scaled to (0, 1]; equal values get equal ranks."""
-    ranks = np.zeros(len(values))
-    for code in np.unique(classes):
-        members = classes == code
-        ranks[members] = rankdata(values[members], ties) / members.sum()
-    return ranks

@@ -1,0 +1,42 @@
+"""Ranks of rows within their groups; no order of the rows changes one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from scipy.stats import rankdata
+
+from antivenom.defenses.streams import Floats, Ints
+
+
+def ranks_beside(values: Floats, tokens: Ints, classes: Ints) -> Floats:
+    """Ranks of what is left of the ranks of `values` once their straight-line dependence on length is taken out.
+
+    Long rows have more features, so the largest is larger by chance, and the reserve would be one of short texts. A
+    line fitted over all rows cannot be bent by poison as classes of length could: those that hold most of it would
+    have to be chosen from.
+    """
+    length, rank = ranks(tokens, classes), ranks(values, classes)
+    order = np.lexsort((rank, length))  # sums of fractions depend on their order, which must not be the rows'
+    centered = (length - 0.5)[order]
+    slope = (centered * rank[order]).sum() / max((centered**2).sum(), 1e-9)
+    return ranks(np.round(rank - slope * length, 9), classes)
+
+
+def ranks(values: Floats | Ints, classes: Ints, *, ties: Literal["average", "max"] = "average") -> Floats:
+    """Ranks within each class, scaled to (0, 1]; equal values get equal ranks."""
+    found = np.zeros(len(values))
+    for code in np.unique(classes):
+        members = classes == code
+        found[members] = rankdata(values[members], ties) / members.sum()
+    return found
+
+
+def place_in_group(group: Ints) -> Ints:
+    """For each row how many before it are of its group."""
+    order = np.argsort(group, kind="stable")
+    fresh = np.flatnonzero(np.concatenate([[True], np.diff(group[order]) != 0])[: len(order)])
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order)) - np.repeat(fresh, np.diff([*fresh, len(order)]))
+    return place
