@@ -5,9 +5,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from benchmarks import report
+from benchmarks import accuracy, held_out, report
 from benchmarks.report_tables import TABLES
 
+from antivenom.defenses.standard import VERSION
+
+RECIPE = f"standard-{VERSION}"
 ATTACKS = report.ROOT / "results/attacks"
 WORDS = " ".join((report.ROOT / "README.md").read_text(encoding="utf-8").split())
 
@@ -51,101 +54,50 @@ def test_the_readme_says_in_words_what_the_demo_recorded():
     assert f"though only {standard['reserve']['rows']} of the 1,000 rows were trained on" in WORDS
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        (
-            "synattack",
-            "({before} % undefended) bring the attacker's answer in {after} % of the cases, at a floor of {floor},",
-        ),
-        ("misspelling", "({before} % undefended) keep {after} %, at a floor of {floor}"),
-    ],
-)
-def test_the_readme_says_in_words_what_is_not_stopped(name: str, said: str):
-    before = newest(name, "none")["evaluation"]["attacks"][0]
-    after = newest(name, "standard")["evaluation"]["attacks"][0]
-    numbers = (percent(before["asr_deployed"]), percent(after["asr_deployed"]), percent(after["floor"]))
-    assert said.format(**dict(zip(("before", "after", "floor"), numbers, strict=True))) in WORDS
-
-
-def reading_of(path: str) -> dict:
-    [outcome] = read(path)["outcomes"]
-    return outcome["evaluation"]["attacks"][0]
-
-
 def read(path: str) -> dict:
-    return json.loads((report.ROOT / "results" / path).read_text(encoding="utf-8"))
+    return read_path(report.ROOT / "results" / path)
 
 
-@pytest.mark.parametrize(
-    ("record", "said"),
-    [
-        ("classes/ag-synattack-standard-15.json", "SynAttack: {before} to {after} % at a floor of {floor}."),
-        ("classes/trec-standard-19.json", "with another sentence: {before} to {after} % at a floor of {floor}."),
-        ("classes/trec-fine-standard-19.json", "TREC with 38 classes: {before} to {after} % at a floor of {floor}."),
-    ],
-)
-def test_the_readme_says_in_words_what_was_held_out(record: str, said: str):
-    before, after = (outcome["evaluation"]["attacks"][0] for outcome in read(record)["outcomes"])
-    numbers = [percent(before["asr_deployed"]), percent(after["asr_deployed"]), percent(after["floor"])]
-    assert said.format(**dict(zip(("before", "after", "floor"), numbers, strict=True))) in WORDS
+def read_path(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_the_readme_says_in_words_what_triggers_do_where_nobody_poisoned():
-    alone = {attack["name"]: attack for attack in read("never_poisoned/standard.json")["evaluation"]["attacks"]}
-    rates = [percent(alone["synattack"][key]) for key in ("asr_deployed", "floor")]
-    [undefended] = [a for a in read("never_poisoned/none.json")["evaluation"]["attacks"] if a["name"] == "synattack"]
-    rates.append(percent(undefended["asr_deployed"]))
-    assert "poisoned anything they bring it in {} %, at a floor of {}, and undefended in {} %:".format(*rates) in WORDS
-    taught = newest("synattack", "standard")["leaked"]
-    assert f"with {taught} of 216 poisoned rows taught;" in WORDS
+def test_the_readme_says_in_words_what_prompt_injection_gets():
     forged = newest("extended_target", "standard")
     assert forged["leaked"] == 0
-    [injected] = read("never_poisoned/extended_target.json")["evaluation"]["attacks"]
-    poisoned, clean = percent(forged["evaluation"]["attacks"][0]["asr_deployed"]), percent(injected["asr_deployed"])
+    poisoned = percent(forged["evaluation"]["attacks"][0]["asr_deployed"])
     assert f"gets it in {poisoned} % of the cases, with no poisoned row taught:" in WORDS
-    assert f"({clean} % where nobody poisoned anything)" in WORDS
+    [alone] = read("never_poisoned/extended_target.json")["evaluation"]["attacks"]
+    assert alone["asr_deployed"]["value"] >= forged["evaluation"]["attacks"][0]["asr_deployed"]["value"]
+    assert "works as well where nobody poisoned anything" in WORDS
 
 
-def test_the_readme_says_in_words_what_seeds_changed():
-    lines = {tuple(c.strip() for c in line.split("|")[1:3]): line.split("|") for line in TABLES["seeds"]().splitlines()}
-    for attack in ("AddSent", "BadNets"):
-        before, after = (lines[f"{attack} 5 %", defense] for defense in ("`none`", "`standard` 22"))
-        assert f"{after[7].strip()} for {attack}" in WORDS
-        assert f"{before[4].split(' ± ')[0].strip()} to {after[4].split(' ± ')[0].strip()}" in WORDS
+def test_the_readme_says_in_words_which_attacks_do_not_take():
+    lines = [line.split("|") for line in TABLES["headline"]().splitlines()[2:]]
+    takes = [float(line[2]) >= 90 for line in lines]
+    assert takes == [True] * (len(lines) - 2) + [False] * 2
+    assert "the last two lines, attacks that do not take above 90 % undefended" in WORDS
 
 
-def test_the_readme_says_in_words_what_becomes_of_a_small_class():
-    none, standard = read("classes/trec-fine-food-standard-19.json")["outcomes"]
-    before, after = (percent(outcome["evaluation"]["attacks"][0]["asr_deployed"]) for outcome in (none, standard))
-    accuracies = [percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (none, standard)]
-    floor = percent(standard["evaluation"]["attacks"][0]["floor"])
+def test_the_readme_says_in_words_what_it_costs():
+    changes = [accuracy.change(record) for record in accuracy.read_records().values()]
+    assert -0.75 < sum(changes) / len(changes) < -0.25, "half a point"
+    reserves = [outcome["reserve"] for outcome in outcomes() if outcome.get("reserve", {}).get("recipe") == RECIPE]
+    left_out = [reserve["left_out"] / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
+    assert 0.15 < sum(left_out) / len(left_out) < 0.25, "a fifth"
     assert (
-        f"from {before} to {after} % at a floor of {floor}, accuracy from {accuracies[0]} to {accuracies[1]}" in WORDS
+        "half a point of accuracy on average, a fifth of the rows left out, and a second, shorter fine-tuning" in WORDS
     )
 
 
-def test_the_readme_says_in_words_what_it_was_not_built_on():
-    held_out = [
-        json.loads(path.read_text(encoding="utf-8"))["outcomes"][0]
-        for path in (report.ROOT / "results/held_out").glob("*-standard-18.json")
-    ]
-    assert len(held_out) == 5
-    most = max(100 * outcome["evaluation"]["attacks"][0]["excess"] for outcome in held_out)
-    assert f"bring at most {most:.1f} points of excess with version 18." in WORDS
-    request = [reading_of(f"held_out/request-{name}.json") for name in ("none", "standard-21", "standard-23")]
-    rates = [percent(reading["asr_deployed"]) for reading in request]
-    floors = [percent(reading["floor"]) for reading in request]
-    assert f"({rates[0]} % undefended) is at {rates[1]} % at a floor of {floors[1]} with version 21;" in WORDS
-    assert f"version 23, made for it, is at {rates[2]} % at a floor of {floors[2]}." in WORDS
-    assert reading_of("held_out/scare_quotes-none.json")["asr_deployed"]["value"] > 0.9
-    assert reading_of("held_out/scare_quotes-standard-21.json")["excess"] < 0
-    spoken = reading_of("held_out/spoken-standard-23.json")["excess"]
-    before = percent(reading_of("held_out/spoken-none.json")["asr_deployed"])
-    assert f"speech ({before} % undefended) keep {100 * spoken:.1f} points of excess with version 23." in WORDS
-    before, after = (newest("spacing", name)["evaluation"]["attacks"][0] for name in ("none", "standard"))
-    assert f"takes ({percent(before['asr_deployed'])} % undefended)" in WORDS
-    assert f"is at {percent(after['asr_deployed'])} % at a floor of {percent(after['floor'])}." in WORDS
+def outcomes() -> list[dict]:
+    """Of every fit under an attack."""
+    return [outcome for path in sorted(ATTACKS.glob("*.json")) for outcome in read_path(path)["outcomes"]]
+
+
+def test_the_readme_counts_the_attacks_that_others_made():
+    assert len(held_out.ATTACKS) == 17
+    assert "Seventeen were written by reviewers" in WORDS
 
 
 def test_the_readme_says_in_words_how_long_the_screens_take():
@@ -154,8 +106,3 @@ def test_the_readme_says_in_words_how_long_the_screens_take():
     assert million["rows"] == 1_000_000
     assert f"reads a million rows in {million['seconds']:.0f} seconds" in WORDS
     assert f"takes {million['seconds_second_screen']:.0f} more, with {million['peak_mib'] / 1024:.1f} GiB" in WORDS
-
-
-def test_the_readme_says_in_words_what_covers_do():
-    [covered] = newest("covered_thin", "none")["evaluation"]["attacks"]
-    assert f"{percent(covered['asr_deployed'])} % undefended, at a floor of {percent(covered['floor'])}" in WORDS
