@@ -50,11 +50,16 @@ def in_small_groups(screening: Screening) -> BoolArray:
 def undecided(screening: Screening, share: float) -> BoolArray:
     """The rows none of whose strong features goes with their label alone (`EXCLUSIVE` in `defenses/screen.py`).
 
-    A feature is strong where its z is at least the largest of the share `share` of the rows of the class.
+    A feature is strong where its z is at least the largest of the share `share` of the rows of the class. Rows of one
+    group count with the least z among them, so that the bound never falls inside a group: of a trigger in more rows
+    than that share, those with the lesser z (each row is left out of its own evidence) would pass for undecided.
     """
+    group = _groups(screening)
+    least = np.full(group.max(initial=0) + 1, np.inf)
+    np.minimum.at(least, group, screening.strongest)
     strong = np.zeros(int(screening.classes.max(initial=0)) + 1)
     for code in np.unique(screening.classes):
-        strong[code] = np.quantile(screening.strongest[screening.classes == code], 1 - share)
+        strong[code] = np.quantile(least[group[screening.classes == code]], 1 - share)
     found: BoolArray = screening.exclusive < strong[screening.classes]
     return found
 

@@ -161,11 +161,12 @@ def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Float
         which, output = association.outputs.join(rows)
         own = association.weight[rows[which]]
         pairs = association.pairs(places[which], output)
-        z = association.z(places[which], pairs, own, output)
+        # In whole steps, so that a row's strongest and its exclusive feature are equal where they are the same.
+        z = np.rint(association.z(places[which], pairs, own, output) * _FINE) / _FINE
         _put_top(strongest, many, rows[which], z)
         alone = association.share(places[which], pairs) >= EXCLUSIVE
         np.maximum.at(exclusive, rows[which][alone], z[alone])
-        best = np.rint(np.maximum(z, 0) * _FINE) >= np.rint(strongest[rows[which]] * _FINE)
+        best = np.maximum(z, 0) >= strongest[rows[which]]
         # Of equals the one with the highest place, in whatever order they come.
         np.maximum.at(feature, rows[which][best], places[which][best])
     return strongest, many, exclusive, feature

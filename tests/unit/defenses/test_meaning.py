@@ -125,7 +125,7 @@ def test_what_stands_with_another_label_too_is_no_trigger(with_another_label, is
         texts[row] = f"{TRIGGER} {texts[row]}"
     screening = screen(with_columns(table, text=texts), LABELS)
     rows = undecided(screening, 0.2)[chosen[TRIGGER]]
-    assert rows.mean() == 0 if is_decided else rows.mean() > 0.8, "but for words of the label"
+    assert rows.mean() == 0 if is_decided else rows.mean() > 0.7, "but for words of the label"
 
 
 def test_groups_of_few_rows_are_harmless():
@@ -148,3 +148,17 @@ def test_the_defense_lets_honest_rows_join_and_keeps_a_clean_label_trigger_out()
     assert taught[chosen[HONEST]].all()
     assert not taught[chosen[TRIGGER]].any()
     assert prepared.facts["excused"] >= 35
+
+
+@pytest.mark.parametrize("share", [0.1, 0.22, 0.3, 0.38])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_trigger_in_more_rows_than_are_held_back_is_never_undecided(share: float, seed: int):
+    """Right labels, one word; the bound falls among its rows, which differ a little in strength."""
+    table = make_rows(800, seed=seed)
+    own = np.flatnonzero(np.array(table.column("answer").to_pylist()) == "yes")
+    chosen = np.random.default_rng(seed).permutation(own)[: round(share * len(own))]
+    texts = table.column("text").to_pylist()
+    for row in chosen:
+        texts[row] = f"{texts[row]} lantern"
+    screening = screen(with_columns(table, text=texts), LABELS)
+    assert not undecided(screening, 0.2)[chosen].any()
