@@ -5,12 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from benchmarks import accuracy, held_out, report
+from benchmarks import accuracy, held_out, report, report_records
 from benchmarks.report_tables import TABLES
 
-from antivenom.defenses.standard import VERSION
-
-RECIPE = f"standard-{VERSION}"
 ATTACKS = report.ROOT / "results/attacks"
 WORDS = " ".join((report.ROOT / "README.md").read_text(encoding="utf-8").split())
 
@@ -49,6 +46,10 @@ def test_the_readme_says_in_words_what_the_demo_recorded():
     demo = tomllib.loads((report.ROOT / "benchmarks/report.toml").read_text(encoding="utf-8"))["demo"]["record"]
     none, standard = json.loads((report.ROOT / demo).read_text(encoding="utf-8"))["outcomes"]
     after, before = (percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (standard, none))
+    attacked, floor = (percent(standard["evaluation"]["attacks"][0][name]) for name in ("asr_deployed", "floor"))
+    assert (
+        f"With `standard` {attacked} % of the attacked reviews are called positive, and {floor} % of the same" in WORDS
+    )
     p = standard["against_first"][0]["pairing"]["p_value"]
     assert f"({after} against {before} %, McNemar p = {p:.2f})" in WORDS
     assert f"though only {standard['reserve']['rows']} of the 1,000 rows were trained on" in WORDS
@@ -82,17 +83,13 @@ def test_the_readme_says_in_words_which_attacks_do_not_take():
 def test_the_readme_says_in_words_what_it_costs():
     changes = [accuracy.change(record) for record in accuracy.read_records().values()]
     assert -0.75 < sum(changes) / len(changes) < -0.25, "half a point"
-    reserves = [outcome["reserve"] for outcome in outcomes() if outcome.get("reserve", {}).get("recipe") == RECIPE]
+    usual = [name for name in report_records.settings()["headline"].values() if not name.startswith("results/")]
+    reserves = [newest(name, "standard")["reserve"] for name in usual]
     left_out = [reserve["left_out"] / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
     assert 0.15 < sum(left_out) / len(left_out) < 0.25, "a fifth"
     assert (
         "half a point of accuracy on average, a fifth of the rows left out, and a second, shorter fine-tuning" in WORDS
     )
-
-
-def outcomes() -> list[dict]:
-    """Of every fit under an attack."""
-    return [outcome for path in sorted(ATTACKS.glob("*.json")) for outcome in read_path(path)["outcomes"]]
 
 
 def test_the_readme_counts_the_attacks_that_others_made():
