@@ -92,9 +92,24 @@ def test_the_readme_says_in_words_what_it_costs():
     )
 
 
-def test_the_readme_counts_the_attacks_that_others_made():
+def test_the_readme_says_in_words_what_others_made():
     assert len(held_out.ATTACKS) == 17
     assert "Seventeen were written by reviewers" in WORDS
+    met: dict[str, list[dict]] = {}
+    for record in held_out.read_records(report.ROOT / held_out.RECORDS):
+        if held_out.version_of(record):
+            met.setdefault(record["name"], []).append(record["outcomes"][0]["evaluation"]["attacks"][0])
+    first = {name: round(100 * readings[0]["excess"], 1) for name, readings in met.items()}
+    last = {name: round(100 * readings[-1]["excess"], 1) for name, readings in met.items()}
+    stopped = [excess for name, excess in first.items() if name not in ("request", "spoken", "simile", "code_switch")]
+    assert len(stopped) == 13
+    assert f"Thirteen bring at most {max(stopped)} points of excess" in WORDS
+    assert (
+        f"brought {first['request']} and {first['spoken']}, and bring {last['request']} and {last['spoken']}" in WORDS
+    )
+    for name, said in (("simile", "similes"), ("code_switch", "small words of six other languages")):
+        rate, floor = percent(met[name][0]["asr_deployed"]), percent(met[name][0]["floor"])
+        assert f"{said} ({rate} % at a floor of {floor})" in WORDS
 
 
 def test_the_readme_says_in_words_how_long_the_screens_take():
