@@ -100,11 +100,11 @@ def five_readings() -> str:
 
 
 def seeds() -> str:
-    """Mean and standard deviation over seeds of what was run with several; of `standard` the newest such version."""
+    """Mean and standard deviation over seeds of what was run with several by both; of `standard` the newest version."""
     groups: dict[tuple[str, str], dict[int, Record]] = {}
-    found = [*large("*.json"), *large("*.json", "results/seeds")]
-    several = {r["name"]: recipe_of(r["outcomes"][0]) for r in sorted(found, key=_version) if r["settings"]["seed"]}
-    for record in found:
+    runs = [*large("*.json"), *large("*.json", "results/seeds")]
+    several = {r["name"]: recipe_of(r["outcomes"][0]) for r in sorted(runs, key=_version) if r["settings"]["seed"]}
+    for record in runs:
         [outcome] = record["outcomes"]
         if outcome["defense"]["name"] == "standard" and recipe_of(outcome) != several.get(record["name"]):
             continue
@@ -112,8 +112,9 @@ def seeds() -> str:
         groups.setdefault(key, {})[record["settings"]["seed"]] = outcome
     head = ("accuracy", "ASR", "floor", "excess")
     lines = [row(["attack", "defense", "seeds", *head]), "|" + "---|" * (len(head) + 3)]
+    both = {attack for (attack, defense), found in groups.items() if "standard" in defense and len(found) > 1}
     for (attack, defense), outcomes in sorted(groups.items()):
-        if len(outcomes) > 1:
+        if attack in both:
             readings = [outcome["evaluation"]["attacks"][0] for outcome in outcomes.values()]
             columns = [[clean_accuracy(outcome)["value"] for outcome in outcomes.values()]]
             columns += [[reading[name]["value"] for reading in readings] for name in ("asr_deployed", "floor")]
