@@ -111,8 +111,9 @@ def share_numbers(table: pa.Table, others: pa.Table) -> bool:
 
 
 def numbered_after(last: int, table: pa.Table) -> pa.Table:
-    """The same rows with the numbers that follow `last`."""
-    return with_columns(table, row=np.arange(last + 1, last + 1 + table.num_rows))
+    """The same rows, their numbers moved behind `last`; no order of the rows decides which row has which."""
+    numbers = table.column("row").to_numpy()
+    return with_columns(table, row=numbers - numbers.min() + last + 1)
 
 
 def same_rows(table: pa.Table, others: pa.Table) -> BoolArray:
