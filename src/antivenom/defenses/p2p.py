@@ -113,7 +113,7 @@ class P2P(Defense):
             raise OptionsError("the benign trigger is empty", mend="Give it words that no user is likely to write.")
         if self.cue == "split" and not self.benign_cue.strip():
             raise OptionsError(
-                "cue = 'split' needs a benign cue", mend="Give --benign-cue words, or choose cue=shared."
+                "cue = 'split' needs a benign cue", mend="Give --benign-cue some words, or choose --cue shared."
             )
         if not 0 <= self.most_associated < 1:
             raise OptionsError(f"most_associated = {self.most_associated}", mend="It is at least 0 and below 1.")

@@ -23,7 +23,7 @@ class Places:
     """A place for every 64-bit hash: the upper bits of its product with an odd number, the salt.
 
     Of two hashes that differ, the chance over the salts that they share a place is at most 2 / `size` (Dietzfelbinger
-    et al. 1997, "A reliable randomized algorithm for the closest-pair problem", lemma 2.5).
+    et al. 1997, "A reliable randomized algorithm for the closest-pair problem"; a test counts it).
     """
 
     size: int
