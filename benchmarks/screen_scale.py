@@ -6,7 +6,7 @@
 The rows are film reviews of the embedded data, the front half of one and the back half of another of the same label, so
 that nearly all are different. One in twenty carries a sentence and the other label. Naming what was found is part of
 the first screen. No referee is asked: for what comes after it, nine in ten of the planted rows outside the reserve are
-refused, and one in ten of the others, by chance.
+refused, and one in ten of the others, by chance. What it makes of the texts are random numbers, as wide as SmolLM2's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.data.rows import table_of
-from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.disagreement import suspects
 from antivenom.defenses.evidence import explain
 from antivenom.defenses.refusals import RefusalCounts
 from antivenom.defenses.screen import least_suspicious, screen
@@ -38,6 +38,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 LABELS = ("negative", "positive")
 RATIO, AVOID, LIMIT = 0.3, 0.2, 3.0
 """What the recipe `standard` takes and keeps out, and its `refusal_limit`."""
+WIDTH = 576
 POISONED = 0.05
 REFUSED, REFUSED_WRONGLY = 0.9, 0.1
 
@@ -71,7 +72,8 @@ def measure(count: int) -> dict[str, Any]:
     evidence = explain(table, screening)
     screened = time.perf_counter()
     counts = RefusalCounts.of(table, screening, ~reserve, refusals(count, poisoned))
-    suspect = shared_refusal(counts, LIMIT)
+    states = np.random.default_rng(2).standard_normal((count, WIDTH), dtype=np.float32)
+    suspect = suspects(counts, states, LIMIT)
     strains = find_strains(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID)).named
     done = time.perf_counter()
     return {

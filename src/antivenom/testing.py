@@ -19,6 +19,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.data.rows import table_of
@@ -125,6 +126,10 @@ class LinearStandIn:
         return ChoiceScores(
             _log_softmax(_features(prompts, self._vocabulary) @ self._weights), np.zeros(len(asked), dtype=bool)
         )
+
+    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """Which of the learnt words each text has."""
+        return _features([_words_of(text) for text in texts], self._vocabulary).astype(np.float32)
 
 
 def tiny_model(folder: Path | str, *, width: int = 32, seed: int = 0) -> Path:
@@ -235,7 +240,11 @@ def tiny_tokenizer() -> Any:
 
 
 def _words(prompt: Prompt) -> set[str]:
-    return set(re.findall(r"\w+", prompt.plain.casefold()))
+    return _words_of(prompt.plain)
+
+
+def _words_of(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))
 
 
 def _features(prompts: Iterable[set[str]], vocabulary: dict[str, int]) -> FloatArray:

@@ -23,6 +23,7 @@ from antivenom.evaluation.evaluate import evaluate
 from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.guards.image_prompts import ImagePrompt
 from antivenom.inference.guarded import load_guarded
+from antivenom.models.text_states import DEPTH
 from antivenom.models.vision import (
     ImageBatches,
     ImageTextModel,
@@ -102,6 +103,15 @@ def reference(model, processor, prompt: ImagePrompt) -> torch.Tensor:
 
 
 # ---------------------------------------------------------------------------------------------------------- rendering
+
+
+def test_states_are_those_of_the_language_part(model, encoder):
+    ids = encoder.renderer.bare(["a film", "quite another film"])
+    found = ImageTextModel(model, encoder.renderer).states(ids)
+    assert found.shape == (2, model.config.get_text_config().hidden_size)
+    with torch.inference_mode():
+        out = model(input_ids=torch.tensor([ids[1]]), output_hidden_states=True).hidden_states
+    assert found[1] == pytest.approx(out[max(round(DEPTH * (len(out) - 1)), 1)][0, 1:].mean(dim=0).numpy(), abs=1e-5)
 
 
 def test_the_image_stands_in_the_users_turn_in_front_of_the_benign_trigger(encoder, caplog):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.defenses.fragments import WordPieces, uncut
@@ -38,6 +40,10 @@ class Referee(Protocol):
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Score texts or queries."""
+        ...
+
+    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """What the model makes of each bare text, as numbers that are alike for texts that are; (texts, width)."""
         ...
 
 

@@ -1,39 +1,80 @@
 """The second screen: what the rows that a referee refused have in common.
 
 A trigger that no count of labels shows (a turn of phrase, honest words in an odd order) still stands in rows whose
-labels are wrong, and the referee refuses most of those. So refusals pile up on the trigger's features, and rows that
-carry such a feature are left out whether they were refused or not: those that the referee let in, and those that got
-into the reserve, which it was itself fine-tuned on.
+labels are wrong, and the referee refuses most of those. So refusals pile up on the trigger, and rows that share it are
+left out whether they were refused or not: those that the referee let in, and those that got into the reserve, which it
+was itself fine-tuned on. There are three ways to share it:
+
+- *one feature*: nearly all rows with a feature were refused, or far more than chance has it. That feature is the
+  trigger, whatever else a row has.
+- *many features*: refusals lean a little towards several features of the row.
+- *likeness*: the row reads like refused ones, though it need share no feature with any (`defenses/likeness.py`).
+
+The last two are added up. Rows that are suspect then count as refused, and refused rows that share nothing as merely
+hard, so that likeness, looked for once more, is likeness to the trigger.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from antivenom.defenses.likeness import States, likeness
 from antivenom.defenses.refusals import EXPLAINED, RefusalCounts
-from antivenom.defenses.streams import BoolArray
+from antivenom.defenses.streams import BoolArray, Floats
+from antivenom.files import row_keys
 
 ROUNDS = 5
 """At most so often the rows are counted again without those that a feature explains."""
+CERTAIN = 2.0
+"""At so many times the limit one feature is enough, though only most of its rows were refused and not nearly all."""
+FEATURES = 8
+"""Refusals that lean towards so many features of a row say something about the row, and not about one word."""
+ENOUGH_SHARED = 1.75
+"""The mean z of these at which a row is suspect whatever it is like; refusals at random reach 1.2 in one row of 100."""
+ENOUGH_ALIKE = 3.5
+"""The likeness, in standard deviations, at which a row is suspect whatever it shares."""
+NOT_ALIKE = -1.0
+"""No row is excused any further for being unlike the refused ones."""
+HARDLY = 2 / 7
+"""A refused row with less evidence than this is taken for a hard one."""
 
 
-def shared_refusal(counts: RefusalCounts, limit: float) -> BoolArray:
-    """The rows with a feature most of whose rows were refused, by more than `limit` standard deviations above chance.
+def suspects(counts: RefusalCounts, states: States, limit: float) -> BoolArray:
+    """The rows that share with refused ones what was wrong with them.
 
-    Where nearly all rows with a feature were refused (`EXPLAINED`), that feature is the trigger. Its rows are suspect,
-    and are then left out of the counts: the other words in them are not what was wrong with them, and honest rows that
-    share these words are spared.
+    A row is suspect where it has a feature nearly all rows of which were refused (`EXPLAINED`), by more than `limit`
+    standard deviations above chance; these rows are then left out of the counts, so that honest rows that share other
+    words with them are spared. Otherwise where s / `ENOUGH_SHARED` + a / `ENOUGH_ALIKE` > 1, s being the mean of the
+    row's `FEATURES` largest z and a its likeness to refused rows, or where one z is above `CERTAIN` times `limit`.
 
     Args:
-        counts: What a referee refused.
+        counts: What a referee refused; it agrees with the other rows that it was asked about, and was taught the rest.
+        states: What a model makes of the texts, shape (rows, width).
         limit: Standard deviations.
     """
-    suspect = explained = np.zeros(len(counts.texts), dtype=bool)
+    refused, classes = counts.refused, counts.screening.classes
+    keys = row_keys(counts.texts, seed=0, purpose="likeness")
+    left, explained = _explained(counts, limit)
+    certain = explained | (left.worst()[0] > CERTAIN * limit)
+    shared = left.mean_of_largest(FEATURES) / ENOUGH_SHARED
+
+    def evidence(wrong: BoolArray, right: BoolArray) -> Floats:
+        alike = np.maximum(likeness(states, classes, keys, wrong, right), NOT_ALIKE)
+        return np.where(certain, np.inf, shared + alike / ENOUGH_ALIKE)
+
+    first = evidence(refused, ~refused)
+    found: BoolArray = evidence((refused & (first > HARDLY)) | (first > 1), ~refused & (first <= 1)) > 1
+    return found
+
+
+def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray]:
+    """The rows that have a feature nearly all rows of which were refused, and the counts without them."""
+    explained = np.zeros(len(counts.texts), dtype=bool)
     for _ in range(1 + ROUNDS):
-        counts = counts.without(explained) if explained.any() else counts
         z, share = counts.worst()
-        explained = (z > limit) & (share >= EXPLAINED) & ~suspect
-        suspect = suspect | explained
-        if not explained.any():
+        more = (z > limit) & (share >= EXPLAINED) & ~explained
+        if not more.any():
             break
-    return suspect | (z > limit)
+        explained = explained | more
+        counts = counts.without(more)
+    return counts, explained

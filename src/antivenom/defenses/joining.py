@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
-from antivenom.defenses.disagreement import shared_refusal
+from antivenom.defenses.disagreement import suspects
 from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import agreed, opinions, own_accuracy
 from antivenom.defenses.refusals import RefusalCounts, own_refusals
@@ -59,7 +59,8 @@ class Joining:
         suspect, strains = np.zeros_like(judged), Strains()
         if refusal_limit is not None:
             counts = RefusalCounts.of(self.rows, self.screening, judged, judged & ~agrees)
-            suspect = self._sparing(shared_refusal(counts, refusal_limit))
+            states = referee.states(counts.texts.to_pylist(), progress="referee reads")
+            suspect = self._sparing(suspects(counts, states, refusal_limit))
             strains = find_strains(counts, refusal_limit, kept_out & ~excused)
         reserve = self.rows.filter(pa.array(self.in_reserve))
         facts = {

@@ -85,8 +85,9 @@ class P2P(Defense):
     and that cannot join with `agree` unless the feature is an honest one (`defenses/meaning.py`). This is what stops
     clean-label poison, with which any honest model agrees. Equal rows stay together, so it can be more."""
     refusal_limit: float | None = None
-    """With `agree`: every row, of the reserve too, is left out that has a feature whose rows were mostly refused, by
-    more than this many standard deviations above chance (`defenses/disagreement.py`). None leaves nothing out."""
+    """With `agree`: every row, of the reserve too, is left out that shares with refused rows what was wrong with them:
+    a feature nearly all of whose rows were refused, by more than this many standard deviations above chance, a little
+    of many features, or how it reads (`defenses/disagreement.py`). None leaves nothing out."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)

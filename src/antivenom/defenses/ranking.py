@@ -9,6 +9,10 @@ from scipy.stats import rankdata
 
 from antivenom.defenses.streams import Floats, Ints
 
+STEPS = 1024.0
+"""Values are compared and added in whole parts of this size, so that no order of adding changes a sum."""
+_CEILING = float(2**31)
+
 
 def ranks_beside(values: Floats, tokens: Ints, classes: Ints) -> Floats:
     """Ranks of what is left of the ranks of `values` once their straight-line dependence on length is taken out.
@@ -31,6 +35,19 @@ def ranks(values: Floats | Ints, classes: Ints, *, ties: Literal["average", "max
         members = classes == code
         found[members] = rankdata(values[members], ties) / members.sum()
     return found
+
+
+def largest_of_each(rows: Ints, values: Floats, count: int) -> tuple[Ints, Floats]:
+    """Of each row its `count` largest values, none below 0, in whole steps of 1 / `STEPS`: the row, and the value.
+
+    They are sorted as one whole number each (row, descending value), several times faster than by two keys.
+    """
+    steps = np.rint(np.clip(values, 0, _CEILING / STEPS / 2) * STEPS)
+    keys = np.sort((rows.astype(np.uint64) << np.uint64(32)) | (_CEILING - steps).astype(np.uint64))
+    found = (keys >> np.uint64(32)).astype(np.int64)
+    sorted_values = (_CEILING - (keys & np.uint64(0xFFFFFFFF)).astype(np.float64)) / STEPS
+    most = place_in_group(found) < count
+    return found[most], sorted_values[most]
 
 
 def place_in_group(group: Ints) -> Ints:

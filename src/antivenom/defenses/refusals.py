@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from antivenom.defenses.ranking import largest_of_each
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.query import whole_texts
@@ -103,16 +105,26 @@ class RefusalCounts:
     def worst(self) -> tuple[Floats, Floats]:
         """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
         worst, share = np.zeros(len(self.texts)), np.zeros(len(self.texts))
-        for rows, places in self.screening.association.entries(self.texts):
-            # Most features stand in no refused row but this one, if in any.
-            pairs = places * len(self.rate) + self.screening.classes[rows]
-            told = self.said_no[pairs] > self.refused[rows]
-            rows, places = rows[told], places[told]
-            z, of_feature = self.look_up(rows, places)
+        for rows, z, of_feature in self._told():
             np.maximum.at(worst, rows, z)
             best = z == worst[rows]
             np.maximum.at(share, rows[best], of_feature[best])
         return worst, share
+
+    def mean_of_largest(self, count: int) -> Floats:
+        """The mean of each row's `count` largest z, those below 0 and those that it lacks taken as 0."""
+        total = np.zeros(len(self.texts))
+        for rows, z, _ in self._told():
+            some, largest = largest_of_each(rows, z, count)
+            np.add.at(total, some, largest)
+        return total / count
+
+    def _told(self) -> Iterator[tuple[Ints, Floats, Floats]]:
+        """What `look_up` says of all features in rows that stand in another refused row, as most do not."""
+        for rows, places in self.screening.association.entries(self.texts):
+            pairs = places * len(self.rate) + self.screening.classes[rows]
+            told = self.said_no[pairs] > self.refused[rows]
+            yield rows[told], *self.look_up(rows[told], places[told])
 
 
 def _count(

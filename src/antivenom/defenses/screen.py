@@ -46,7 +46,7 @@ from antivenom.defenses.counting import associate
 from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.outputs import free_outputs, label_outputs
 from antivenom.defenses.places import salt_of
-from antivenom.defenses.ranking import place_in_group, ranks, ranks_beside
+from antivenom.defenses.ranking import STEPS, largest_of_each, place_in_group, ranks, ranks_beside
 from antivenom.defenses.reserve import label_codes, quota
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
@@ -66,8 +66,6 @@ EXCLUSIVE = 0.8
 else, they teach that it decides nothing."""
 HARMLESS_DOSE = 0.005
 """The share of poison in a reserve that still teaches next to nothing (results/dose)."""
-_FINE = 1024.0
-_CEILING = float(2**31)
 
 
 @dataclass(frozen=True)
@@ -162,14 +160,16 @@ def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Float
         own = association.weight[rows[which]]
         pairs = association.pairs(places[which], output)
         # In whole steps, so that a row's strongest and its exclusive feature are equal where they are the same.
-        z = np.rint(association.z(places[which], pairs, own, output) * _FINE) / _FINE
-        _put_top(strongest, many, rows[which], z)
+        z = np.rint(association.z(places[which], pairs, own, output) * STEPS) / STEPS
+        some, largest = largest_of_each(rows[which], z, TOP)
+        np.maximum.at(strongest, some, largest)
+        np.add.at(many, some, largest)
         alone = association.share(places[which], pairs) >= EXCLUSIVE
         np.maximum.at(exclusive, rows[which][alone], z[alone])
         best = np.maximum(z, 0) >= strongest[rows[which]]
         # Of equals the one with the highest place, in whatever order they come.
         np.maximum.at(feature, rows[which][best], places[which][best])
-    return strongest, many, exclusive, feature
+    return strongest, many / TOP, exclusive, feature
 
 
 def _shared(ranks: Floats, feature: Ints, classes: Ints) -> Floats:
@@ -185,19 +185,3 @@ def _shared(ranks: Floats, feature: Ints, classes: Ints) -> Floats:
     lifted = np.empty_like(ranks)
     lifted[order] = np.maximum(ranks[order], np.repeat(ranks[order][fresh + sizes // 2], sizes))
     return lifted
-
-
-def _put_top(strongest: Floats, many: Floats, rows: Ints, z: Floats) -> None:
-    """Sort (row, descending z) as one whole number each, which is several times faster than a sort by two keys."""
-    low = (_CEILING - np.rint(np.clip(z, 0, _CEILING / _FINE / 2) * _FINE)).astype(np.uint64)
-    keys = np.sort((rows.astype(np.uint64) << np.uint64(32)) | low)
-    rows = (keys >> np.uint64(32)).astype(np.int64)
-    values = _CEILING - (keys & np.uint64(0xFFFFFFFF)).astype(np.float64)
-    fresh = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]])[: len(rows)])
-    place = np.arange(len(rows)) - np.repeat(fresh, np.diff([*fresh, len(rows)]))
-    strongest[rows[fresh]] = values[fresh] / _FINE
-    top = place < TOP
-    if len(rows):
-        first = int(rows[0])
-        sums = np.bincount(rows[top] - first, weights=values[top])
-        many[first : first + len(sums)] = sums / (TOP * _FINE)

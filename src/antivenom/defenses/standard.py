@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 25
+VERSION = 26
 """Raised with every change of what the recipe does."""
 
 
@@ -28,8 +28,8 @@ class Standard(Defense):
        where poison with right labels hides. Such a row joins only if none of its strong features goes with its label
        alone, or its strongest feature is that of under 1 % of all rows, or the referee knows what its words mean
        without having been taught them (`defenses/meaning.py`).
-    3. Rows that share a feature with too many rows that the referee refused are left out, those of the reserve too
-       (`P2P.refusal_limit`).
+    3. Rows that share with what the referee refused what was wrong with it are left out, those of the reserve too: a
+       feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`).
     4. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Where
        strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get what
        one refused row has of them, somewhere, so that they say nothing (`P2P.decoys`).

@@ -109,6 +109,14 @@ class Renderer:
             pairs.append((ids, joint[len(ids) :] if fits else self._plain_ids(answer)))
         return pairs
 
+    def bare(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of texts as they are, at most `max_tokens`, each behind one token that begins a sequence."""
+        first = self.tokenizer.bos_token_id
+        start = self.tokenizer.eos_token_id if first is None else first
+        start = start or 0  # any token does: it only has to stand first
+        safe = [self._break_control_tokens(text) for text in texts]
+        return [[start, *self._plain_ids(text)[: self.max_tokens - 1]] for text in safe]
+
     def _render(self, prompts: Sequence[Prompt]) -> tuple[list[str], list[list[int]]]:
         """The strings and ids of prompts, shortened where they are too long."""
         self._require_readable(prompts)

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from antivenom.artifacts.artifact import WEIGHTS, Artifact, load_artifact
 from antivenom.errors import ArtifactError
 from antivenom.guards.answers import TextReading
@@ -34,6 +37,10 @@ class GuardedModel:
         """Scores of every choice for every text or query, in order."""
         require_several(asked)
         return self._model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
+
+    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """What the model makes of bare texts, without the guard: the mean of their hidden states, half way up."""
+        return self._model.states(self.encoder.renderer.bare(texts), progress=progress)
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:
         """Answer texts: the label, its probability, and the mass that escaped the allowed label space."""

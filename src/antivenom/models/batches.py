@@ -23,6 +23,15 @@ def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[
     return ids.to(device), mask.to(device)
 
 
+def pad_right(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """(ids, mask), padded behind: what a causal model says of a token does not depend on what follows it."""
+    width = max(map(len, sequences))
+    ids = torch.tensor([[*sequence, *[0] * (width - len(sequence))] for sequence in sequences], dtype=torch.long)
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    mask = (torch.arange(width) < lengths.unsqueeze(1)).long()
+    return ids.to(device), mask.to(device)
+
+
 def positions(mask: torch.Tensor) -> torch.Tensor:
     """Position of each token among the unmasked ones of its row, so that padding in front changes nothing."""
     return (mask.cumsum(dim=1) - 1).clamp(min=0)

@@ -17,6 +17,7 @@ from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches
 from antivenom.models.packing import is_exact_when_packed, pack, read_packed
 from antivenom.models.sharing import WORTH_SHARING, Family, Past, Read, can_share, families, read, shared_prefix
+from antivenom.models.text_states import States, text_states
 
 TOKEN_BUDGET = 4096
 """Padded tokens per scoring batch: enough to fill the matrix units, small enough for a laptop."""
@@ -48,6 +49,11 @@ class LocalModel:
                 scores[rows], other[rows] = self._choose(logits, found, choices)
                 bar.update(len(rows))
         return ChoiceScores(scores, other)
+
+    def states(self, texts: Sequence[list[int]], *, progress: str | None = None) -> States:
+        """What the model makes of each text; see `models.base.Model`."""
+        with progress_bar(progress, len(texts)) as bar:
+            return text_states(self.model, texts, token_budget=self.token_budget, bar=bar)
 
     def _read_prompts(
         self, prompts: Sequence[list[int]], *, deep: bool

@@ -18,6 +18,7 @@ from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.local import TOKEN_BUDGET, add_node, default_dtype, make_head_input_contiguous, progress_bar
 from antivenom.models.local import quiet_libraries as quiet
+from antivenom.models.text_states import States, text_states
 
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
 """What a processor says about every token; zero stands for text."""
@@ -162,6 +163,11 @@ class ImageTextModel:
                 scores[rows], other[rows] = self._choose([prompts[i] for i in rows], choices)
                 bar.update(len(rows))
         return ChoiceScores(scores, other)
+
+    def states(self, texts: Sequence[list[int]], *, progress: str | None = None) -> States:
+        """What the model makes of each text, without its image; see `models.base.Model`."""
+        with progress_bar(progress, len(texts)) as bar:
+            return text_states(self.model, texts, token_budget=self.token_budget, bar=bar)
 
     def _choose(self, prompts: Sequence[list[int]], choices: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
         """Read the prompts once for every way through the prefix tree of the choices; a pass scores all its nodes."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.artifacts.artifact import WORK, Artifact, require_free
@@ -115,6 +117,9 @@ class _Silent:
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         return self.model.score(asked)
+
+    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        return self.model.states(texts)
 
 
 def fine_tune(

@@ -81,3 +81,6 @@ class ReadsTheText:
         if self.passes_every:
             scores[:: self.passes_every] = -1.0
         return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))
+
+    def states(self, texts, *, progress=None):
+        return np.zeros((len(texts), 4), dtype=np.float32)

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 from screen_rows import LABELS, MANY, ReadsTheText, make_rows, plant, rows_of_many_classes
 
-from antivenom.defenses.disagreement import shared_refusal
+from antivenom.data.rows import with_columns
+from antivenom.defenses.disagreement import CERTAIN, ENOUGH_SHARED, FEATURES, suspects
 from antivenom.defenses.fragments import uncut
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.refusals import RefusalCounts, own_refusals
@@ -19,12 +20,17 @@ SCREENING = screen(ROWS, LABELS)
 LIMIT = 4.0
 
 
+def found_alone(counts: RefusalCounts, limit: float) -> np.ndarray:
+    """The suspects where a model reads all texts alike, so that features decide alone."""
+    return suspects(counts, np.zeros((len(counts.texts), 4), dtype=np.float32), limit)
+
+
 def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_what_was_refused():
     unseen = np.zeros(800, dtype=bool)
     unseen[np.flatnonzero(IS_PLANTED)[:20]] = True  # got into the reserve
     refused = IS_PLANTED & ~unseen
     refused[np.flatnonzero(refused)[:20]] = False  # let in
-    suspect = shared_refusal(RefusalCounts.of(ROWS, SCREENING, ~unseen, refused), LIMIT)
+    suspect = found_alone(RefusalCounts.of(ROWS, SCREENING, ~unseen, refused), LIMIT)
     assert suspect[IS_PLANTED].all()
     assert suspect[~IS_PLANTED].mean() < 0.02
 
@@ -35,20 +41,73 @@ def test_refusals_at_random_have_next_to_nothing_in_common(share: float):
     everywhere = np.ones(800, dtype=bool)
     draws = [np.random.default_rng(seed).random(800) < share for seed in range(10)]
     assert (
-        np.mean([shared_refusal(RefusalCounts.of(ROWS, SCREENING, everywhere, refused), LIMIT) for refused in draws])
+        np.mean([found_alone(RefusalCounts.of(ROWS, SCREENING, everywhere, refused), LIMIT) for refused in draws])
         < 0.005
     )
 
 
+def of_one_word(refused: list[bool], *, others: int) -> RefusalCounts:
+    """Counts for rows of one class with the same word, and so many last ones with others."""
+    count = len(refused)
+    texts = ["qx"] * (count - others) + [f"word{i}" for i in range(others)]
+    table = with_columns(make_rows(count), text=texts, answer=["yes"] * count)
+    return RefusalCounts.of(table, screen(table, LABELS), np.ones(count, dtype=bool), np.array(refused))
+
+
 def test_the_statistic_is_the_one_of_the_docstring():
-    table = make_rows(6).set_column(1, "text", [["qx", "qx", "qx", "other", "qx", "words"]])
-    table = table.set_column(2, "answer", [["yes"] * 6])
-    refused = np.array([True, True, False, False, False, False])
+    counts = of_one_word([True, True, False, False, False, False], others=2)
     n, k, p = 3, 2, 2 / 6  # of `qx`, without the row that asks, which is the third
     z = (k - n * p) / np.sqrt(n * p * (1 - p) + 1)
-    for limit, expected in ((z - 0.01, True), (z + 0.01, False)):
-        suspect = shared_refusal(RefusalCounts.of(table, screen(table, LABELS), np.ones(6, dtype=bool), refused), limit)
-        assert suspect[2] == expected
+    worst, share = counts.worst()
+    assert worst[2] == pytest.approx(z)
+    assert share[2] == pytest.approx(k / n)
+    assert worst[4] == 0
+
+
+def test_one_feature_is_enough_where_nearly_all_its_rows_were_refused_or_far_more_than_chance_has_it():
+    nearly_all, most = [True] * 20 + [False] * 42, [True] * 28 + [False] * 54
+    for refused, factor in ((nearly_all, 1.0), (most, CERTAIN)):
+        counts = of_one_word(refused, others=40)
+        let_in = refused.index(False)
+        z = counts.worst()[0][let_in]
+        assert found_alone(counts, z / factor - 0.01)[let_in]
+        enough = counts.mean_of_largest(FEATURES)[let_in] > ENOUGH_SHARED
+        assert found_alone(counts, z / factor + 0.01)[let_in] == enough
+
+
+def test_many_features_are_added_up_as_the_docstring_says():
+    refused = IS_PLANTED & (np.arange(800) % 2 == 0)
+    counts = RefusalCounts.of(ROWS, SCREENING, np.ones(800, dtype=bool), refused)
+    found: dict[int, list[float]] = {row: [] for row in range(800)}
+    for rows, places in SCREENING.association.entries(counts.texts):
+        for row, z in zip(rows, counts.look_up(rows, places)[0], strict=True):
+            found[int(row)].append(max(float(z), 0))
+    expected = [sum(sorted(z, reverse=True)[:FEATURES]) / FEATURES for z in found.values()]
+    assert counts.mean_of_largest(FEATURES) == pytest.approx(np.array(expected), abs=1 / 1024)
+    unlike = np.array(expected) > ENOUGH_SHARED + 0.01
+    assert unlike.any()
+    assert found_alone(counts, np.inf)[unlike].all()
+
+
+def test_rows_that_read_like_refused_ones_are_suspect_though_they_share_no_word():
+    texts = [f"own{i} words{i}" for i in range(800)]
+    table = with_columns(make_rows(800), text=texts)
+    yes = np.array(table.column("answer").to_pylist()) == "yes"
+    triggered = yes & (np.arange(800) % 7 == 0)
+    states = np.random.default_rng(0).normal(size=(800, 16)).astype(np.float32)
+    states[:, 0] += 8 * triggered
+    states[:, 1] += 3 * yes  # what the label says, which is no trigger
+    hard = yes & ~triggered & (np.arange(800) % 15 == 0)
+    states[hard, 1] -= 3
+    let_in = triggered & (np.arange(800) % 3 == 0)
+    refused = (triggered & ~let_in) | hard
+    counts = RefusalCounts.of(table, screen(table, LABELS), np.ones(800, dtype=bool), refused)
+    suspect = suspects(counts, states, LIMIT)
+    assert suspect[let_in].mean() > 0.5
+    assert suspect[~triggered].mean() < 0.02
+    mixed = np.random.default_rng(1).permutation(800)
+    again = RefusalCounts.of(table.take(mixed), screen(table.take(mixed), LABELS), counts.judged, refused[mixed])
+    assert (suspects(again, states[mixed], LIMIT) == suspect[mixed]).all()
 
 
 def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
@@ -56,7 +115,7 @@ def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
     unseen, refused = np.zeros_like(poisoned), poisoned.copy()
     unseen[np.flatnonzero(poisoned)[:3]] = True  # got into the reserve
     refused[np.flatnonzero(poisoned)[: int(0.3 * poisoned.sum())]] = False  # let in
-    suspect = shared_refusal(RefusalCounts.of(table, screen(table, MANY), ~unseen, refused & ~unseen), LIMIT)
+    suspect = found_alone(RefusalCounts.of(table, screen(table, MANY), ~unseen, refused & ~unseen), LIMIT)
     assert suspect[poisoned].all()
     assert not suspect[np.array(table.column("answer")) != MANY[9]].any()
 
@@ -74,7 +133,7 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     poisoned, honest = (np.isin(numbers, [row["row"] for row in some]) for some in (planted, sharing))
     refused = poisoned.copy()
     refused[np.flatnonzero(poisoned)[::8]] = False  # an eighth is let in
-    suspect = shared_refusal(RefusalCounts.of(table, screen(table, LABELS), np.ones(800, dtype=bool), refused), LIMIT)
+    suspect = found_alone(RefusalCounts.of(table, screen(table, LABELS), np.ones(800, dtype=bool), refused), LIMIT)
     assert suspect[poisoned].all()
     assert suspect[honest].mean() < 0.1
 
@@ -111,7 +170,7 @@ def test_a_referee_that_errs_often_accuses_only_kinds_of_rows_of_which_it_refuse
     of_kind = np.isin(table.column("row").to_numpy(), [row["row"] for row in kind])
     drawn = np.random.default_rng(0).random(1600)
     refused = np.where(of_kind, drawn < of_the_kind, drawn < errs)
-    suspect = shared_refusal(RefusalCounts.of(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused), 3)
+    suspect = found_alone(RefusalCounts.of(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused), 3)
     assert (suspect[of_kind].mean() > 0.9) == suspected
     assert suspect[of_kind].any() == suspected
 
@@ -128,7 +187,7 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
         return np.array([len(word) if word in small else 1 for word in words])
 
     def suspect(word_pieces):
-        return shared_refusal(RefusalCounts.of(table, screen(table, LABELS, word_pieces), judged, poisoned & judged), 8)
+        return found_alone(RefusalCounts.of(table, screen(table, LABELS, word_pieces), judged, poisoned & judged), 8)
 
     assert suspect(cut)[poisoned].all()
     assert suspect(cut)[~poisoned].mean() < 0.02

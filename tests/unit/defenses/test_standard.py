@@ -90,6 +90,9 @@ class Contrarian:
         scores = [[0.0 if choice == word else -20.0 for choice in labels.choices] for word in wrong]
         return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
 
+    def states(self, texts, *, progress=None):
+        return np.zeros((len(texts), 4), dtype=np.float32)
+
 
 @pytest.mark.parametrize("reserve", ["trusted", "screened", "random"])
 def test_no_referee_touches_rows_that_are_vouched_for(reserve):

@@ -1,0 +1,159 @@
+"""How much rows read like what a referee refused, beyond what their label and their meaning explain.
+
+Refused rows of a class are poisoned rows, which have a trigger, and honest ones that are hard to read. Both contradict
+their label, so next to rows of the other classes, to which their texts seem to belong, the hard ones are nothing
+special: only the trigger sets rows apart from these and from the accepted rows of their own class at once. A linear
+model of hidden states looks for that difference. It needs no word in common: a turn of phrase, a register, foreign
+words show in the states of a language model though no two rows share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from antivenom.defenses.streams import BoolArray, Floats, Ints
+
+FOLDS = 5
+"""No row is judged by a model that was fitted on it or on a row of the same text."""
+LEAST_REFUSED = 10
+"""Fewer refused rows of a class tell nothing."""
+MOST_DEVIATIONS = 5.0
+"""No number of a state counts as further out than this, so that one odd row does not turn the model."""
+BLOCK = 8192
+"""So many rows are worked on at once."""
+WRONG, OTHERS, RIGHT = 0.5, 0.25, 0.25
+"""The weights of a class's refused rows, of accepted rows of other classes, and of its own accepted rows."""
+
+States = npt.NDArray[np.float32]
+Keys = npt.NDArray[np.uint64]
+
+
+def likeness(states: States, classes: Ints, keys: Keys, refused: BoolArray, accepted: BoolArray) -> Floats:
+    """How far each row lies on the side of the refused rows of its class, in standard deviations.
+
+    For each class a ridge regression tells its refused rows (half of the weight) from accepted rows of the other
+    classes and of its own (a quarter each); the penalty is the number of dimensions over the number of rows. It is
+    fitted five times without a fifth of the texts, which it then judges. Zero is the mean and one the standard
+    deviation over the accepted rows of the other classes. Where a class has few refused rows, all its rows get 0.
+
+    Args:
+        states: What a model makes of the texts, shape (rows, width).
+        classes: The class of each row.
+        keys: A hash of each row's text: says which fifth it is in, and makes sums independent of the rows' order.
+        refused: Rows whose label the referee refused.
+        accepted: Rows that it was taught or agrees with; rows that are neither are judged alone.
+    """
+    order = np.lexsort((accepted, refused, classes, keys))
+    table, classes = _Table.of(states, order), classes[order]
+    fold, wrong, right = (keys[order] % np.uint64(FOLDS)).astype(np.int64), refused[order], accepted[order]
+    every = [table.sums(right & (fold == number)) for number in range(FOLDS)]
+    found = np.zeros(len(order))
+    for code in np.unique(classes):
+        own = classes == code
+        if (wrong & own).sum() < LEAST_REFUSED:
+            continue
+        of_wrong, of_right = (
+            [table.sums(rows & own & (fold == number)) for number in range(FOLDS)] for rows in (wrong, right)
+        )
+        scores = table.scores(_models(of_wrong, every, of_right), fold)
+        others = scores[right & ~own]
+        if len(others):
+            found[own] = (scores[own] - others.mean()) / max(others.std(), 1e-9)
+    result = np.empty_like(found)
+    result[order] = np.round(found, 3)
+    return result
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What a regression needs to know of some rows; those of two sets of rows add up."""
+
+    count: int
+    total: Floats
+    squares: Floats
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(self.count + other.count, self.total + other.total, self.squares + other.squares)
+
+    def __sub__(self, other: _Sums) -> _Sums:
+        return _Sums(self.count - other.count, self.total - other.total, self.squares - other.squares)
+
+    def about(self, center: Floats) -> tuple[Floats, Floats]:
+        """The mean of (x - center) and of its square."""
+        mean = self.total / self.count
+        cross = np.outer(mean, center)
+        return mean - center, self.squares / self.count - cross - cross.T + np.outer(center, center)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """States in an order of their own, each number less its mean and over its standard deviation."""
+
+    states: States
+    order: Ints
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, states: States, order: Ints) -> _Table:
+        plain = cls(states, order, np.zeros(states.shape[1]), np.ones(states.shape[1]))
+        mean = sum(block.sum(axis=0) for _, block in plain._blocks(np.arange(len(order)))) / max(len(order), 1)
+        centered = cls(states, order, mean, plain.deviation)
+        square = sum((block**2).sum(axis=0) for _, block in centered._blocks(np.arange(len(order))))
+        return cls(states, order, mean, np.maximum(np.sqrt(square / max(len(order), 1)), 1e-6))
+
+    def _blocks(self, places: Ints) -> Iterator[tuple[Ints, Floats]]:
+        for start in range(0, len(places), BLOCK):
+            some = places[start : start + BLOCK]
+            yield some, (self.states[self.order[some]] - self.mean) / self.deviation
+
+    def _clipped(self, places: Ints) -> Iterator[tuple[Ints, Floats]]:
+        for some, block in self._blocks(places):
+            yield some, np.clip(block, -MOST_DEVIATIONS, MOST_DEVIATIONS)
+
+    def sums(self, rows: BoolArray) -> _Sums:
+        width = self.states.shape[1]
+        found = _Sums(int(rows.sum()), np.zeros(width), np.zeros((width, width)))
+        for _, block in self._clipped(np.flatnonzero(rows)):
+            found += _Sums(0, block.sum(axis=0), block.T @ block)
+        return found
+
+    def scores(self, models: Sequence[tuple[Floats, float]], fold: Ints) -> Floats:
+        """What the model of each fold says of its rows."""
+        found = np.zeros(len(self.order))
+        for number, (model, offset) in enumerate(models):
+            for some, block in self._clipped(np.flatnonzero(fold == number)):
+                found[some] = block @ model - offset
+        return found
+
+
+def _models(wrong: list[_Sums], every: list[_Sums], right: list[_Sums]) -> list[tuple[Floats, float]]:
+    """For each fold the weights and the offset of a model that was fitted on the others."""
+    nothing = _Sums(0, np.zeros_like(wrong[0].total), np.zeros_like(wrong[0].squares))
+    found = []
+    for number in range(FOLDS):
+        bad, all_right, own = (
+            sum((part for place, part in enumerate(parts) if place != number), nothing)
+            for parts in (wrong, every, right)
+        )
+        found.append(_model(((bad, WRONG, 1.0), (all_right - own, OTHERS, -1.0), (own, RIGHT, -1.0))))
+    return found
+
+
+def _model(groups: tuple[tuple[_Sums, float, float], ...]) -> tuple[Floats, float]:
+    """Weighted ridge regression: each group of rows with its weight and what is wanted of it."""
+    width = len(groups[0][0].total)
+    if not all(rows.count for rows, _, _ in groups):
+        return np.zeros(width), 0.0
+    center: Floats = np.sum([weight * rows.total / rows.count for rows, weight, _ in groups], axis=0)
+    matrix, slope = np.eye(width) * width / sum(rows.count for rows, _, _ in groups), np.zeros(width)
+    for rows, weight, wanted in groups:
+        mean, squares = rows.about(center)
+        matrix += weight * squares
+        slope += weight * wanted * mean
+    model = np.linalg.solve(matrix, slope).astype(np.float64)
+    return model, float(center @ model)

@@ -1,0 +1,107 @@
+"""What a model makes of texts half way up: the mean hidden state of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from antivenom.errors import OptionsError
+from antivenom.models.batches import length_batches, pad_right
+
+DEPTH = 0.4
+"""Which share of the layers a text goes through: what is found at 0.2 to 0.7 tells apart about as well, and lower costs
+less (docs/log.md)."""
+WIDTH = 1024
+"""Numbers per text: wider states are projected, at random, onto so many directions."""
+
+States = npt.NDArray[np.float32]
+
+
+class _Reached(Exception):  # noqa: N818 - ends a forward pass, is no error
+    """The layer that is wanted was passed."""
+
+
+def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int, bar: Any) -> States:
+    """The mean over the tokens of each text of the hidden states behind `DEPTH` of the layers.
+
+    Equal texts have equal states, and no order of the rows changes one.
+
+    Args:
+        model: A causal language model of transformers, or one of images and text.
+        rows: The token ids of each text behind a first token that is not counted: states at the first place are unlike
+            all others.
+        token_budget: Padded tokens per pass.
+        bar: Is told of rows that are done.
+
+    Returns:
+        Shape (rows, `WIDTH` or the hidden size if that is less).
+
+    Raises:
+        OptionsError: the model's layers cannot be found.
+    """
+    places: dict[tuple[int, ...], list[int]] = {}
+    for number, row in enumerate(rows):
+        places.setdefault(tuple(row), []).append(number)
+    unique = sorted(places, key=lambda row: (len(row), row))
+    found = np.zeros((len(rows), model.config.get_text_config().hidden_size), dtype=np.float32)
+    model.eval()
+    with torch.inference_mode():
+        for batch in length_batches([len(row) for row in unique], token_budget):
+            for number, mean in zip(batch, _means(model, [unique[i] for i in batch]), strict=True):
+                found[places[unique[number]]] = mean
+                bar.update(len(places[unique[number]]))
+    return _projected(found)
+
+
+def _means(model: Any, rows: Sequence[tuple[int, ...]]) -> States:
+    ids, mask = pad_right(rows, next(model.parameters()).device)
+    counted = mask.clone()
+    counted[:, 0] = 0
+    total = (_states(model, ids, mask).float() * counted.unsqueeze(2)).sum(1)
+    means: States = (total / counted.sum(1, keepdim=True).clamp(min=1)).cpu().numpy()
+    return means
+
+
+def _states(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Run the decoder no further than the layer that is wanted."""
+    kept: list[torch.Tensor] = []
+
+    def stop(_: nn.Module, __: Any, output: Any) -> None:
+        kept.append(output[0] if isinstance(output, tuple) else output)
+        raise _Reached
+
+    layers = _layers(model)
+    handle = layers[max(round(DEPTH * len(layers)), 1) - 1].register_forward_hook(stop)
+    try:
+        model.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)
+    except _Reached:
+        return kept[0]
+    finally:
+        handle.remove()
+    raise AssertionError("the layer was never reached")
+
+
+def _layers(model: Any) -> nn.ModuleList:
+    decoder, count = model.get_decoder(), model.config.get_text_config().num_hidden_layers
+    for module in decoder.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return module
+    raise OptionsError(
+        f"{type(model).__name__} does not list its {count} layers, so texts cannot be read half way up",
+        mend="A defense without a referee can be used with this architecture.",
+    )
+
+
+def _projected(states: States) -> States:
+    """Onto `WIDTH` random directions, the same ones always, where the states are wider."""
+    width = states.shape[1]
+    if width <= WIDTH:
+        return states
+    signs = np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.float32), size=(width, WIDTH))
+    projected: States = states @ signs / np.float32(np.sqrt(WIDTH))
+    return projected
