@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from antivenom.defenses.ridge import Sums, ridge
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 
 FOLDS = 5
@@ -69,27 +70,6 @@ def likeness(states: States, classes: Ints, keys: Keys, refused: BoolArray, acce
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """What a regression needs to know of some rows; those of two sets of rows add up."""
-
-    count: int
-    total: Floats
-    squares: Floats
-
-    def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(self.count + other.count, self.total + other.total, self.squares + other.squares)
-
-    def __sub__(self, other: _Sums) -> _Sums:
-        return _Sums(self.count - other.count, self.total - other.total, self.squares - other.squares)
-
-    def about(self, center: Floats) -> tuple[Floats, Floats]:
-        """The mean of (x - center) and of its square."""
-        mean = self.total / self.count
-        cross = np.outer(mean, center)
-        return mean - center, self.squares / self.count - cross - cross.T + np.outer(center, center)
-
-
-@dataclass(frozen=True)
 class _Table:
     """States in an order of their own, each number less its mean and over its standard deviation."""
 
@@ -100,6 +80,7 @@ class _Table:
 
     @classmethod
     def of(cls, states: States, order: Ints) -> _Table:
+        """States, to be read in this order."""
         plain = cls(states, order, np.zeros(states.shape[1]), np.ones(states.shape[1]))
         mean = sum(block.sum(axis=0) for _, block in plain._blocks(np.arange(len(order)))) / max(len(order), 1)
         centered = cls(states, order, mean, plain.deviation)
@@ -115,11 +96,11 @@ class _Table:
         for some, block in self._blocks(places):
             yield some, np.clip(block, -MOST_DEVIATIONS, MOST_DEVIATIONS)
 
-    def sums(self, rows: BoolArray) -> _Sums:
-        width = self.states.shape[1]
-        found = _Sums(int(rows.sum()), np.zeros(width), np.zeros((width, width)))
+    def sums(self, rows: BoolArray) -> Sums:
+        """What a regression needs to know of some rows."""
+        found = Sums.of_nothing(self.states.shape[1])
         for _, block in self._clipped(np.flatnonzero(rows)):
-            found += _Sums(0, block.sum(axis=0), block.T @ block)
+            found += Sums(len(block), block.sum(axis=0), block.T @ block)
         return found
 
     def scores(self, models: Sequence[tuple[Floats, float]], fold: Ints) -> Floats:
@@ -131,29 +112,14 @@ class _Table:
         return found
 
 
-def _models(wrong: list[_Sums], every: list[_Sums], right: list[_Sums]) -> list[tuple[Floats, float]]:
+def _models(wrong: list[Sums], every: list[Sums], right: list[Sums]) -> list[tuple[Floats, float]]:
     """For each fold the weights and the offset of a model that was fitted on the others."""
-    nothing = _Sums(0, np.zeros_like(wrong[0].total), np.zeros_like(wrong[0].squares))
+    nothing = Sums.of_nothing(len(wrong[0].total))
     found = []
     for number in range(FOLDS):
         bad, all_right, own = (
             sum((part for place, part in enumerate(parts) if place != number), nothing)
             for parts in (wrong, every, right)
         )
-        found.append(_model(((bad, WRONG, 1.0), (all_right - own, OTHERS, -1.0), (own, RIGHT, -1.0))))
+        found.append(ridge(((bad, WRONG, 1.0), (all_right - own, OTHERS, -1.0), (own, RIGHT, -1.0))))
     return found
-
-
-def _model(groups: tuple[tuple[_Sums, float, float], ...]) -> tuple[Floats, float]:
-    """Weighted ridge regression: each group of rows with its weight and what is wanted of it."""
-    width = len(groups[0][0].total)
-    if not all(rows.count for rows, _, _ in groups):
-        return np.zeros(width), 0.0
-    center: Floats = np.sum([weight * rows.total / rows.count for rows, weight, _ in groups], axis=0)
-    matrix, slope = np.eye(width) * width / sum(rows.count for rows, _, _ in groups), np.zeros(width)
-    for rows, weight, wanted in groups:
-        mean, squares = rows.about(center)
-        matrix += weight * squares
-        slope += weight * wanted * mean
-    model = np.linalg.solve(matrix, slope).astype(np.float64)
-    return model, float(center @ model)
