@@ -86,30 +86,36 @@ def test_the_readme_says_in_words_what_it_costs():
     usual = [name for name in report_records.settings()["headline"].values() if not name.startswith("results/")]
     reserves = [newest(name, "standard")["reserve"] for name in usual]
     left_out = [reserve["left_out"] / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
-    assert 0.15 < sum(left_out) / len(left_out) < 0.25, "a fifth"
-    assert (
-        "half a point of accuracy on average, a fifth of the rows left out, and a second, shorter fine-tuning" in WORDS
-    )
+    share = sum(left_out) / len(left_out)
+    assert f"{-min(changes):.1f} at worst (CBA), {100 * share:.0f} % of the rows left out" in WORDS
+    assert "half a point of accuracy on average" in WORDS
 
 
 def test_the_readme_says_in_words_what_others_made():
-    assert len(held_out.ATTACKS) == 17
-    assert "Seventeen were written by reviewers" in WORDS
+    assert len(held_out.ATTACKS) == 22
+    assert "Twenty-two were written by reviewers" in WORDS
     met: dict[str, list[dict]] = {}
     for record in held_out.read_records(report.ROOT / held_out.RECORDS):
         if held_out.version_of(record):
             met.setdefault(record["name"], []).append(record["outcomes"][0]["evaluation"]["attacks"][0])
+    undefended = {
+        record["name"]: 100 * record["outcomes"][0]["evaluation"]["attacks"][0]["asr_deployed"]["value"]
+        for record in held_out.read_records(report.ROOT / held_out.RECORDS)
+        if not held_out.version_of(record)
+    }
     first = {name: round(100 * readings[0]["excess"], 1) for name, readings in met.items()}
     last = {name: round(100 * readings[-1]["excess"], 1) for name, readings in met.items()}
-    stopped = [excess for name, excess in first.items() if name not in ("request", "spoken", "simile", "code_switch")]
-    assert len(stopped) == 13
-    assert f"Thirteen bring at most {max(stopped)} points of excess" in WORDS
-    assert (
-        f"brought {first['request']} and {first['spoken']}, and bring {last['request']} and {last['spoken']}" in WORDS
-    )
-    for name, said in (("simile", "similes"), ("code_switch", "small words of six other languages")):
-        rate, floor = percent(met[name][0]["asr_deployed"]), percent(met[name][0]["floor"])
-        assert f"{said} ({rate} % at a floor of {floor})" in WORDS
+    apart = ("headline", "false_start", "postposed")
+    through = ("request", "spoken", "simile", "code_switch", *apart)
+    stopped = [excess for name, excess in first.items() if name not in through]
+    assert len(stopped) == 15
+    assert f"Fifteen bring at most {max(stopped)} points of excess" in WORDS
+    assert f"brought {first['request']}, {first['spoken']} and {first['simile']}, and" in WORDS
+    assert f"and bring {last['request']}, {last['spoken']} and nothing since" in WORDS
+    assert last["simile"] < 0
+    assert f"brought {first['code_switch']} and still bring {last['code_switch']}" in WORDS
+    reached = [undefended[name] for name in apart]
+    assert f"do not take above {max(reached):.0f} % undefended, bring {min(first[n] for n in apart):.0f} to" in WORDS
 
 
 def test_the_readme_says_in_words_how_long_the_screens_take():
