@@ -30,7 +30,8 @@ CERTAIN = 2.0
 FEATURES = 8
 """Refusals that lean towards so many features of a row say something about the row, and not about one word."""
 ENOUGH_SHARED = 1.75
-"""The mean z of these at which a row is suspect whatever it is like; refusals at random reach 1.2 in one row of 100."""
+"""The mean z of these at which a row is suspect whatever it is like; refusals at random reach 1.2 in five rows of
+100, 1.5 in one (docs/log.md)."""
 ENOUGH_ALIKE = 3.5
 """The likeness, in standard deviations, at which a row is suspect whatever it shares."""
 NOT_ALIKE = -1.0
@@ -54,8 +55,8 @@ def suspects(counts: RefusalCounts, states: States, limit: float) -> BoolArray:
     """
     refused, classes = counts.refused, counts.screening.classes
     keys = row_keys(counts.texts, seed=0, purpose="likeness")
-    left, explained = _explained(counts, limit)
-    certain = explained | (left.worst()[0] > CERTAIN * limit)
+    left, explained, largest = _explained(counts, limit)
+    certain = explained | (largest > CERTAIN * limit)
     shared = left.mean_of_largest(FEATURES) / ENOUGH_SHARED
 
     def evidence(wrong: BoolArray, right: BoolArray) -> Floats:
@@ -67,14 +68,15 @@ def suspects(counts: RefusalCounts, states: States, limit: float) -> BoolArray:
     return found
 
 
-def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray]:
-    """The rows that have a feature nearly all rows of which were refused, and the counts without them."""
+def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray, Floats]:
+    """The counts without rows that have a feature nearly all rows of which were refused; these; the largest z left."""
     explained = np.zeros(len(counts.texts), dtype=bool)
+    z, share = counts.worst()
     for _ in range(1 + ROUNDS):
-        z, share = counts.worst()
         more = (z > limit) & (share >= EXPLAINED) & ~explained
         if not more.any():
             break
         explained = explained | more
         counts = counts.without(more)
-    return counts, explained
+        z, share = counts.worst()
+    return counts, explained, z

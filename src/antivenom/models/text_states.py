@@ -12,6 +12,7 @@ from torch import nn
 
 from antivenom.errors import OptionsError
 from antivenom.models.batches import length_batches, pad_right
+from antivenom.models.early_exit import states_into
 
 DEPTH = 0.4
 """Which share of the layers a text goes through: what is found at 0.2 to 0.7 tells apart about as well, and lower costs
@@ -20,10 +21,6 @@ WIDTH = 1024
 """Numbers per text: wider states are projected, at random, onto so many directions."""
 
 States = npt.NDArray[np.float32]
-
-
-class _Reached(Exception):  # noqa: N818 - ends a forward pass, is no error
-    """The layer that is wanted was passed."""
 
 
 def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int, bar: Any) -> States:
@@ -69,21 +66,9 @@ def _means(model: Any, rows: Sequence[tuple[int, ...]]) -> States:
 
 def _states(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Run the decoder no further than the layer that is wanted."""
-    kept: list[torch.Tensor] = []
-
-    def stop(_: nn.Module, __: Any, output: Any) -> None:
-        kept.append(output[0] if isinstance(output, tuple) else output)
-        raise _Reached
-
-    layers = _layers(model)
-    handle = layers[max(round(DEPTH * len(layers)), 1) - 1].register_forward_hook(stop)
-    try:
-        model.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)
-    except _Reached:
-        return kept[0]
-    finally:
-        handle.remove()
-    raise AssertionError("the layer was never reached")
+    layers, decoder = _layers(model), model.get_decoder()
+    wanted = layers[min(max(round(DEPTH * len(layers)), 1), len(layers) - 1)]
+    return states_into(wanted, lambda: decoder(input_ids=ids, attention_mask=mask, use_cache=False))
 
 
 def _layers(model: Any) -> nn.ModuleList:

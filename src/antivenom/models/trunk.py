@@ -19,6 +19,7 @@ from torch import nn
 from antivenom.errors import OptionsError
 from antivenom.files import user_cache
 from antivenom.models.batches import length_batches, pad_left, positions
+from antivenom.models.early_exit import states_into
 from antivenom.models.states import LIMIT, StateStore, row_key
 
 TOKEN_BUDGET = 4096
@@ -40,14 +41,6 @@ class _Skipped(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         return hidden_states
-
-
-class _Reached(Exception):  # noqa: N818 - ends a forward pass, is no error
-    """Carries the hidden states out of a forward pass that has got to the cut."""
-
-    def __init__(self, states: torch.Tensor) -> None:
-        super().__init__()
-        self.states = states
 
 
 def decoder_layers(model: Any) -> nn.ModuleList:
@@ -167,20 +160,10 @@ class Trunk:
 
     def _states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Run the model up to the cut."""
-
-        def stop(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-            raise _Reached(args[0] if args else named["hidden_states"])
-
         self.model.eval()
-        handle = decoder_layers(self.model)[self.cut].register_forward_pre_hook(stop, with_kwargs=True)
-        try:
-            with torch.no_grad():
-                self.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False)
-        except _Reached as reached:
-            return reached.states
-        finally:
-            handle.remove()
-        raise AssertionError("the layer above the cut was never reached")
+        options = {"attention_mask": mask, "position_ids": positions(mask), "use_cache": False}
+        with torch.no_grad():
+            return states_into(decoder_layers(self.model)[self.cut], lambda: self.model(input_ids=ids, **options))
 
     def _check(self, row: Sequence[int]) -> None:
         """Compare the cut model with the whole on one row: some architectures do more than run layer after layer."""
