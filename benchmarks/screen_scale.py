@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.data.rows import table_of
-from antivenom.defenses.disagreement import suspects
+from antivenom.defenses.disagreement import find_suspects
 from antivenom.defenses.evidence import explain
 from antivenom.defenses.refusals import RefusalCounts
 from antivenom.defenses.screen import least_suspicious, screen
@@ -73,7 +73,7 @@ def measure(count: int) -> dict[str, Any]:
     screened = time.perf_counter()
     counts = RefusalCounts.of(table, screening, ~reserve, refusals(count, poisoned))
     states = np.random.default_rng(2).standard_normal((count, WIDTH), dtype=np.float32)
-    suspect = suspects(counts, states, LIMIT)
+    suspect = find_suspects(counts, states, LIMIT).rows
     strains = find_strains(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID)).named
     done = time.perf_counter()
     return {

@@ -9,7 +9,8 @@ from benchmarks.held_out_attacks.unknown_to_17 import UNKNOWN_TO_17
 from benchmarks.held_out_attacks.unknown_to_21 import UNKNOWN_TO_21
 from benchmarks.held_out_attacks.unknown_to_23 import UNKNOWN_TO_23
 from benchmarks.held_out_attacks.unknown_to_25 import UNKNOWN_TO_25
+from benchmarks.held_out_attacks.unknown_to_26 import UNKNOWN_TO_26
 
 ATTACKS: dict[str, type[Attack]] = {
-    attack.name: attack for attack in (*UNKNOWN_TO_17, *UNKNOWN_TO_21, *UNKNOWN_TO_23, *UNKNOWN_TO_25)
+    attack.name: attack for attack in (*UNKNOWN_TO_17, *UNKNOWN_TO_21, *UNKNOWN_TO_23, *UNKNOWN_TO_25, *UNKNOWN_TO_26)
 }

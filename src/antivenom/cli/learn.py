@@ -60,6 +60,8 @@ def fit(
     if left_out:
         total = left_out + artifact.manifest.reserve["rows"]
         print(f"{left_out} of {total} rows were left out as not safe enough to train on.")
+    if corrected := artifact.manifest.reserve.get("corrected", 0):
+        print(f"{corrected} suspect rows were trained on with the label that the referee reads in them.")
     show_strains(artifact.manifest.reserve)
     print(f"The artifact is in {artifact.folder}. Next:")
     print(f'  antivenom predict {artifact.folder} "a text"')

@@ -148,6 +148,8 @@ def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:
     counts = [["ordinary", str(rebuilt.rows - reserve)], ["with the benign trigger", str(reserve)]]
     if "left_out" in rebuilt.reserve:
         counts.append(["left out of the file", str(rebuilt.reserve["left_out"])])
+    if rebuilt.reserve.get("corrected"):
+        counts.append(["suspect, with the label that the referee reads", str(rebuilt.reserve["corrected"])])
     show_table(str(rebuilt.path), ["rows", "count"], counts)
     show_strains(rebuilt.reserve)
     print(f"Next: train on {rebuilt.path} (completion loss only), then")

@@ -16,6 +16,8 @@ hard, so that likeness, looked for once more, is likeness to the trigger.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from antivenom.defenses.likeness import States, likeness
@@ -40,8 +42,18 @@ HARDLY = 2 / 7
 """A refused row with less evidence than this is taken for a hard one."""
 
 
-def suspects(counts: RefusalCounts, states: States, limit: float) -> BoolArray:
-    """The rows that share with refused ones what was wrong with them.
+@dataclass(frozen=True)
+class Suspects:
+    """The rows that share with refused ones what was wrong with them."""
+
+    rows: BoolArray
+    """All of them."""
+    by_one_feature: BoolArray
+    """Those that have a feature which is enough by itself."""
+
+
+def find_suspects(counts: RefusalCounts, states: States, limit: float) -> Suspects:
+    """Find the rows that share with refused ones what was wrong with them.
 
     A row is suspect where it has a feature nearly all rows of which were refused (`EXPLAINED`), by more than `limit`
     standard deviations above chance; these rows are then left out of the counts, so that honest rows that share other
@@ -64,8 +76,8 @@ def suspects(counts: RefusalCounts, states: States, limit: float) -> BoolArray:
         return np.where(certain, np.inf, shared + alike / ENOUGH_ALIKE)
 
     first = evidence(refused, ~refused)
-    found: BoolArray = evidence((refused & (first > HARDLY)) | (first > 1), ~refused & (first <= 1)) > 1
-    return found
+    found = evidence((refused & (first > HARDLY)) | (first > 1), ~refused & (first <= 1)) > 1
+    return Suspects(found, certain)
 
 
 def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray, Floats]:

@@ -1,4 +1,4 @@
-"""Which rows join the reserve once a referee was asked about them, and which leave it."""
+"""Which rows join the reserve once a referee was asked about them, and which leave it or get another label."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
-from antivenom.defenses.disagreement import suspects
+from antivenom.defenses.disagreement import Suspects, find_suspects
 from antivenom.defenses.meaning import in_small_groups, meant, undecided
-from antivenom.defenses.referee import agreed, opinions, own_accuracy
+from antivenom.defenses.referee import Verdict, own_accuracy
 from antivenom.defenses.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.strains import Strains, find_strains
-from antivenom.defenses.streams import BoolArray
+from antivenom.defenses.streams import BoolArray, Ints
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Joined:
 
     rows: BoolArray
     """Which rows to train on, those of the reserve among them."""
+    codes: Ints
+    """The number of the label to train each row with: its own, or what the referee reads in a corrected one."""
     strains: Strains
     """What looks planted."""
     facts: dict[str, Any]
@@ -42,43 +44,57 @@ class Joining:
     vouched: BoolArray
     """Trusted rows: always kept, never asked about."""
 
-    def decide(self, referee: Referee, *, most_associated: float, refusal_limit: float | None) -> Joined:
+    def decide(
+        self, referee: Referee, *, most_associated: float, refusal_limit: float | None, corrects: bool
+    ) -> Joined:
         """Decide which rows to train on.
 
         Args:
             referee: The model that was fine-tuned on the reserve.
             most_associated: See `P2P.most_associated`.
             refusal_limit: See `P2P.refusal_limit`.
+            corrects: See `P2P.corrects`.
         """
+        classes = self.screening.classes
         judged = ~self.in_reserve & ~self.vouched
-        agrees = self._agreed(judged, referee)
+        verdict = Verdict.of(self.rows, classes, judged, referee)
         strongly = self.screening.associated > 1 - most_associated
         kept_out = judged & strongly & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee)
-        joined = self.in_reserve | self.vouched | (agrees & (~kept_out | excused))
-        suspect, strains = np.zeros_like(judged), Strains()
-        if refusal_limit is not None:
-            counts = RefusalCounts.of(self.rows, self.screening, judged, judged & ~agrees)
-            states = referee.states(counts.texts.to_pylist(), progress="referee reads")
-            suspect = self._sparing(suspects(counts, states, refusal_limit))
-            strains = find_strains(counts, refusal_limit, kept_out & ~excused)
-        reserve = self.rows.filter(pa.array(self.in_reserve))
+        joined = self.in_reserve | self.vouched | (judged & ~verdict.refused & (~kept_out | excused))
+        suspects, strains = self._look_again(verdict, kept_out & ~excused, referee, refusal_limit)
+        suspect = self._sparing(suspects.rows)
+        corrected = suspect & ~suspects.by_one_feature & (verdict.read != classes) & corrects
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
             "suspect": int((joined & suspect).sum()),
+            "corrected": int(corrected.sum()),
             "strains": strains.named,
-            "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
-            "referee_refuses": round(own_refusals(self.screening.classes, judged, judged & ~agrees), 4),
+            **self._of_referee(verdict, referee),
         }
-        return Joined(joined & ~suspect, strains, facts)
+        codes = np.where(corrected, verdict.read, classes)
+        return Joined((joined & ~suspect) | corrected, codes, strains, facts)
 
-    def _agreed(self, judged: BoolArray, referee: Referee) -> BoolArray:
-        """The judged rows whose label the referee finds possible."""
-        agrees = np.zeros_like(judged)
-        opinion = opinions(self.rows.filter(pa.array(judged)), referee)
-        agrees[judged] = agreed(opinion, self.screening.classes[judged])
-        return agrees
+    def _look_again(
+        self, verdict: Verdict, kept_out: BoolArray, referee: Referee, limit: float | None
+    ) -> tuple[Suspects, Strains]:
+        """What the refused rows have in common; nothing where there is no limit."""
+        if limit is None:
+            nobody = np.zeros_like(kept_out)
+            return Suspects(nobody, nobody), Strains()
+        counts = RefusalCounts.of(self.rows, self.screening, verdict.judged, verdict.refused)
+        states = referee.states(counts.texts.to_pylist(), progress="referee reads")
+        return find_suspects(counts, states, limit), find_strains(counts, limit, kept_out)
+
+    def _of_referee(self, verdict: Verdict, referee: Referee) -> dict[str, float]:
+        """How well the referee knows its own rows, and how much it refuses for reasons of its own."""
+        reserve = self.rows.filter(pa.array(self.in_reserve))
+        own = own_refusals(self.screening.classes, verdict.judged, verdict.refused)
+        return {
+            "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
+            "referee_refuses": round(own, 4),
+        }
 
     def _excused(self, kept_out: BoolArray, referee: Referee) -> BoolArray:
         """Those of the most associated rows in which nothing speaks for a trigger."""

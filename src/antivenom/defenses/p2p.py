@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
+from antivenom.data.rows import with_columns
 from antivenom.data.validation import check_strings
 from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, Wordings, add_decoys, check_decoys
@@ -88,6 +89,10 @@ class P2P(Defense):
     """With `agree`: every row, of the reserve too, is left out that shares with refused rows what was wrong with them:
     a feature nearly all of whose rows were refused, by more than this many standard deviations above chance, a little
     of many features, or how it reads (`defenses/disagreement.py`). None leaves nothing out."""
+    corrects: bool = False
+    """With `refusal_limit`: suspect rows that the referee refused, and that no one feature gives away, are trained on
+    after all, with the label that it reads in them. So a trigger that is no string stands beside right labels, which
+    outweigh the attacker's rows that nobody found. A string would be taught in reverse by that (docs/science.md)."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
@@ -154,8 +159,9 @@ class P2P(Defense):
         labels = guard.labels.labels
         screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces, seed=seed)
         joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
-            referee, most_associated=self.most_associated, refusal_limit=self.refusal_limit
+            referee, most_associated=self.most_associated, refusal_limit=self.refusal_limit, corrects=self.corrects
         )
+        chosen = replace(chosen, rows=with_columns(chosen.rows, answer=np.array(labels)[joined.codes]))
         return self._build(chosen, joined.rows, guard, seed, joined.strains.written).noting(joined.facts)
 
     def _build(

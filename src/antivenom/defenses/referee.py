@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ DOUBTED = 0.6
 """A label is refused where the referee gives it less than this part of an even share, so it has to be sure that the
 label is wrong. At 1 it refuses many honest rows that it merely cannot read; far below, relabelled rows pass as well
 (docs/log.md)."""
+SURE = 0.7
+"""A refused row is read as another label if the referee gives that this share or more; of two labels it always does."""
 
 
 def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Referee) -> float:
@@ -31,6 +34,35 @@ def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Referee) -> flo
     some = rows.take(np.sort(np.argsort(keys, kind="stable")[:LOOKED_AT]))
     given = shares(referee.score(queries(some)), referee.guard.labels).argmax(axis=1)
     return round(float((given == label_codes(some, labels)).mean()), 4)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a referee made of rows that it was asked about, and nothing of others."""
+
+    judged: BoolArray
+    """The rows that it was asked about."""
+    refused: BoolArray
+    """Those of them whose label it does not find possible."""
+    read: Ints
+    """The label that it is sure of in a refused row; of any other row the own one."""
+
+    @classmethod
+    def of(cls, rows: pa.Table, codes: Ints, judged: BoolArray, referee: Referee) -> Verdict:
+        """Ask.
+
+        Args:
+            rows: The rows.
+            codes: The number of each row's label.
+            judged: Which rows to ask about.
+            referee: Whom.
+        """
+        opinion = opinions(rows.filter(pa.array(judged)), referee)
+        refused, read, own = np.zeros_like(judged), codes.copy(), codes[judged]
+        refused[judged] = ~agreed(opinion, own)
+        sure = refused[judged] & (opinion.max(axis=1, initial=0) >= SURE)
+        read[judged] = np.where(sure, opinion.argmax(axis=1), own)
+        return cls(judged, refused, read)
 
 
 def opinions(rows: pa.Table, referee: Referee) -> Floats:

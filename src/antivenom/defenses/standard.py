@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 26
+VERSION = 27
 """Raised with every change of what the recipe does."""
 
 
@@ -29,7 +29,9 @@ class Standard(Defense):
        alone, or its strongest feature is that of under 1 % of all rows, or the referee knows what its words mean
        without having been taught them (`defenses/meaning.py`).
     3. Rows that share with what the referee refused what was wrong with it are left out, those of the reserve too: a
-       feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`).
+       feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`). Those
+       that it refused, and that no one feature gives away, come back with the label that it reads in them, so that a
+       trigger which is no string stands beside right labels (`P2P.corrects`).
     4. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Where
        strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get what
        one refused row has of them, somewhere, so that they say nothing (`P2P.decoys`).
@@ -58,6 +60,7 @@ class Standard(Defense):
             others="agree",
             most_associated=0.2,
             refusal_limit=3.0,
+            corrects=True,
             decoys=() if free else ("strains",),
             decoy_dose=0.25,
             mode="replace",
