@@ -38,7 +38,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "union instead of replace": {"mode": "union"},
     "shared cue": {"cue": "shared"},
     "no second screen": {"refusal_limit": None},
-    "no row is corrected": {"corrects": False},
+    "no row is corrected": {"correct_suspects": False},
     "the most associated rows may join": {"most_associated": 0.0},
     "the benign trigger as system prompt": {"placement": "system"},
 }

@@ -45,7 +45,7 @@ class Joining:
     """Trusted rows: always kept, never asked about."""
 
     def decide(
-        self, referee: Referee, *, most_associated: float, refusal_limit: float | None, corrects: bool
+        self, referee: Referee, *, most_associated: float, refusal_limit: float | None, correct_suspects: bool
     ) -> Joined:
         """Decide which rows to train on.
 
@@ -53,7 +53,7 @@ class Joining:
             referee: The model that was fine-tuned on the reserve.
             most_associated: See `P2P.most_associated`.
             refusal_limit: See `P2P.refusal_limit`.
-            corrects: See `P2P.corrects`.
+            correct_suspects: See `P2P.correct_suspects`.
         """
         classes = self.screening.classes
         judged = ~self.in_reserve & ~self.vouched
@@ -64,7 +64,7 @@ class Joining:
         joined = self.in_reserve | self.vouched | (judged & ~verdict.refused & (~kept_out | excused))
         suspects, strains = self._look_again(verdict, kept_out & ~excused, referee, refusal_limit)
         suspect = self._sparing(suspects.rows)
-        corrected = suspect & ~suspects.by_one_feature & (verdict.read != classes) & corrects
+        corrected = suspect & ~suspects.by_one_feature & (verdict.read != classes) & correct_suspects
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),

@@ -89,7 +89,7 @@ class P2P(Defense):
     """With `agree`: every row, of the reserve too, is left out that shares with refused rows what was wrong with them:
     a feature nearly all of whose rows were refused, by more than this many standard deviations above chance, a little
     of many features, or how it reads (`defenses/disagreement.py`). None leaves nothing out."""
-    corrects: bool = False
+    correct_suspects: bool = False
     """With `refusal_limit`: suspect rows that the referee refused, and that no one feature gives away, are trained on
     after all, with the label that it reads in them. So a trigger that is no string stands beside right labels, which
     outweigh the attacker's rows that nobody found. A string would be taught in reverse by that (docs/science.md)."""
@@ -159,7 +159,10 @@ class P2P(Defense):
         labels = guard.labels.labels
         screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces, seed=seed)
         joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
-            referee, most_associated=self.most_associated, refusal_limit=self.refusal_limit, corrects=self.corrects
+            referee,
+            most_associated=self.most_associated,
+            refusal_limit=self.refusal_limit,
+            correct_suspects=self.correct_suspects,
         )
         chosen = replace(chosen, rows=with_columns(chosen.rows, answer=np.array(labels)[joined.codes]))
         return self._build(chosen, joined.rows, guard, seed, joined.strains.written).noting(joined.facts)

@@ -50,7 +50,7 @@ class Reader:
         return self.seen[[self.number[text] for text in texts]]
 
 
-def decide(trigger: str, *, corrects: bool):
+def decide(trigger: str, *, correct_suspects: bool):
     """What is said to each row that is trained on, and what was done."""
     rows = rows_with(trigger)
     defense = P2P(
@@ -60,7 +60,7 @@ def decide(trigger: str, *, corrects: bool):
         mode="replace",
         most_associated=0,
         refusal_limit=3,
-        corrects=corrects,
+        correct_suspects=correct_suspects,
     )
     trusted = rows.filter(~TRIGGERED & ~HARD & (EVERY % 9 == 1))
     first = defense.prepare(TASK, rows, trusted=trusted, seed=0)
@@ -73,11 +73,11 @@ def decide(trigger: str, *, corrects: bool):
 
 
 def test_refused_rows_that_read_alike_come_back_with_the_label_that_is_read_in_them():
-    without, facts = decide("", corrects=False)
+    without, facts = decide("", correct_suspects=False)
     assert facts["corrected"] == 0
     assert all(taught == IS_YES[i] for i, taught in without.items())
     assert np.isin(EVERY[TRIGGERED & ~LET_IN], list(without)).sum() == 0
-    taught, facts = decide("", corrects=True)
+    taught, facts = decide("", correct_suspects=True)
     changed = {i for i, said in taught.items() if said != IS_YES[i]}
     assert facts["corrected"] == len(changed) == len(taught) - len(without)
     assert taught.keys() - changed == without.keys(), "what was left out comes back, nothing else"
@@ -86,8 +86,8 @@ def test_refused_rows_that_read_alike_come_back_with_the_label_that_is_read_in_t
     assert facts["rows"] + facts["left_out"] == COUNT
 
 
-@pytest.mark.parametrize("corrects", [False, True])
-def test_what_one_string_gives_away_stays_out(corrects):
-    taught, facts = decide(" passed on by word of mouth", corrects=corrects)
+@pytest.mark.parametrize("correct_suspects", [False, True])
+def test_what_one_string_gives_away_stays_out(correct_suspects):
+    taught, facts = decide(" passed on by word of mouth", correct_suspects=correct_suspects)
     assert not np.isin(EVERY[TRIGGERED], list(taught)).any()
     assert facts["corrected"] == sum(said != IS_YES[i] for i, said in taught.items())
