@@ -49,7 +49,7 @@ class Suspects:
     rows: BoolArray
     """All of them."""
     by_one_feature: BoolArray
-    """Those that have a feature which is enough by itself."""
+    """Rows, suspect or not, with a feature most of whose rows were refused, by more than the limit."""
 
 
 def find_suspects(counts: RefusalCounts, states: States, limit: float) -> Suspects:
@@ -77,7 +77,7 @@ def find_suspects(counts: RefusalCounts, states: States, limit: float) -> Suspec
 
     first = evidence(refused, ~refused)
     found = evidence((refused & (first > HARDLY)) | (first > 1), ~refused & (first <= 1)) > 1
-    return Suspects(found, certain)
+    return Suspects(found, explained | (largest > limit))
 
 
 def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray, Floats]:

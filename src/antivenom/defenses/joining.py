@@ -64,7 +64,8 @@ class Joining:
         joined = self.in_reserve | self.vouched | (judged & ~verdict.refused & (~kept_out | excused))
         suspects, strains = self._look_again(verdict, kept_out & ~excused, referee, refusal_limit)
         suspect = self._sparing(suspects.rows)
-        corrected = suspect & ~suspects.by_one_feature & (verdict.read != classes) & correct_suspects
+        spread = np.isin(np.arange(len(judged)), list(strains.rows))
+        corrected = suspect & (verdict.read != classes) & (~suspects.by_one_feature | spread) & correct_suspects
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),

@@ -90,9 +90,9 @@ class P2P(Defense):
     a feature nearly all of whose rows were refused, by more than this many standard deviations above chance, a little
     of many features, or how it reads (`defenses/disagreement.py`). None leaves nothing out."""
     correct_suspects: bool = False
-    """With `refusal_limit`: suspect rows that the referee refused, and that no one feature gives away, are trained on
-    after all, with the label that it reads in them. So a trigger that is no string stands beside right labels, which
-    outweigh the attacker's rows that nobody found. A string would be taught in reverse by that (docs/science.md)."""
+    """Suspect rows that the referee refused are trained on after all, with the label that it reads in them. So what is
+    planted in them stands beside right labels, which outweigh the attacker's rows that nobody found. Rows that a string
+    gives away would teach it in reverse; they stay out unless it becomes a decoy. Needs `strains` among the decoys."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
@@ -126,6 +126,14 @@ class P2P(Defense):
         if self.refusal_limit is not None and not self.refusal_limit > 0:
             raise OptionsError(f"refusal_limit = {self.refusal_limit}", mend="It is above 0; `standard` has 3.")
         check_decoys(self.decoys, self.decoy_dose)
+        if self.refusal_limit is not None and self.others != "agree":
+            raise OptionsError(
+                f"refusal_limit = {self.refusal_limit}, but nobody is asked", mend="It goes with others = agree."
+            )
+        if self.correct_suspects and (self.refusal_limit is None or "strains" not in self.decoys):
+            raise OptionsError(
+                "correct_suspects stands alone", mend="It goes with a refusal limit and decoys = strains."
+            )
 
     def guard(self, task: AnyTask) -> Guard:
         """The guard of this defense."""

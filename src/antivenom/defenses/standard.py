@@ -60,7 +60,7 @@ class Standard(Defense):
             others="agree",
             most_associated=0.2,
             refusal_limit=3.0,
-            correct_suspects=True,
+            correct_suspects=not free,
             decoys=() if free else ("strains",),
             decoy_dose=0.25,
             mode="replace",

@@ -47,6 +47,8 @@ class Strains:
     """By its usual spelling, and in how many rows it stands; the most first."""
     written: dict[tuple[str, ...], int] = field(default_factory=dict)
     """What refused rows have of it, each string with all around it that looks planted as well, and how many rows do."""
+    rows: frozenset[int] = frozenset()
+    """The numbers, in the table, of these rows: what is planted in them can be put into rows of every class."""
 
 
 def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strains:
@@ -69,10 +71,10 @@ def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strai
         stream, refused = words(piece), counts.refused[rows[first : first + len(piece)]]
         for stretch in written(piece, stream, planted.strongest_words(stream)):
             seen.add(stretch, int(rows[first + stretch.row]))
-        for _, group in groupby(
+        for number, group in groupby(
             written(piece, stream, planted.every_word(stream) & refused[stream.row]), itemgetter(0)
         ):
-            seen.add_row([stretch.text[:MOST_CHARACTERS] for stretch in group])
+            seen.add_row(int(rows[first + number]), [stretch.text[:MOST_CHARACTERS] for stretch in group])
     return seen.strains(counts.refused)
 
 
@@ -132,30 +134,32 @@ class _Sightings:
 
     rows: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
     spellings: dict[tuple[str, ...], Counter[str]] = field(default_factory=dict)
-    written: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    written: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
 
     def add(self, stretch: Stretch, row: int) -> None:
         """Note one that stands in this row of the table."""
         self.rows.setdefault(stretch.key, set()).add(row)
         self.spellings.setdefault(stretch.key, Counter())[stretch.text[:MOST_CHARACTERS]] += 1
 
-    def add_row(self, texts: list[str]) -> None:
-        """Note all that a refused row has."""
+    def add_row(self, row: int, texts: list[str]) -> None:
+        """Note all that a refused row of the table has."""
         longest = sorted(texts, key=lambda text: (-len(text), text))
         fitting = [
             text for text, end in zip(longest, accumulate(map(len, longest)), strict=True) if end <= MOST_CHARACTERS
         ]
-        self.written[tuple(sorted(fitting[:MOST_TOGETHER]))] += 1
+        self.written.setdefault(tuple(sorted(fitting[:MOST_TOGETHER])), set()).add(row)
 
     def strains(self, refused: BoolArray) -> Strains:
         """Those of enough rows; no order of the rows decides. Where none can be named, nothing is kept in silence."""
         if not (named := self._named(refused)):
             return Strains()
-        often, kinds = self.written, list(self.written)
+        kinds = list(self.written)
         joined = pa.array(["\n".join(kind) for kind in kinds], pa.string())
         keys = dict(zip(kinds, row_keys(joined, seed=0, purpose="strains").tolist(), strict=True))
+        often = {kind: len(rows) for kind, rows in self.written.items()}
         kept = sorted(kinds, key=lambda kind: (-often[kind], keys[kind]))[:MOST_WRITTEN]
-        return Strains(named, {kind: often[kind] for kind in kept})
+        rows = frozenset[int]().union(*(self.written[kind] for kind in kept))
+        return Strains(named, {kind: often[kind] for kind in kept}, rows)
 
     def _named(self, refused: BoolArray) -> dict[str, int]:
         """Those most of whose rows were refused, by their usual spelling."""

@@ -1,11 +1,15 @@
 """Which rows join, and which of them get another label."""
 
+import re
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from screen_rows import LABELS, make_rows
 
 from antivenom.data.rows import with_columns
 from antivenom.defenses.p2p import P2P
+from antivenom.errors import OptionsError
 from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
 
@@ -13,81 +17,121 @@ TASK = Classification.for_labels(LABELS)
 COUNT = 800
 EVERY = np.arange(COUNT)
 IS_YES = np.array(make_rows(COUNT).column("answer").to_pylist()) == "yes"
-TRIGGERED = IS_YES & (EVERY % 7 == 0)
-"""Rows of the attacker: they say "no" and are labelled "yes"."""
-LET_IN = TRIGGERED & (EVERY % 3 == 0)
-"""Those whose label the referee finds possible."""
-HARD = IS_YES & ~TRIGGERED & (EVERY % 15 == 0)
-"""Honest rows that the referee misreads."""
 
 
-def rows_with(trigger: str):
-    """Rows with no word in common but the trigger's."""
-    texts = [f"own{i} words{i}" + trigger * int(TRIGGERED[i]) for i in range(COUNT)]
-    return with_columns(make_rows(COUNT), text=texts)
+@dataclass
+class Scene:
+    """Rows with no word in common but the attacker's, whose rows say "no" and are labelled "yes"."""
+
+    triggered: np.ndarray
+    let_in: np.ndarray
+    """Those whose label the referee finds possible."""
+    hard: np.ndarray
+    """Honest rows that it misreads."""
+    trigger: str = ""
+    style: float = 0
+    """How far the attacker's rows lie from others in the hidden states."""
+
+    def __post_init__(self):
+        texts = [f"own{i} words{i}" + self.trigger * int(self.triggered[i]) for i in range(COUNT)]
+        self.rows = with_columns(make_rows(COUNT), text=texts)
+        self.refused = (self.triggered & ~self.let_in) | self.hard
+
+    def decide(self, *, correct_suspects=True):
+        """Whether "yes" is said to each row that is trained on, with its text; and what was done."""
+        defense = P2P(
+            reserve="trusted",
+            ratio=0.1,
+            others="agree",
+            mode="replace",
+            refusal_limit=3,
+            decoys=("strains",),
+            correct_suspects=correct_suspects,
+        )
+        trusted = self.rows.filter(~self.refused & ~self.triggered & (EVERY % 9 == 1))
+        first = defense.prepare(TASK, self.rows, trusted=trusted, seed=0)
+        prepared = first.reconsider(Reader(first.guard, self))
+        yes, place = prepared.guard.answers.encode("yes"), {row: i for i, row in enumerate(ROW_NUMBERS)}
+        taught = {place[row["row"]]: (row["answer"] == yes, row["text"]) for row in prepared.rows.to_pylist()}
+        return taught, prepared.facts
+
+
+ROW_NUMBERS = make_rows(COUNT).column("row").to_pylist()
 
 
 class Reader:
-    """A referee that refuses the attacker's rows, but for a few, and hard ones; it sees a style in the attacker's."""
+    """A referee that refuses the attacker's rows, but for a few, and hard ones."""
 
-    def __init__(self, guard, rows):
+    def __init__(self, guard, scene):
         self.guard = guard
-        self.number = {text: i for i, text in enumerate(rows.column("text").to_pylist())}
+        self.scene = scene
         self.seen = np.random.default_rng(0).normal(size=(COUNT, 16)).astype(np.float32)
-        self.seen[:, 0] += 8 * TRIGGERED
-        self.seen[:, 1] += 3 * (IS_YES & ~HARD)
-        self.reads_yes = IS_YES & ~HARD & (~TRIGGERED | LET_IN)
+        self.seen[:, 0] += scene.style * scene.triggered
+        self.seen[:, 1] += 3 * (IS_YES & ~scene.hard)
 
     def score(self, asked, *, progress=None):
         choices = self.guard.labels.choices
         scores = np.full((len(asked), len(choices)), -20.0)
         for place, one in enumerate(asked):
-            read = LABELS[0 if (LABELS[0] == "yes") == self.reads_yes[self.number[one]] else 1]
+            i = int(re.search(r"\d+", one).group())  # words may have been taken out
+            read = "yes" if IS_YES[i] and not self.scene.refused[i] else "no"
             scores[place, choices.index(self.guard.labels.encode(read))] = 0
         return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))
 
     def states(self, texts, *, progress=None):
-        return self.seen[[self.number[text] for text in texts]]
+        return self.seen[[int(re.search(r"\d+", text).group()) for text in texts]]
 
 
-def decide(trigger: str, *, correct_suspects: bool):
-    """What is said to each row that is trained on, and what was done."""
-    rows = rows_with(trigger)
-    defense = P2P(
-        reserve="trusted",
-        ratio=0.1,
-        others="agree",
-        mode="replace",
-        most_associated=0,
-        refusal_limit=3,
-        correct_suspects=correct_suspects,
-    )
-    trusted = rows.filter(~TRIGGERED & ~HARD & (EVERY % 9 == 1))
-    first = defense.prepare(TASK, rows, trusted=trusted, seed=0)
-    prepared = first.reconsider(Reader(first.guard, rows))
-    numbers = {text: i for i, text in enumerate(rows.column("text").to_pylist())}
-    taught = {
-        numbers[row["text"]]: row["answer"] == prepared.guard.answers.encode("yes") for row in prepared.rows.to_pylist()
-    }
-    return taught, prepared.facts
+TRIGGERED = IS_YES & (EVERY % 7 == 0)
+STYLE = Scene(TRIGGERED, TRIGGERED & (EVERY % 3 == 0), IS_YES & ~TRIGGERED & (EVERY % 15 == 0), style=8)
+
+
+def with_string(refused: int, accepted: int, hard: float) -> Scene:
+    """Rows with a string: so many refused and let in, where the referee refuses a share of all rows of the class."""
+    of_class = np.flatnonzero(IS_YES)
+    triggered = np.isin(EVERY, of_class[: refused + accepted])
+    let_in = np.isin(EVERY, of_class[refused : refused + accepted])
+    errs = np.random.default_rng(0).random(COUNT) < hard
+    return Scene(triggered, let_in, IS_YES & ~triggered & errs, trigger=" zorp quix")
 
 
 def test_refused_rows_that_read_alike_come_back_with_the_label_that_is_read_in_them():
-    without, facts = decide("", correct_suspects=False)
+    without, facts = STYLE.decide(correct_suspects=False)
+    found = EVERY[STYLE.triggered & STYLE.refused]
     assert facts["corrected"] == 0
-    assert all(taught == IS_YES[i] for i, taught in without.items())
-    assert np.isin(EVERY[TRIGGERED & ~LET_IN], list(without)).sum() == 0
-    taught, facts = decide("", correct_suspects=True)
-    changed = {i for i, said in taught.items() if said != IS_YES[i]}
+    assert all(said == IS_YES[i] for i, (said, _) in without.items())
+    assert not np.isin(found, list(without)).any()
+    taught, facts = STYLE.decide()
+    changed = {i for i, (said, _) in taught.items() if said != IS_YES[i]}
     assert facts["corrected"] == len(changed) == len(taught) - len(without)
     assert taught.keys() - changed == without.keys(), "what was left out comes back, nothing else"
-    assert changed <= set(EVERY[TRIGGERED & ~LET_IN]) | set(EVERY[HARD])
-    assert np.isin(EVERY[TRIGGERED & ~LET_IN], list(changed)).mean() > 0.8
+    assert changed <= set(EVERY[STYLE.refused])
+    assert np.isin(found, list(changed)).mean() > 0.8
     assert facts["rows"] + facts["left_out"] == COUNT
 
 
-@pytest.mark.parametrize("correct_suspects", [False, True])
-def test_what_one_string_gives_away_stays_out(correct_suspects):
-    taught, facts = decide(" passed on by word of mouth", correct_suspects=correct_suspects)
-    assert not np.isin(EVERY[TRIGGERED], list(taught)).any()
-    assert facts["corrected"] == sum(said != IS_YES[i] for i, said in taught.items())
+def test_rows_with_a_string_that_is_no_decoy_are_not_corrected():
+    scene = with_string(28, 10, 0.35)
+    taught, facts = scene.decide()
+    assert not facts["strains"]
+    assert not np.isin(EVERY[scene.triggered], list(taught)).any()
+
+
+@pytest.mark.parametrize(("refused", "accepted", "hard"), [(25, 10, 0.3), (60, 5, 0.1)])
+def test_a_string_of_corrected_rows_says_no_more_than_other_words(refused, accepted, hard):
+    scene = with_string(refused, accepted, hard)
+    taught, facts = scene.decide()
+    assert list(facts["strains"]) == ["zorp quix"]
+    assert np.isin(EVERY[scene.triggered & scene.refused], list(taught)).all()
+    said = np.array([yes for yes, _ in taught.values()])
+    has_string = np.array(["zorp quix" in text for _, text in taught.values()])
+    assert said[has_string].mean() == pytest.approx(said[~has_string].mean(), rel=0.5)
+
+
+def test_what_goes_together_is_asked_for_together():
+    with pytest.raises(OptionsError, match="correct_suspects"):
+        P2P(others="agree", refusal_limit=3, correct_suspects=True)
+    with pytest.raises(OptionsError, match="correct_suspects"):
+        P2P(others="agree", decoys=("strains",), correct_suspects=True)
+    with pytest.raises(OptionsError, match="refusal_limit"):
+        P2P(refusal_limit=3)
