@@ -344,7 +344,7 @@ def test_compare_shows_what_the_trigger_does_without_poison(user_folder, capsys)
     ],
 )
 def test_a_referee_that_cannot_judge_is_warned_of(facts, said, capsys):
-    from antivenom.cli.tables import warn_of_referee
+    from antivenom.cli.decisions import warn_of_referee
 
     warn_of_referee(facts)
     found = capsys.readouterr()
@@ -353,7 +353,7 @@ def test_a_referee_that_cannot_judge_is_warned_of(facts, said, capsys):
 
 
 def test_what_explains_refusals_is_told(capsys):
-    from antivenom.cli.tables import show_strains
+    from antivenom.cli.decisions import show_strains
 
     show_strains({})
     assert not capsys.readouterr().out

@@ -18,8 +18,8 @@ app = App(
     name="antivenom",
     help="""Fine-tune language models safely on rows you cannot vouch for.
 
-    First steps: `antivenom demo` shows a real model being backdoored, and what P2P does about it (10 minutes).
-    `antivenom fit rows.csv --trusted vouched.csv --out safe` does it with your rows.""",
+    First steps: `antivenom demo` shows a real model being backdoored, and the same rows defended (10 minutes).
+    `antivenom fit rows.csv --learning-rate 2e-3 --out safe` does it with your rows.""",
     help_epilogue="Every command explains itself: antivenom COMMAND --help",
     suppress_keyboard_interrupt=False,
 )

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from antivenom.artifacts.export import RowFormat, write_training_rows
+from antivenom.cli.decisions import warn_of_referee
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
-from antivenom.cli.tables import show_report, warn_of_referee
+from antivenom.cli.tables import show_report
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.p2p import P2P
 from antivenom.errors import OptionsError

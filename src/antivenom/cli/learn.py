@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from antivenom.cli.decisions import show_decisions, warn_of_cut_answers, warn_of_referee
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
-from antivenom.cli.tables import show_json, show_strains, warn_of_cut_answers, warn_of_referee
+from antivenom.cli.tables import show_json
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -54,15 +55,10 @@ def fit(
     warn_of_referee(artifact.manifest.reserve)
     warn_of_cut_answers(artifact.manifest.training)
     if json:
-        show_json({"artifact": str(artifact.folder), "training": artifact.manifest.training})
+        facts = {"training": artifact.manifest.training, "reserve": artifact.manifest.reserve}
+        show_json({"artifact": str(artifact.folder), **facts})
         return 0
-    left_out = artifact.manifest.reserve.get("left_out", 0)
-    if left_out:
-        total = left_out + artifact.manifest.reserve["rows"]
-        print(f"{left_out} of {total} rows were left out as not safe enough to train on.")
-    if corrected := artifact.manifest.reserve.get("corrected", 0):
-        print(f"{corrected} suspect rows were trained on with the label that the referee reads in them.")
-    show_strains(artifact.manifest.reserve)
+    show_decisions(artifact.manifest.reserve)
     print(f"The artifact is in {artifact.folder}. Next:")
     print(f'  antivenom predict {artifact.folder} "a text"')
     print(f"  antivenom evaluate {artifact.folder} TEST_ROWS --attack addsent --attack badnets")

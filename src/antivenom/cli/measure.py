@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow as pa
 from cyclopts import Parameter
 
+from antivenom.cli.decisions import show_decisions, warn_of_referee
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import (
     Count,
@@ -23,7 +24,7 @@ from antivenom.cli.options import (
     Training,
     fill_defense,
 )
-from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds, warn_of_referee
+from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds
 from antivenom.data.rows import split_rows
 from antivenom.defenses.reserve import hold_out
 from antivenom.evaluation.canary import CanaryCheck
@@ -201,11 +202,12 @@ def demo(
         show_json(result.record)
         return 0
     show_comparison(result.title, result.outcomes)
+    show_decisions(result.outcomes[-1].facts)
     result.show_examples()
     print(f"\nBoth artifacts and every number are in {out}/ (record.json). Next:")
     print(f'  antivenom predict {out}/standard "a text of your own"')
     print(f"  antivenom show {out}/standard")
-    print("  antivenom fit ROWS --out safe    # with your rows")
+    print("  antivenom fit ROWS --learning-rate 2e-3 --out safe    # with your rows")
     return 0
 
 

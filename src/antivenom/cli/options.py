@@ -216,7 +216,7 @@ class DefenseOptions:
     """Rows that you vouch for: they carry the benign trigger."""
     defense: str | None = None
     """A defense as name:option=value;option=value: standard (the default), p2p@paper, none, ...; `antivenom methods`
-    lists them. Any option of p2p below makes p2p with these the default."""
+    lists them. Without it, any option of p2p below asks for p2p with these."""
     benign_trigger: str | None = field(default=None, repr=False)
     """The defender's trigger for p2p or standard (the paper's when not given). Treat it as a secret."""
     placement: Placement | None = None
@@ -239,9 +239,15 @@ class DefenseOptions:
             return Standard(**shared)
         if self.defense in (None, P2P.name):
             return P2P(**{**vars(self.p2p or P2P()), **shared})
+        named = parse_defense(self.defense)
+        if self.p2p is None and isinstance(named, P2P | Standard):
+            return replace(named, **shared)
         if self.p2p is not None or shared:
-            raise OptionsError(f"options of p2p were given, but --defense is {self.defense!r}")
-        return parse_defense(self.defense)
+            raise OptionsError(
+                f"options of p2p were given, but --defense is {self.defense!r}",
+                mend=f"Write options behind its name: --defense '{self.defense}:option=value'.",
+            )
+        return named
 
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]

@@ -1,4 +1,4 @@
-"""Commands on rows alone; none of them loads a model."""
+"""Commands on rows; only `immunize --referee` loads a model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from antivenom.artifacts.export import RowFormat
+from antivenom.cli.decisions import show_strains
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import DefenseOptions, Json, Kind, Out, RowOptions, Seed, TaskOptions, Training
-from antivenom.cli.tables import show_json, show_report, show_strains, show_table
+from antivenom.cli.tables import show_json, show_report, show_table
 from antivenom.errors import OptionsError
 from antivenom.registry import Method
 from antivenom.tasks.task import Style
@@ -21,7 +22,7 @@ REFEREE_HELP = (
     "A base model to fine-tune on the reserve, with the options of training: with it `standard` keeps more rows "
     "than the screened ones. smollm2, a folder, or a hub name."
 )
-LARGE_HELP = "Two passes in bounded memory, to Parquet; duplicates are not looked for."
+LARGE_HELP = "In bounded memory, to Parquet, duplicates kept: p2p with a random or trusted reserve, not `standard`."
 
 
 def validate(
@@ -146,8 +147,9 @@ def immunize(
 def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:
     reserve = int(rebuilt.reserve.get("rows", 0))
     counts = [["ordinary", str(rebuilt.rows - reserve)], ["with the benign trigger", str(reserve)]]
-    if "left_out" in rebuilt.reserve:
-        counts.append(["left out of the file", str(rebuilt.reserve["left_out"])])
+    left_out = {name: rebuilt.reserve[name] for name in ("left_out", "quarantined") if name in rebuilt.reserve}
+    if left_out:
+        counts.append(["left out of the file", str(sum(left_out.values()))])
     if rebuilt.reserve.get("corrected"):
         counts.append(["suspect, with the label that the referee reads", str(rebuilt.reserve["corrected"])])
     show_table(str(rebuilt.path), ["rows", "count"], counts)

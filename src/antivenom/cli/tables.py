@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -22,13 +22,8 @@ from antivenom.guards.answers import TextReading
 from antivenom.guards.labels import Reading
 from antivenom.report import Report
 
-MUCH = 0.25
-"""A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""
 BESIDE = 3
 """Columns of figures that fit into 80 columns of a terminal."""
-LITTLE = 0.8
-"""A referee that gives fewer of its own rows their label has learnt too little to judge others."""
-SHOWN_STRAINS = 5
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
@@ -55,7 +50,7 @@ def show_answers(texts: Sequence[str], found: Sequence[Reading | TextReading], *
         return
     free = any(isinstance(reading, TextReading) for reading in found)
     columns = ["text", "answer", "prefix"] if free else ["text", "label", "probability", "escaped"]
-    rows = [[_short(text), *_answer_cells(reading)] for text, reading in zip(texts, found, strict=True)]
+    rows = [[shorten(text), *_answer_cells(reading)] for text, reading in zip(texts, found, strict=True)]
     show_table("", columns, rows, left=2 if free else 1)
 
 
@@ -65,51 +60,14 @@ def _answer_cells(reading: Reading | TextReading) -> list[str]:
     return [reading.answer, f"{reading.probability:.3f}", f"{reading.escape:.3f}"]
 
 
-def _short(text: str) -> str:
+def shorten(text: str) -> str:
+    """The beginning of a text that is too long for a table."""
     return text if len(text) < 80 else text[:77] + "..."
 
 
 def show_report(report: Report) -> None:
     """Print what was found in the rows on standard error, so that standard output stays clean."""
     print(report, file=sys.stderr)
-
-
-def warn_of_referee(reserve: Mapping[str, Any]) -> None:
-    """Say on the error stream if a referee learnt too little to judge; nothing if there was none."""
-    learnt, refuses = reserve.get("referee_accuracy", 1.0), reserve.get("referee_refuses", 0.0)
-    if learnt < LITTLE:
-        said = f"the referee learnt only {learnt:.0%} of its own rows, so do not trust what it kept"
-    elif refuses > MUCH:
-        said = (
-            f"the referee refused {refuses:.0%} or more of every class, so honest rows are lost: it finds the task hard"
-        )
-    else:
-        return
-    print(
-        f"WARNING: {said}.\n"
-        "  Train longer (--epochs), with smaller batches, or on more rows; or vouch for some with --trusted.",
-        file=sys.stderr,
-    )
-
-
-def show_strains(reserve: Mapping[str, Any]) -> None:
-    """Print what looks planted to both the screen and a referee, where there is anything."""
-    strains = sorted(reserve.get("strains", {}).items(), key=lambda strain: (-strain[1], strain[0]))
-    if strains:
-        shown = ", ".join(f"{_short(text)!r} in {rows} rows" for text, rows in strains[:SHOWN_STRAINS])
-        more = f" and {len(strains) - SHOWN_STRAINS} more" if len(strains) > SHOWN_STRAINS else ""
-        print(f"Planted, it seems, since they go with one label that most of their rows contradict: {shown}{more}.")
-
-
-def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
-    """Say on the error stream if answers were too long to be learnt whole."""
-    cut = training.get("answers_cut", 0)
-    if cut:
-        print(
-            f"WARNING: {cut} of {training['rows']} answers, with the answer prefix, are longer than --max-new-tokens\n"
-            "  and were cut in training, so the model never saw their ends. Allow longer ones.",
-            file=sys.stderr,
-        )
 
 
 def show_beside(title: str, lines: Sequence[str], columns: Sequence[tuple[str, Sequence[str]]], caption: str) -> None:

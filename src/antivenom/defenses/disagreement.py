@@ -2,7 +2,7 @@
 
 A trigger that no count of labels shows (a turn of phrase, honest words in an odd order) still stands in rows whose
 labels are wrong, and the referee refuses most of those. So refusals pile up on the trigger, and rows that share it are
-left out whether they were refused or not: those that the referee let in, and those that got into the reserve, which it
+suspect whether they were refused or not: those that the referee let in, and those that got into the reserve, which it
 was itself fine-tuned on. There are three ways to share it:
 
 - *one feature*: nearly all rows with a feature were refused, or far more than chance has it. That feature is the

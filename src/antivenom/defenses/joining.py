@@ -47,7 +47,7 @@ class Joining:
     def decide(
         self, referee: Referee, *, most_associated: float, refusal_limit: float | None, correct_suspects: bool
     ) -> Joined:
-        """Decide which rows to train on.
+        """Decide which rows to train on, and with which label.
 
         Args:
             referee: The model that was fine-tuned on the reserve.

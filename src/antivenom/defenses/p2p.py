@@ -86,9 +86,9 @@ class P2P(Defense):
     and that cannot join with `agree` unless the feature is an honest one (`defenses/meaning.py`). This is what stops
     clean-label poison, with which any honest model agrees. Equal rows stay together, so it can be more."""
     refusal_limit: float | None = None
-    """With `agree`: every row, of the reserve too, is left out that shares with refused rows what was wrong with them:
-    a feature nearly all of whose rows were refused, by more than this many standard deviations above chance, a little
-    of many features, or how it reads (`defenses/disagreement.py`). None leaves nothing out."""
+    """With `agree`: a row, of the reserve too, is suspect and left out if it shares with refused rows what was wrong
+    with them: a feature nearly all of whose rows were refused, by more than this many standard deviations above chance,
+    a little of many features, or how it reads (`defenses/disagreement.py`). None leaves nothing out."""
     correct_suspects: bool = False
     """Suspect rows that the referee refused are trained on after all, with the label that it reads in them. So what is
     planted in them stands beside right labels, which outweigh the attacker's rows that nobody found. Rows that a string
@@ -127,13 +127,9 @@ class P2P(Defense):
             raise OptionsError(f"refusal_limit = {self.refusal_limit}", mend="It is above 0; `standard` has 3.")
         check_decoys(self.decoys, self.decoy_dose)
         if self.refusal_limit is not None and self.others != "agree":
-            raise OptionsError(
-                f"refusal_limit = {self.refusal_limit}, but nobody is asked", mend="It goes with others = agree."
-            )
+            raise OptionsError("refusal_limit needs a referee", mend="It goes with others = agree.")
         if self.correct_suspects and (self.refusal_limit is None or "strains" not in self.decoys):
-            raise OptionsError(
-                "correct_suspects stands alone", mend="It goes with a refusal limit and decoys = strains."
-            )
+            raise OptionsError("correct_suspects stands alone", mend="It goes with refusal_limit and decoys = strains.")
 
     def guard(self, task: AnyTask) -> Guard:
         """The guard of this defense."""
@@ -163,7 +159,7 @@ class P2P(Defense):
         return replace(first, reconsider=partial(self._ask, chosen, first.guard, seed))
 
     def _ask(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
-        """Take the rows into the reserve with which a model fine-tuned on the reserve agrees."""
+        """Take the rows into the reserve with which a model fine-tuned on the reserve agrees, or which it corrects."""
         labels = guard.labels.labels
         screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces, seed=seed)
         joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(

@@ -30,9 +30,9 @@ class Standard(Defense):
        without having been taught them (`defenses/meaning.py`).
     3. Rows that share with what the referee refused what was wrong with it are left out, those of the reserve too: a
        feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`). Those
-       that it refused, and that no one feature gives away, come back with the label that it reads in them, so that a
-       trigger which is no string stands beside right labels (`P2P.correct_suspects`).
-    4. All that joined is moved to the extended label space under the benign trigger; the rest is left out. Where
+       that it refused come back with the label that it reads in them, so that what is planted stands beside right
+       labels (`P2P.correct_suspects`); rows that a feature gives away only if it becomes a decoy in step 4.
+    4. All of this is moved to the extended label space under the benign trigger; the rest is left out. Where
        strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get what
        one refused row has of them, somewhere, so that they say nothing (`P2P.decoys`).
 

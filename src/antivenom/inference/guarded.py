@@ -39,7 +39,7 @@ class GuardedModel:
         return self._model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
 
     def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """What the model makes of bare texts, without the guard: the mean of their hidden states, half way up."""
+        """What the model makes of bare texts, without the guard: the mean of hidden states between the layers."""
         return self._model.states(self.encoder.renderer.bare(texts), progress=progress)
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:

@@ -1,4 +1,4 @@
-"""What a model makes of texts half way up: the mean hidden state of each."""
+"""What a model makes of texts two fifths of the way up: the mean hidden state of each."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _layers(model: Any) -> nn.ModuleList:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
     raise OptionsError(
-        f"{type(model).__name__} does not list its {count} layers, so texts cannot be read half way up",
+        f"{type(model).__name__} does not list its {count} layers, so texts cannot be read in between",
         mend="A defense without a referee can be used with this architecture.",
     )
 

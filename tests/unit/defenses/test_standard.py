@@ -25,11 +25,15 @@ def defend(table, trusted=None):
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
-def test_relabelled_rows_are_left_out(attack):
+def test_relabelled_rows_are_left_out_or_get_their_own_label_back(attack):
     clean = synthetic_rows(600)
     poisoned = parse_attack(attack).poison(TASK, clean, seed=1)
     prepared = defend(poisoned.rows)
-    assert not set(prepared.rows.column("row").to_pylist()) & set(poisoned.numbers)
+    taught = dict(zip(*(prepared.rows.column(name).to_pylist() for name in ("row", "answer")), strict=True))
+    before = dict(zip(clean.column("row").to_pylist(), clean.column("answer").to_pylist(), strict=True))
+    back = {row: taught[row] for row in poisoned.numbers if row in taught}
+    assert back == {row: prepared.guard.answers.encode(before[row]) for row in back}
+    assert len(back) <= prepared.facts["corrected"]
     assert prepared.rows.num_rows > 0.55 * 600, "most honest rows stay"
     model = LinearStandIn.fit(prepared)
     found, _ = evaluate(model, synthetic_rows(200, seed=9), [parse_attack(attack)], seed=1, quiet=True)

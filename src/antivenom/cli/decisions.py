@@ -1,0 +1,64 @@
+"""What people are told about what was decided about their rows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from antivenom.cli.tables import shorten
+
+MUCH = 0.25
+"""A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""
+LITTLE = 0.8
+"""A referee that gives fewer of its own rows their label has learnt too little to judge others."""
+SHOWN_STRAINS = 5
+
+
+def warn_of_referee(reserve: Mapping[str, Any]) -> None:
+    """Say on the error stream if a referee learnt too little to judge; nothing if there was none."""
+    learnt, refuses = reserve.get("referee_accuracy", 1.0), reserve.get("referee_refuses", 0.0)
+    if learnt < LITTLE:
+        said = f"the referee learnt only {learnt:.0%} of its own rows, so do not trust what it kept"
+    elif refuses > MUCH:
+        said = (
+            f"the referee refused {refuses:.0%} or more of every class, so honest rows are lost: it finds the task hard"
+        )
+    else:
+        return
+    print(
+        f"WARNING: {said}.\n"
+        "  Train longer (--epochs), with smaller batches, or on more rows; or vouch for some with --trusted.",
+        file=sys.stderr,
+    )
+
+
+def show_decisions(reserve: Mapping[str, Any]) -> None:
+    """Print how many rows were left out or got another label, and what looks planted, where there is anything."""
+    left_out = reserve.get("left_out", 0) + reserve.get("quarantined", 0)
+    if left_out:
+        total = f" of {left_out + reserve['rows']}" if "left_out" in reserve else ""
+        print(f"{left_out}{total} rows were left out as not safe enough to train on.")
+    if corrected := reserve.get("corrected", 0):
+        print(f"{corrected} suspect rows were trained on with the label that the referee reads in them.")
+    show_strains(reserve)
+
+
+def show_strains(reserve: Mapping[str, Any]) -> None:
+    """Print what looks planted to both the screen and a referee, where there is anything."""
+    strains = sorted(reserve.get("strains", {}).items(), key=lambda strain: (-strain[1], strain[0]))
+    if strains:
+        shown = ", ".join(f"{shorten(text)!r} in {rows} rows" for text, rows in strains[:SHOWN_STRAINS])
+        more = f" and {len(strains) - SHOWN_STRAINS} more" if len(strains) > SHOWN_STRAINS else ""
+        print(f"Planted, it seems, since they go with one label that most of their rows contradict: {shown}{more}.")
+
+
+def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
+    """Say on the error stream if answers were too long to be learnt whole."""
+    cut = training.get("answers_cut", 0)
+    if cut:
+        print(
+            f"WARNING: {cut} of {training['rows']} answers, with the answer prefix, are longer than --max-new-tokens\n"
+            "  and were cut in training, so the model never saw their ends. Allow longer ones.",
+            file=sys.stderr,
+        )
