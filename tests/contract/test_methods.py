@@ -9,7 +9,9 @@ from collections import Counter
 
 import pyarrow as pa
 import pytest
+from pyarrow.csv import read_csv
 
+from antivenom.artifacts.decisions import DECISIONS, write_decisions
 from antivenom.attacks import attacks
 from antivenom.attacks.base import Attack
 from antivenom.data.rows import SCHEMA, table_of
@@ -213,6 +215,16 @@ def test_defenses_return_rows_that_can_be_trained_on(defense_class, task, rows, 
     assert set(prepared.rows.column("answer").to_pylist()) <= set(prepared.guard.labels.choices)
     assert not any(prepared.rows.column(name).null_count for name in prepared.rows.column_names)
     json.dumps(prepared.facts)
+
+
+def test_defenses_account_for_every_row(defense_class, task, rows, trusted, tmp_path):
+    prepared = defense_class().prepare(task, rows, trusted=trusted, seed=0)
+    write_decisions(tmp_path, rows, trusted, prepared)
+    lines = read_csv(tmp_path / DECISIONS).to_pylist()
+    kept = set(prepared.rows.column("row").to_pylist())
+    assert [line["row"] for line in lines] == rows.column("row").to_pylist()
+    assert all((line["decision"] == "left out") == (line["row"] not in kept) for line in lines)
+    assert "corrected" not in {line["decision"] for line in lines}, "nobody was asked"
 
 
 def test_defenses_are_deterministic(defense_class, task, rows, trusted):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.export import RowFormat, write_training_rows
 from antivenom.cli.decisions import warn_of_referee
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
@@ -88,6 +89,7 @@ def rebuild_rows(asked: Request, folder: Path, form: RowFormat, referee: Referee
     prepared = _prepare(taken, Path(f"{folder}.referee"), asked.seed, referee)
     facts = taken.facts
     path = write_training_rows(folder, prepared, form)
+    write_decisions(folder, taken.table, taken.trusted, prepared)
     rows = prepared.rows
     return Rebuilt(path, prepared.guard, prepared.facts, rows.num_rows, digest_of_table(rows), facts)
 

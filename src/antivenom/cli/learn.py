@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from antivenom.artifacts.decisions import DECISIONS
 from antivenom.cli.decisions import show_decisions, warn_of_cut_answers, warn_of_referee
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
@@ -59,7 +60,7 @@ def fit(
         show_json({"artifact": str(artifact.folder), **facts})
         return 0
     show_decisions(artifact.manifest.reserve)
-    print(f"The artifact is in {artifact.folder}. Next:")
+    print(f"The artifact is in {artifact.folder}; {DECISIONS} there says what became of each row. Next:")
     print(f'  antivenom predict {artifact.folder} "a text"')
     print(f"  antivenom evaluate {artifact.folder} TEST_ROWS --attack addsent --attack badnets")
     return 0

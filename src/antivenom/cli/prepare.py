@@ -104,8 +104,9 @@ def immunize(
 ) -> int:
     """Rewrite rows only, for the trainer you already use (TRL, Axolotl, LLaMA-Factory, Unsloth).
 
-    Writes OUT/train.jsonl (OUT/train.parquet for images and with --large) and OUT/antivenom.json. Train on the first;
-    then `antivenom finish MODEL --manifest OUT` binds the second to what you trained.
+    Writes OUT/train.jsonl (OUT/train.parquet for images and with --large), OUT/antivenom.json and, without --large,
+    OUT/decisions.csv: what became of each row. Train on the first; then `antivenom finish MODEL --manifest OUT` binds
+    the second to what you trained.
 
     Parameters
     ----------

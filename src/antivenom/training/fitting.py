@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.artifacts.artifact import WORK, Artifact, require_free
+from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
@@ -135,7 +136,7 @@ def fine_tune(
     data: dict[str, Any] | None = None,
     quiet: bool = False,
 ) -> Artifact:
-    """Fine-tune on rows nobody vouches for: rows in, guarded artifact out.
+    """Fine-tune on rows nobody vouches for: rows in, guarded artifact out, and in it what became of each row.
 
     A referee, if the defense asks for one, is fitted in `out`.referee, and removed when `out` is finished. A run that
     was stopped goes on when it is called again with the same arguments.
@@ -162,5 +163,6 @@ def fine_tune(
     fitter = Fitter(model, options, Path(f"{out}.referee"), seed, quiet)
     prepared, _ = fitter.prepare(defense, task, train, trusted=trusted, name="fit")
     artifact = fit(prepared, model=model, out=out, options=options, seed=seed, data=data, quiet=quiet)
+    write_decisions(artifact.folder, train, trusted, prepared)
     fitter.forget_referee("fit")
     return artifact

@@ -1,0 +1,53 @@
+"""`decisions.csv`: what became of every untrusted row, for people who want to look at those that were not kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from antivenom.defenses.base import Prepared
+from antivenom.defenses.reserve import same_rows
+from antivenom.files import atomic_write
+from antivenom.guards.labels import LabelMap
+
+DECISIONS = "decisions.csv"
+
+
+def write_decisions(folder: Path, train: pa.Table, trusted: pa.Table | None, prepared: Prepared) -> None:
+    """Write one line for each untrusted row, in their order; rows that were vouched for are not listed.
+
+    `row` is its number in the source, `label` the label that it came with, `taught` the one that it is trained on with.
+    `decision` is `taught`, `corrected` (with another label), `left out`, or `vouched for` where the same row is among
+    the trusted ones. Free answers are not written, and never corrected.
+
+    Args:
+        folder: Where the file goes.
+        train: The untrusted rows.
+        trusted: The rows that were vouched for, if there are any.
+        prepared: What a defense made of both.
+    """
+    vouched = np.zeros(train.num_rows, dtype=bool) if trusted is None else same_rows(train, trusted)
+    label, taught = _labels(train, prepared)
+    left_out = np.array([word is None for word in taught], dtype=bool) & ~vouched
+    corrected = np.array([one != other for one, other in zip(label, taught, strict=True)], dtype=bool)
+    decision = np.select([vouched, left_out, corrected], ["vouched for", "left out", "corrected"], "taught")
+    shown = [one if own else word for own, one, word in zip(vouched, label, taught, strict=True)]
+    columns = {"row": train.column("row"), "decision": decision, "label": label, "taught": shown}
+    with atomic_write(folder / DECISIONS, "wb") as file:
+        csv.write_csv(pa.table(columns), file)
+
+
+def _labels(train: pa.Table, prepared: Prepared) -> tuple[list[str], list[str | None]]:
+    """Each row's own label and that it is trained on with, none where it is left out; "" for free answers."""
+    answers = prepared.guard.answers
+    rows, said = (prepared.rows.column(name).to_pylist() for name in ("row", "answer"))
+    numbers = train.column("row").to_pylist()
+    if not isinstance(answers, LabelMap):
+        kept = set(rows)
+        return [""] * len(numbers), ["" if number in kept else None for number in numbers]
+    meant = {word: label for label in answers.labels for word in (answers.plain(label), answers.encode(label))}
+    taught = {row: meant[word] for row, word in zip(rows, said, strict=True)}
+    return train.column("answer").to_pylist(), [taught.get(number) for number in numbers]
