@@ -88,12 +88,14 @@ def test_the_readme_says_in_words_what_it_costs():
     left_out = [reserve["left_out"] / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
     share = sum(left_out) / len(left_out)
     assert f"{-min(changes):.1f} at worst (CBA), {100 * share:.0f} % of the rows left out" in WORDS
+    corrected = [reserve.get("corrected", 0) / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
+    assert f"{100 * sum(corrected) / len(corrected):.0f} % taught with a label that a model read" in WORDS
     assert "half a point of accuracy on average" in WORDS
 
 
 def test_the_readme_says_in_words_what_others_made():
-    assert len(held_out.ATTACKS) == 22
-    assert "Twenty-two were written by reviewers" in WORDS
+    assert len(held_out.ATTACKS) == 27
+    assert "Twenty-seven were written when the version that met them first was fixed" in WORDS
     met: dict[str, list[dict]] = {}
     for record in held_out.read_records(report.ROOT / held_out.RECORDS):
         if held_out.version_of(record):
@@ -106,16 +108,15 @@ def test_the_readme_says_in_words_what_others_made():
     first = {name: round(100 * readings[0]["excess"], 1) for name, readings in met.items()}
     last = {name: round(100 * readings[-1]["excess"], 1) for name, readings in met.items()}
     apart = ("headline", "false_start", "postposed")
-    through = ("request", "spoken", "simile", "code_switch", *apart)
-    stopped = [excess for name, excess in first.items() if name not in through]
-    assert len(stopped) == 15
-    assert f"Fifteen bring at most {max(stopped)} points of excess" in WORDS
-    assert f"brought {first['request']}, {first['spoken']} and {first['simile']}, and" in WORDS
-    assert f"and bring {last['request']}, {last['spoken']} and nothing since" in WORDS
-    assert last["simile"] < 0
-    assert f"brought {first['code_switch']} and still bring {last['code_switch']}" in WORDS
+    through = ("request", "spoken", "simile", "code_switch")
+    stopped = [excess for name, excess in first.items() if name not in (*through, *apart)]
+    assert len(stopped) == 20
+    assert f"Twenty bring at most {max(stopped)} points of excess" in WORDS
+    brought = [first[name] for name in through]
+    assert f"brought {', '.join(map(str, brought[:-1]))} and {brought[-1]}, and bring at most" in WORDS
+    assert f"bring at most {max(last[name] for name in through)} since" in WORDS
     reached = [undefended[name] for name in apart]
-    assert f"do not take above {max(reached):.0f} % undefended, bring {min(first[n] for n in apart):.0f} to" in WORDS
+    assert f"do not take above {max(reached):.0f} % undefended, brought {min(first[n] for n in apart):.0f} to" in WORDS
 
 
 def test_the_readme_says_in_words_how_long_the_screens_take():
