@@ -11,6 +11,8 @@ from benchmarks.report_tables import TABLES
 ATTACKS = report.ROOT / "results/attacks"
 WORDS = " ".join((report.ROOT / "README.md").read_text(encoding="utf-8").split())
 
+STRINGS, HARDER = ("addsent", "badnets", "ctba", "mtba_all"), ("synattack", "proattack_code", "cba")
+
 
 def test_no_table_is_out_of_date(capsys):
     assert report.main(["--check"]) == 0, "run `python -m benchmarks.report`"
@@ -91,6 +93,18 @@ def test_the_readme_says_in_words_what_it_costs():
     corrected = [reserve.get("corrected", 0) / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
     assert f"{100 * sum(corrected) / len(corrected):.0f} % taught with a label that a model read" in WORDS
     assert "half a point of accuracy on average" in WORDS
+
+
+def test_the_science_page_says_in_words_how_many_rows_are_left_out():
+    science = " ".join((report.ROOT / "docs/science.md").read_text(encoding="utf-8").split())
+    reserves = {name: newest(name, "standard")["reserve"] for name in ("clean", *STRINGS, *HARDER)}
+    rows = {name: reserve["left_out"] + reserve["rows"] for name, reserve in reserves.items()}
+    left_out = {name: round(100 * reserve["left_out"] / rows[name]) for name, reserve in reserves.items()}
+    corrected = [round(100 * reserve["corrected"] / rows[name]) for name, reserve in reserves.items()]
+    strings, harder = ([left_out[name] for name in names] for names in (STRINGS, HARDER))
+    assert f"{left_out['clean']} % of the rows where nothing is poisoned, {min(strings)} to {max(strings)} %" in science
+    assert f"CTBA and MTBA, {min(harder)} to {max(harder)} % with SynAttack, ProAttack and CBA" in science
+    assert f"{min(corrected)} to {max(corrected)} % more are taught with the label" in science
 
 
 def test_the_readme_says_in_words_what_others_made():

@@ -69,7 +69,7 @@ class Joining:
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
-            "suspect": int((joined & suspect).sum()),
+            "suspect": int((joined & suspect).sum()),  # that would have joined
             "corrected": int(corrected.sum()),
             "strains": strains.named,
             **self._of_referee(verdict, referee),

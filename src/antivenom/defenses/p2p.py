@@ -168,7 +168,7 @@ class P2P(Defense):
             refusal_limit=self.refusal_limit,
             correct_suspects=self.correct_suspects,
         )
-        chosen = replace(chosen, rows=with_columns(chosen.rows, answer=np.array(labels)[joined.codes]))
+        chosen = replace(chosen, rows=with_columns(chosen.rows, answer=np.array(labels, dtype=object)[joined.codes]))
         return self._build(chosen, joined.rows, guard, seed, joined.strains.written).noting(joined.facts)
 
     def _build(
