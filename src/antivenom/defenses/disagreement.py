@@ -52,7 +52,7 @@ class Suspects:
     """Rows, suspect or not, with a feature most of whose rows were refused, by more than the limit."""
 
 
-def find_suspects(counts: RefusalCounts, states: States, limit: float) -> Suspects:
+def find_suspects(counts: RefusalCounts, states: States, limit: float, *, accepted: BoolArray) -> Suspects:
     """Find the rows that share with refused ones what was wrong with them.
 
     A row is suspect where it has a feature nearly all rows of which were refused (`EXPLAINED`), by more than `limit`
@@ -61,9 +61,10 @@ def find_suspects(counts: RefusalCounts, states: States, limit: float) -> Suspec
     row's `FEATURES` largest z and a its likeness to refused rows, or where one z is above `CERTAIN` times `limit`.
 
     Args:
-        counts: What a referee refused; it agrees with the other rows that it was asked about, and was taught the rest.
+        counts: What a referee refused.
         states: What a model makes of the texts, shape (rows, width).
         limit: Standard deviations.
+        accepted: The rows that it agrees with or was taught. Rows that are neither are found, but tell nothing.
     """
     refused, classes = counts.refused, counts.screening.classes
     keys = row_keys(counts.texts, seed=0, purpose="likeness")
@@ -75,8 +76,8 @@ def find_suspects(counts: RefusalCounts, states: States, limit: float) -> Suspec
         alike = np.maximum(likeness(states, classes, keys, wrong, right), NOT_ALIKE)
         return np.where(certain, np.inf, shared + alike / ENOUGH_ALIKE)
 
-    first = evidence(refused, ~refused)
-    found = evidence((refused & (first > HARDLY)) | (first > 1), ~refused & (first <= 1)) > 1
+    first = evidence(refused, accepted)
+    found = evidence((refused & (first > HARDLY)) | (accepted & (first > 1)), accepted & (first <= 1)) > 1
     return Suspects(found, explained | (largest > limit))
 
 

@@ -60,7 +60,7 @@ class Joining:
         verdict = Verdict.of(self.rows, classes, judged, referee)
         strongly = self.screening.associated > 1 - most_associated
         kept_out = judged & strongly & ~undecided(self.screening, most_associated)
-        excused = self._excused(kept_out, referee)
+        excused = self._excused(kept_out, referee, verdict)
         joined = self.in_reserve | self.vouched | (judged & ~verdict.refused & (~kept_out | excused))
         suspects, strains = self._look_again(verdict, kept_out & ~excused, referee, refusal_limit)
         suspect = self._sparing(suspects.rows)
@@ -84,9 +84,10 @@ class Joining:
         if limit is None:
             nobody = np.zeros_like(kept_out)
             return Suspects(nobody, nobody), Strains()
-        counts = RefusalCounts.of(self.rows, self.screening, verdict.judged, verdict.refused)
+        counts = RefusalCounts.of(self.rows, self.screening, verdict.judged & ~verdict.blind, verdict.refused)
         states = referee.states(counts.texts.to_pylist(), progress="referee reads")
-        return find_suspects(counts, states, limit), find_strains(counts, limit, kept_out)
+        suspects = find_suspects(counts, states, limit, accepted=~verdict.refused)
+        return suspects, find_strains(counts, limit, kept_out)
 
     def _of_referee(self, verdict: Verdict, referee: Referee) -> dict[str, float]:
         """How well the referee knows its own rows, and how much it refuses for reasons of its own."""
@@ -97,10 +98,10 @@ class Joining:
             "referee_refuses": round(own, 4),
         }
 
-    def _excused(self, kept_out: BoolArray, referee: Referee) -> BoolArray:
+    def _excused(self, kept_out: BoolArray, referee: Referee, verdict: Verdict) -> BoolArray:
         """Those of the most associated rows in which nothing speaks for a trigger."""
         small = kept_out & in_small_groups(self.screening)
-        return small | meant(self.rows, self.screening, kept_out & ~small, referee)
+        return small | meant(self.rows, self.screening, kept_out & ~small, referee, verdict.elsewhere)
 
     def _sparing(self, suspect: BoolArray) -> BoolArray:
         """The suspect rows, but never all that a class has in the reserve, and none that is vouched for."""

@@ -6,8 +6,8 @@ because it goes with its label whatever else a text says. Words of which a good 
 a number) these are also its most typical honest rows. The referee tells the two apart. It was taught few or none of the
 rows with such a strongest feature; if it is much less sure of the label once the words are taken out, it knows from
 elsewhere what they mean. A trigger means its label only to a model that was trained on it, unless it is made of words
-that say the label. Then the rest of its rows says another one, so the rest must not contradict the label. (Where a
-trigger has got into the reserve in many rows, this excuses it as well: its rows are taught already.)
+that say the label. Then the rest of its rows says another one, so the rest must say the label more than other texts do.
+(Where a trigger has got into the reserve in many rows, this excuses it as well: its rows are taught already.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from antivenom.defenses.features import every_kind
 from antivenom.defenses.ranking import place_in_group
 from antivenom.defenses.referee import DOUBTED, opinions
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.streams import BoolArray, Ints, Stream, words
+from antivenom.defenses.streams import BoolArray, Floats, Ints, Stream, words
 from antivenom.defenses.stretches import ABOUT_AS_STRONG, covered, is_word
 from antivenom.files import row_keys
 from antivenom.query import asked_as_text
@@ -35,6 +35,8 @@ that say nothing cost up to 0.05, "how many" costs 0.46 (docs/log.md)."""
 ASKED_OF_EACH = 32
 """So many rows of each group show it: the mean is then known to about 0.07."""
 LEAST_ASKED = 8
+MORE_THAN_ELSEWHERE = 3.0
+"""By so many standard errors the rest of a text has to say its label more than texts of other labels do."""
 SMALL_GROUP = 0.01
 """A group with a smaller share of all rows is no danger: of relabelled rows the referee lets an eighth in, and poison
 with right labels does not take from so few (results/attacks, results/dose)."""
@@ -64,10 +66,12 @@ def undecided(screening: Screening, share: float) -> BoolArray:
     return found
 
 
-def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Referee) -> BoolArray:
+def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Referee, elsewhere: Floats) -> BoolArray:
     """Those of the rows `kept_out` whose strongest feature means their label to a referee that was not taught it.
 
-    That is, without its words the referee is less sure of the label by `MEANS` on average, and yet does not refuse it.
+    That is, without its words the referee is less sure of the label by `MEANS` on average, and yet finds it possible,
+    or likelier than in texts of other labels: in n texts by `MORE_THAN_ELSEWHERE` times sqrt(b / n), b being the share
+    that it gives the label in those.
 
     Of each group of rows with the same class and strongest feature, up to `ASKED_OF_EACH` are asked about with and
     without the words of their strongest features. What is no word (a template, a shape) or stands in an earlier turn
@@ -78,6 +82,7 @@ def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: R
         screening: What the screen found in them.
         kept_out: Which rows to judge.
         referee: Was fine-tuned on none of them.
+        elsewhere: `Verdict.elsewhere`.
     """
     group = _groups(screening)
     some = _some_of_each(table, group, kept_out)
@@ -92,7 +97,9 @@ def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: R
     own = np.arange(len(some)), screening.classes[some]
     asked = np.bincount(group[some], minlength=group.max() + 1)
     lost, left = (np.bincount(group[some], share[own], len(asked)) for share in (with_words - without, without))
-    means = (lost >= MEANS * asked) & (left >= DOUBTED / without.shape[1] * asked)
+    chance = np.bincount(group[some], elsewhere[screening.classes[some]], len(asked))
+    least = np.minimum(DOUBTED / without.shape[1] * asked, chance + MORE_THAN_ELSEWHERE * np.sqrt(chance))
+    means = (lost >= MEANS * asked) & (left >= least)
     found: BoolArray = kept_out & (means & (asked >= LEAST_ASKED))[group]
     return found
 

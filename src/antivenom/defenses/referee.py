@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
+from antivenom.defenses.blind_spots import blind_spots
 from antivenom.defenses.reserve import label_codes
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
@@ -44,8 +45,14 @@ class Verdict:
     """The rows that it was asked about."""
     refused: BoolArray
     """Those of them whose label it does not find possible."""
+    blind: BoolArray
+    """Refused rows that it misreads as others of their kind (`defenses/blind_spots.py`): they say nothing of poison."""
     read: Ints
-    """The label that it is sure of in a refused row; of any other row the own one."""
+    """The label that it is sure of in a refused row that is in no blind spot; of any other row the own one."""
+    elsewhere: Floats
+    """The mean share that it gives a label in the rows of other labels with which it agrees; shape (labels,).
+
+    To each label a row is added in which it gives it all: of a label about which nothing is known this is 1."""
 
     @classmethod
     def of(cls, rows: pa.Table, codes: Ints, judged: BoolArray, referee: Referee) -> Verdict:
@@ -58,11 +65,19 @@ class Verdict:
             referee: Whom.
         """
         opinion = opinions(rows.filter(pa.array(judged)), referee)
-        refused, read, own = np.zeros_like(judged), codes.copy(), codes[judged]
-        refused[judged] = ~agreed(opinion, own)
-        sure = refused[judged] & (opinion.max(axis=1, initial=0) >= SURE)
-        read[judged] = np.where(sure, opinion.argmax(axis=1), own)
-        return cls(judged, refused, read)
+        refused, sure, read = np.zeros_like(judged), np.zeros_like(judged), codes.copy()
+        refused[judged] = ~agreed(opinion, codes[judged])
+        sure[judged] = opinion.max(axis=1, initial=0) >= SURE
+        read[judged] = opinion.argmax(axis=1)
+        blind = blind_spots(codes, read, refused)
+        sure_of = np.where(refused & sure & ~blind, read, codes)
+        return cls(judged, refused, blind, sure_of, _elsewhere(opinion, codes[judged], refused[judged]))
+
+
+def _elsewhere(opinion: Floats, codes: Ints, refused: BoolArray) -> Floats:
+    of_others = (codes[:, np.newaxis] != np.arange(opinion.shape[1])) & ~refused[:, np.newaxis]
+    mean: Floats = (1 + (opinion * of_others).sum(axis=0)) / (1 + of_others.sum(axis=0))
+    return mean
 
 
 def opinions(rows: pa.Table, referee: Referee) -> Floats:

@@ -18,6 +18,9 @@ TASK = Classification.for_labels(LABELS)
 GUARD = P2P(reserve="screened").guard(TASK)
 HONEST, TRIGGER = "word900 word901", "word950 word951"  # spelled like the other words, so that only the words stand out
 
+NOWHERE = np.ones(2)
+"""What `Verdict.elsewhere` is where nothing is known: only `DOUBTED` counts."""
+
 
 class Knows:
     """A referee that is sure of `yes` where a phrase stands, and of nothing elsewhere."""
@@ -52,7 +55,7 @@ def rows_with(phrases: dict[str, int]) -> tuple[pa.Table, dict[str, np.ndarray]]
 def test_rows_come_back_where_their_strongest_words_mean_the_label_to_a_model_that_was_not_taught_so(known):
     table, chosen = rows_with({HONEST: 60, TRIGGER: 60})
     kept_out = np.isin(np.arange(800), np.concatenate([*chosen.values()]))
-    back = meant(table, screen(table, LABELS), kept_out, Knows(known))
+    back = meant(table, screen(table, LABELS), kept_out, Knows(known), NOWHERE)
     for phrase, rows in chosen.items():
         assert back[rows].all() == (phrase == known)
         assert back[rows].any() == (phrase == known)
@@ -77,14 +80,34 @@ def test_a_trigger_that_says_the_label_is_not_excused_where_the_rest_of_the_rows
         assert answers[row] == "yes"
     table = with_columns(table, text=texts)
     kept_out = np.isin(np.arange(800), chosen[HONEST])
-    assert meant(table, screen(table, LABELS), kept_out, Knows(HONEST))[chosen[HONEST]].all()
-    assert not meant(table, screen(table, LABELS), kept_out, Reads(HONEST)).any()
+    assert meant(table, screen(table, LABELS), kept_out, Knows(HONEST), NOWHERE)[chosen[HONEST]].all()
+    assert not meant(table, screen(table, LABELS), kept_out, Reads(HONEST), NOWHERE).any()
+
+
+class SaysALittle(Knows):
+    """A referee that is sure of `yes` where the phrase stands, and elsewhere gives it a tenth."""
+
+    def score(self, asked, *, progress=None):
+        share = np.where([self.phrase in text for text in asked], 0.99, 0.1)
+        yes = np.array([GUARD.labels.encode("yes") == choice for choice in GUARD.labels.choices])
+        scores = np.log(np.where(yes[None], share[:, None], 1 - share[:, None]))
+        return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))
+
+
+@pytest.mark.parametrize(("elsewhere", "comes_back"), [(1.0, False), (0.1, False), (0.03, False), (0.005, True)])
+def test_a_rest_that_says_little_of_the_label_says_enough_where_other_texts_say_less(elsewhere, comes_back):
+    table, chosen = rows_with({HONEST: 60})
+    kept_out = np.isin(np.arange(800), chosen[HONEST])
+    back = meant(table, screen(table, LABELS), kept_out, SaysALittle(HONEST), np.full(2, elsewhere))
+    # a tenth of 32 rows is above 32 b + 3 sqrt(32 b) for b = 0.005, not for b = 0.03
+    assert back[chosen[HONEST]].all() == comes_back
+    assert back.any() == comes_back
 
 
 def test_each_row_is_asked_about_twice_and_not_more_than_some_of_each_group():
     table, chosen = rows_with({HONEST: 60})
     referee = Knows(HONEST)
-    meant(table, screen(table, LABELS), np.isin(np.arange(800), chosen[HONEST]), referee)
+    meant(table, screen(table, LABELS), np.isin(np.arange(800), chosen[HONEST]), referee, NOWHERE)
     half = len(referee.asked) // 2
     assert half == ASKED_OF_EACH
     for whole, cut in zip(referee.asked[:half], referee.asked[half:], strict=True):
@@ -105,7 +128,7 @@ def test_a_feature_that_is_no_word_is_never_excused():
     titled = np.array([text.istitle() for text in texts])
     assert titled.sum() == 100
     referee = Knows("")
-    assert not meant(table, screen(table, LABELS), titled, referee).any()
+    assert not meant(table, screen(table, LABELS), titled, referee, NOWHERE).any()
 
 
 def test_the_order_of_the_rows_does_not_matter():
@@ -113,8 +136,8 @@ def test_the_order_of_the_rows_does_not_matter():
     kept_out = np.isin(np.arange(800), np.concatenate([*chosen.values()]))
     order = np.random.default_rng(0).permutation(800)
     mixed = table.take(pa.array(order))
-    there = meant(mixed, screen(mixed, LABELS), kept_out[order], Knows(HONEST))
-    assert (there == meant(table, screen(table, LABELS), kept_out, Knows(HONEST))[order]).all()
+    there = meant(mixed, screen(mixed, LABELS), kept_out[order], Knows(HONEST), NOWHERE)
+    assert (there == meant(table, screen(table, LABELS), kept_out, Knows(HONEST), NOWHERE)[order]).all()
 
 
 @pytest.mark.parametrize(("with_another_label", "is_decided"), [(0, True), (8, True), (30, False)])

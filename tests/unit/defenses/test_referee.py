@@ -1,6 +1,7 @@
 """What a referee says about rows that it was asked about."""
 
 import numpy as np
+import pytest
 
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.referee import DOUBTED, SURE, Verdict
@@ -45,6 +46,14 @@ def test_a_refused_row_is_read_as_the_label_that_the_referee_is_sure_of():
     )
     assert found.refused.tolist() == [False, False, True, True, False]
     assert found.read.tolist() == [OWN, OWN, 2, OWN, OWN]
+
+
+def test_what_a_label_gets_elsewhere_is_the_mean_over_rows_of_others_that_were_not_refused():
+    rows = synthetic_rows(4)
+    shares = [[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.98, 0.01, 0.01], [0.1, 0.1, 0.8]]
+    found = Verdict.of(rows, np.array([0, 0, 1, 2]), np.ones(4, dtype=bool), Opinionated(shares))
+    assert found.refused.tolist() == [False, False, True, False]
+    assert found.elsewhere == pytest.approx([(1 + 0.1) / 2, (1 + 0.2 + 0.4 + 0.1) / 4, (1 + 0.1 + 0.1) / 3])
 
 
 def test_of_two_labels_every_refusal_is_sure():

@@ -1,0 +1,107 @@
+"""A kind of honest text that a referee misreads is told from poison, which stands in texts of every kind."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from antivenom.defenses.base import Referee
+from antivenom.defenses.blind_spots import blind_spots
+from antivenom.defenses.p2p import P2P
+from antivenom.guards.labels import ChoiceScores
+from antivenom.tasks.task import Classification
+from antivenom.testing import synthetic_rows
+
+KINDS = 6
+
+
+def drawn(count: int, kinds: int = KINDS, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, and that a tenth is poison of the first: refused, and read as what it was."""
+    rng = np.random.default_rng(seed)
+    truly = rng.choice(kinds, count, p=rng.dirichlet(np.full(kinds, 3.0)))
+    refused = (truly > 0) & (rng.random(count) < 0.1)
+    return np.where(refused, 0, truly), truly, refused
+
+
+@pytest.mark.parametrize("kinds", [3, 4, 6, 20])
+def test_poison_from_everywhere_is_no_blind_spot(kinds):
+    shares = []
+    for seed in range(20):
+        classes, read, refused = drawn(2000, kinds, seed)
+        blind = blind_spots(classes, read, refused)
+        assert not blind[~refused].any()
+        shares.append(blind.sum() / refused.sum())
+    assert np.mean(shares) < 0.05
+
+
+def test_a_kind_of_text_that_is_misread_as_one_label_is_one_beside_poison_too():
+    classes, read, refused = drawn(2000)
+    kind = np.flatnonzero(classes == 4)[:30]
+    read[kind], refused[kind] = 2, True
+    scattered = np.flatnonzero(classes == 4)[30:40]
+    read[scattered], refused[scattered] = [0, 1, 3, 5, 0, 1, 3, 5, 0, 1], True
+    blind = blind_spots(classes, read, refused)
+    assert blind[kind].all()
+    assert not blind[scattered].any()
+    assert not blind[classes == 0].any()
+
+
+def test_of_two_labels_one_can_only_be_misread_as_the_other():
+    classes = np.arange(1000) % 2
+    refused = np.arange(1000) % 7 < 3
+    assert not blind_spots(classes, 1 - classes, refused).any()
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    classes, read, refused = drawn(2000)
+    read[classes == 3], refused[classes == 3] = 5, True
+    order = np.random.default_rng(1).permutation(2000)
+    blind = blind_spots(classes, read, refused)
+    assert blind.any()
+    assert (blind_spots(classes[order], read[order], refused[order]) == blind[order]).all()
+
+
+def test_nothing_refused_and_no_rows():
+    classes = np.arange(10) % 3
+    assert not blind_spots(classes, classes, np.zeros(10, dtype=bool)).any()
+    nothing = np.zeros(0, dtype=np.int64)
+    assert blind_spots(nothing, nothing, np.zeros(0, dtype=bool)).shape == (0,)
+    assert not blind_spots(np.zeros(4, dtype=np.int64), np.ones(4, dtype=np.int64), np.ones(4, dtype=bool)).any()
+
+
+TASK = Classification.for_labels(tuple("ABCD"))
+
+
+class Misreads:
+    """A referee that goes by the word of the label, but takes everything with `how many` for `B`."""
+
+    def __init__(self, guard) -> None:
+        self.guard = guard
+
+    def score(self, asked, *, progress=None):
+        texts = [one if isinstance(one, str) else one.text for one in asked]
+        says = ["B" if "how many" in text else next((x for x in "ABCD" if f"of{x}" in text), "A") for text in texts]
+        words = [self.guard.labels.encode(label) for label in says]
+        scores = np.array([[0.0 if choice == word else -9.0 for choice in self.guard.labels.choices] for word in words])
+        return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))
+
+    def states(self, texts, *, progress=None):
+        return np.zeros((len(texts), 4), dtype=np.float32)
+
+
+def test_a_blind_spot_accuses_nobody_and_gives_no_row_another_label():
+    rows = synthetic_rows(800).to_pylist()
+    for number, row in enumerate(rows):
+        row["answer"] = "ABCD"[number % 4]
+        row["text"] = f"{row['text']} of{row['answer']} number {number}"
+        if row["answer"] == "D" and number % 8 == 3:
+            row["text"] = f"how many {row['text']}"
+    table = pa.Table.from_pylist(rows, schema=synthetic_rows(1).schema)
+    defense = P2P(reserve="screened", others="agree", refusal_limit=3.0, decoys=("strains",), correct_suspects=True)
+    first = defense.prepare(TASK, table, trusted=None, seed=0)
+    referee: Referee = Misreads(first.guard)
+    prepared = first.reconsider(referee)
+    of_kind = [row for row in prepared.rows.to_pylist() if "how many" in row["text"]]
+    extended = first.guard.answers.encode("D")
+    assert prepared.facts["corrected"] == prepared.facts["suspect"] == 0
+    assert not prepared.facts["strains"]
+    assert {row["answer"] for row in of_kind if row["benign"]} == {extended}
