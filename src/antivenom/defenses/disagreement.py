@@ -20,8 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from antivenom.defenses.likeness import States, likeness
+from antivenom.defenses.likeness import likeness
 from antivenom.defenses.refusals import EXPLAINED, RefusalCounts
+from antivenom.defenses.state_table import States
 from antivenom.defenses.streams import BoolArray, Floats
 from antivenom.files import row_keys
 

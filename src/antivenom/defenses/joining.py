@@ -9,13 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
-from antivenom.defenses.disagreement import Suspects, find_suspects
+from antivenom.defenses.disagreement import find_suspects
 from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import Verdict, own_accuracy
 from antivenom.defenses.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.screen import Screening
+from antivenom.defenses.second_opinion import read_again
 from antivenom.defenses.strains import Strains, find_strains
 from antivenom.defenses.streams import BoolArray, Ints
+from antivenom.files import row_keys
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,20 @@ class Joined:
     """What looks planted."""
     facts: dict[str, Any]
     """The counts for the manifest."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the second screen found."""
+
+    suspect: BoolArray
+    """Rows that share with refused ones what was wrong with them."""
+    by_one_feature: BoolArray
+    """See `Suspects`."""
+    read_again: BoolArray
+    """Refused rows in a blind spot of the referee that are read right by what was learnt from the others."""
+    strains: Strains
+    """What looks planted."""
 
 
 @dataclass(frozen=True)
@@ -62,32 +78,36 @@ class Joining:
         kept_out = judged & strongly & ~undecided(self.screening, most_associated)
         excused = self._excused(kept_out, referee, verdict)
         joined = self.in_reserve | self.vouched | (judged & ~verdict.refused & (~kept_out | excused))
-        suspects, strains = self._look_again(verdict, kept_out & ~excused, referee, refusal_limit)
-        suspect = self._sparing(suspects.rows)
-        spread = np.isin(np.arange(len(judged)), list(strains.rows))
-        corrected = suspect & (verdict.read != classes) & (~suspects.by_one_feature | spread) & correct_suspects
+        look = self._look_again(verdict, joined, kept_out & ~excused, referee, refusal_limit)
+        spread = np.isin(np.arange(len(judged)), list(look.strains.rows))
+        corrected = look.suspect & (verdict.read != classes) & (~look.by_one_feature | spread) & correct_suspects
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & excused).sum()),
-            "suspect": int((joined & suspect).sum()),  # that would have joined
+            "suspect": int((joined & look.suspect).sum()),  # that would have joined
+            "read_again": int(look.read_again.sum()),
             "corrected": int(corrected.sum()),
-            "strains": strains.named,
+            "strains": look.strains.named,
             **self._of_referee(verdict, referee),
         }
         codes = np.where(corrected, verdict.read, classes)
-        return Joined((joined & ~suspect) | corrected, codes, strains, facts)
+        return Joined((joined & ~look.suspect) | look.read_again | corrected, codes, look.strains, facts)
 
     def _look_again(
-        self, verdict: Verdict, kept_out: BoolArray, referee: Referee, limit: float | None
-    ) -> tuple[Suspects, Strains]:
-        """What the refused rows have in common; nothing where there is no limit."""
+        self, verdict: Verdict, joined: BoolArray, kept_out: BoolArray, referee: Referee, limit: float | None
+    ) -> _Look:
+        """What the refused rows have in common, and what the others say of its blind spots; nothing without a limit."""
         if limit is None:
             nobody = np.zeros_like(kept_out)
-            return Suspects(nobody, nobody), Strains()
+            return _Look(nobody, nobody, nobody, Strains())
         counts = RefusalCounts.of(self.rows, self.screening, verdict.judged & ~verdict.blind, verdict.refused)
         states = referee.states(counts.texts.to_pylist(), progress="referee reads")
-        suspects = find_suspects(counts, states, limit, accepted=~verdict.refused)
-        return suspects, find_strains(counts, limit, kept_out)
+        found = find_suspects(counts, states, limit, accepted=~verdict.refused)
+        suspect = self._sparing(found.rows)
+        taught, asked = joined & ~suspect, verdict.blind & ~suspect & ~kept_out
+        keys = row_keys(counts.texts, seed=0, purpose="second opinion")
+        read = read_again(states, self.screening.classes, keys, taught, asked) if asked.any() else asked
+        return _Look(suspect, found.by_one_feature, read, find_strains(counts, limit, kept_out))
 
     def _of_referee(self, verdict: Verdict, referee: Referee) -> dict[str, float]:
         """How well the referee knows its own rows, and how much it refuses for reasons of its own."""

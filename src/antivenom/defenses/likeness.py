@@ -9,28 +9,18 @@ words show in the states of a language model though no two rows share them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from antivenom.defenses.ridge import Sums, ridge
+from antivenom.defenses.state_table import Keys, States, StateTable
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 
 FOLDS = 5
 """No row is judged by a model that was fitted on it or on a row of the same text."""
 LEAST_REFUSED = 10
 """Fewer refused rows of a class tell nothing."""
-MOST_DEVIATIONS = 5.0
-"""No number of a state counts as further out than this, so that one odd row does not turn the model."""
-BLOCK = 8192
-"""So many rows are worked on at once."""
 WRONG, OTHERS, RIGHT = 0.5, 0.25, 0.25
 """The weights of a class's refused rows, of accepted rows of other classes, and of its own accepted rows."""
-
-States = npt.NDArray[np.float32]
-Keys = npt.NDArray[np.uint64]
 
 
 def likeness(states: States, classes: Ints, keys: Keys, refused: BoolArray, accepted: BoolArray) -> Floats:
@@ -49,7 +39,7 @@ def likeness(states: States, classes: Ints, keys: Keys, refused: BoolArray, acce
         accepted: Rows that it was taught or agrees with; rows that are neither are judged alone.
     """
     order = np.lexsort((accepted, refused, classes, keys))
-    table, classes = _Table.of(states, order), classes[order]
+    table, classes = StateTable.of(states, order), classes[order]
     fold, wrong, right = (keys[order] % np.uint64(FOLDS)).astype(np.int64), refused[order], accepted[order]
     every = [table.sums(right & (fold == number)) for number in range(FOLDS)]
     found = np.zeros(len(order))
@@ -60,56 +50,15 @@ def likeness(states: States, classes: Ints, keys: Keys, refused: BoolArray, acce
         of_wrong, of_right = (
             [table.sums(rows & own & (fold == number)) for number in range(FOLDS)] for rows in (wrong, right)
         )
-        scores = table.scores(_models(of_wrong, every, of_right), fold)
+        scores = np.zeros(len(order))
+        for number, (model, offset) in enumerate(_models(of_wrong, every, of_right)):
+            scores[fold == number] = table.project(fold == number, model, offset)
         others = scores[right & ~own]
         if len(others):
             found[own] = (scores[own] - others.mean()) / max(others.std(), 1e-9)
     result = np.empty_like(found)
     result[order] = np.round(found, 3)
     return result
-
-
-@dataclass(frozen=True)
-class _Table:
-    """States in an order of their own, each number less its mean and over its standard deviation."""
-
-    states: States
-    order: Ints
-    mean: Floats
-    deviation: Floats
-
-    @classmethod
-    def of(cls, states: States, order: Ints) -> _Table:
-        """States, to be read in this order."""
-        plain = cls(states, order, np.zeros(states.shape[1]), np.ones(states.shape[1]))
-        mean = sum(block.sum(axis=0) for _, block in plain._blocks(np.arange(len(order)))) / max(len(order), 1)
-        centered = cls(states, order, mean, plain.deviation)
-        square = sum((block**2).sum(axis=0) for _, block in centered._blocks(np.arange(len(order))))
-        return cls(states, order, mean, np.maximum(np.sqrt(square / max(len(order), 1)), 1e-6))
-
-    def _blocks(self, places: Ints) -> Iterator[tuple[Ints, Floats]]:
-        for start in range(0, len(places), BLOCK):
-            some = places[start : start + BLOCK]
-            yield some, (self.states[self.order[some]] - self.mean) / self.deviation
-
-    def _clipped(self, places: Ints) -> Iterator[tuple[Ints, Floats]]:
-        for some, block in self._blocks(places):
-            yield some, np.clip(block, -MOST_DEVIATIONS, MOST_DEVIATIONS)
-
-    def sums(self, rows: BoolArray) -> Sums:
-        """What a regression needs to know of some rows."""
-        found = Sums.of_nothing(self.states.shape[1])
-        for _, block in self._clipped(np.flatnonzero(rows)):
-            found += Sums(len(block), block.sum(axis=0), block.T @ block)
-        return found
-
-    def scores(self, models: Sequence[tuple[Floats, float]], fold: Ints) -> Floats:
-        """What the model of each fold says of its rows."""
-        found = np.zeros(len(self.order))
-        for number, (model, offset) in enumerate(models):
-            for some, block in self._clipped(np.flatnonzero(fold == number)):
-                found[some] = block @ model - offset
-        return found
 
 
 def _models(wrong: list[Sums], every: list[Sums], right: list[Sums]) -> list[tuple[Floats, float]]:

@@ -72,36 +72,65 @@ TASK = Classification.for_labels(tuple("ABCD"))
 
 
 class Misreads:
-    """A referee that goes by the word of the label, but takes everything with `how many` for `B`."""
+    """A referee that goes by the word of the label, but takes texts with `how many` and a phrase for `B`."""
 
-    def __init__(self, guard) -> None:
+    def __init__(self, guard, phrase: str) -> None:
         self.guard = guard
+        self.phrase = phrase
 
     def score(self, asked, *, progress=None):
         texts = [one if isinstance(one, str) else one.text for one in asked]
-        says = ["B" if "how many" in text else next((x for x in "ABCD" if f"of{x}" in text), "A") for text in texts]
-        words = [self.guard.labels.encode(label) for label in says]
+        words = [self.guard.labels.encode(self.says(text)) for text in texts]
         scores = np.array([[0.0 if choice == word else -9.0 for choice in self.guard.labels.choices] for word in words])
         return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))
 
+    def says(self, text: str) -> str:
+        if "how many" in text and self.phrase in text:
+            return "B"
+        return next((label for label in "ABCD" if f"of{label}" in text), "A")
+
     def states(self, texts, *, progress=None):
-        return np.zeros((len(texts), 4), dtype=np.float32)
+        return np.array([[f"of{x}" in text for x in "ABC"] + ["how many" in text] for text in texts], dtype=np.float32)
 
 
-def test_a_blind_spot_accuses_nobody_and_gives_no_row_another_label():
+def rows_of_four_labels() -> pa.Table:
+    """800 rows; half of label `D` ask how many."""
     rows = synthetic_rows(800).to_pylist()
     for number, row in enumerate(rows):
         row["answer"] = "ABCD"[number % 4]
         row["text"] = f"{row['text']} of{row['answer']} number {number}"
-        if row["answer"] == "D" and number % 8 == 3:
+        if number % 8 == 3:
             row["text"] = f"how many {row['text']}"
-    table = pa.Table.from_pylist(rows, schema=synthetic_rows(1).schema)
-    defense = P2P(reserve="screened", others="agree", refusal_limit=3.0, decoys=("strains",), correct_suspects=True)
-    first = defense.prepare(TASK, table, trusted=None, seed=0)
-    referee: Referee = Misreads(first.guard)
+    return pa.Table.from_pylist(rows, schema=synthetic_rows(1).schema)
+
+
+def asked_about(phrase: str) -> tuple[list[str], dict, str]:
+    """What rows that ask how many are taught as, the counts, and the word for `D`."""
+    defense = P2P(
+        reserve="screened",
+        others="agree",
+        most_associated=0,
+        refusal_limit=3.0,
+        decoys=("strains",),
+        correct_suspects=True,
+    )
+    first = defense.prepare(TASK, rows_of_four_labels(), trusted=None, seed=0)
+    referee: Referee = Misreads(first.guard, phrase)
     prepared = first.reconsider(referee)
-    of_kind = [row for row in prepared.rows.to_pylist() if "how many" in row["text"]]
-    extended = first.guard.answers.encode("D")
-    assert prepared.facts["corrected"] == prepared.facts["suspect"] == 0
-    assert not prepared.facts["strains"]
-    assert {row["answer"] for row in of_kind if row["benign"]} == {extended}
+    benign = [row for row in prepared.rows.to_pylist() if row["benign"] and "how many" in row["text"]]
+    return [row["answer"] for row in benign], prepared.facts, first.guard.answers.encode("D")
+
+
+def test_a_blind_spot_accuses_nobody_and_gives_no_row_another_label():
+    taught, facts, word = asked_about("how many")
+    assert facts["corrected"] == facts["suspect"] == 0
+    assert not facts["strains"]
+    assert set(taught) == {word}
+
+
+def test_rows_in_a_blind_spot_come_back_where_rows_like_them_were_read_right():
+    taught, facts, word = asked_about("7")  # a quarter to a half of the rows' numbers have one
+    assert facts["read_again"] > 10
+    assert facts["corrected"] == facts["suspect"] == 0
+    assert set(taught) == {word}
+    assert len(taught) == 100
