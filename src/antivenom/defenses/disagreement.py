@@ -53,7 +53,7 @@ class Suspects:
     """Rows, suspect or not, with a feature most of whose rows were refused, by more than the limit."""
 
 
-def find_suspects(counts: RefusalCounts, states: States, limit: float, *, accepted: BoolArray) -> Suspects:
+def find_suspects(counts: RefusalCounts, states: States, limit: float, *, blind: BoolArray) -> Suspects:
     """Find the rows that share with refused ones what was wrong with them.
 
     A row is suspect where it has a feature nearly all rows of which were refused (`EXPLAINED`), by more than `limit`
@@ -62,12 +62,14 @@ def find_suspects(counts: RefusalCounts, states: States, limit: float, *, accept
     row's `FEATURES` largest z and a its likeness to refused rows, or where one z is above `CERTAIN` times `limit`.
 
     Args:
-        counts: What a referee refused.
+        counts: What a referee refused, but for `blind`; it agrees with or was taught the rest.
         states: What a model makes of the texts, shape (rows, width).
         limit: Standard deviations.
-        accepted: The rows that it agrees with or was taught. Rows that are neither are found, but tell nothing.
+        blind: Refused rows in a blind spot of the referee. They tell nothing; and of a class that has some, what hard
+            rows have in common is what the referee was not taught, so there one feature must be enough.
     """
     refused, classes = counts.refused, counts.screening.classes
+    accepted, seen = ~refused & ~blind, ~np.isin(classes, classes[blind])
     keys = row_keys(counts.texts, seed=0, purpose="likeness")
     left, explained, largest = _explained(counts, limit)
     certain = explained | (largest > CERTAIN * limit)
@@ -75,7 +77,7 @@ def find_suspects(counts: RefusalCounts, states: States, limit: float, *, accept
 
     def evidence(wrong: BoolArray, right: BoolArray) -> Floats:
         alike = np.maximum(likeness(states, classes, keys, wrong, right), NOT_ALIKE)
-        return np.where(certain, np.inf, shared + alike / ENOUGH_ALIKE)
+        return np.where(certain, np.inf, seen * (shared + alike / ENOUGH_ALIKE))
 
     first = evidence(refused, accepted)
     found = evidence((refused & (first > HARDLY)) | (accepted & (first > 1)), accepted & (first <= 1)) > 1

@@ -102,7 +102,7 @@ class Joining:
             return _Look(nobody, nobody, nobody, Strains())
         counts = RefusalCounts.of(self.rows, self.screening, verdict.judged & ~verdict.blind, verdict.refused)
         states = referee.states(counts.texts.to_pylist(), progress="referee reads")
-        found = find_suspects(counts, states, limit, accepted=~verdict.refused)
+        found = find_suspects(counts, states, limit, blind=verdict.blind)
         suspect = self._sparing(found.rows)
         taught, asked = joined & ~suspect, verdict.blind & ~suspect & ~kept_out
         keys = row_keys(counts.texts, seed=0, purpose="second opinion")

@@ -118,8 +118,12 @@ def screen(
     return Screening(suspicion, top, association, outputs.own, feature, strongest, exclusive)
 
 
-def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0) -> BoolArray:
+def least_suspicious(
+    table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0, least: int = 0
+) -> BoolArray:
     """The share `ratio` of every class with the lowest suspicion; of equal rows a hash decides.
+
+    Where that is fewer than `least` rows, the class gives as many as that, but no more than half of it.
 
     The share `avoid` of every class whose features go with its label most is taken last, whatever its suspicion.
 
@@ -135,7 +139,8 @@ def least_suspicious(table: pa.Table, screening: Screening, ratio: float, *, avo
         members = np.flatnonzero(screening.classes == code)
         avoided = screening.associated[members] > 1 - avoid
         members = members[np.lexsort((keys[members], screening.suspicion[members], avoided))]
-        size, feature = quota(len(members), ratio), screening.feature[members]
+        size = max(quota(len(members), ratio), min(least, len(members) // 2))
+        feature = screening.feature[members]
         if _may_be_flooded(feature, table.num_rows):
             members = members[place_in_group(feature) < dose]
         chosen[members[:size]] = True
