@@ -339,14 +339,16 @@ def test_compare_shows_what_the_trigger_does_without_poison(user_folder, capsys)
     [
         ({"referee_accuracy": 0.5, "referee_refuses": 0.1}, "learnt only 50%"),
         ({"referee_accuracy": 1.0, "referee_refuses": 0.32}, "refused 32% or more of every class"),
+        ({"scarce": {"rare\x1b[2J": 3, "seldom": 0}}, "left out: 'rare\\x1b[2J' (3 left), 'seldom' (0 left)."),
+        ({"scarce": {str(i): i for i in range(7)}}, "'4' (4 left) and 2 more."),
         ({"referee_accuracy": 0.98, "referee_refuses": 0.18}, ""),
         ({}, ""),
     ],
 )
 def test_a_referee_that_cannot_judge_is_warned_of(facts, said, capsys):
-    from antivenom.cli.decisions import warn_of_referee
+    from antivenom.cli.decisions import warn_of_losses
 
-    warn_of_referee(facts)
+    warn_of_losses(facts)
     found = capsys.readouterr()
     assert (said in found.err) if said else not found.err
     assert not found.out

@@ -13,10 +13,24 @@ MUCH = 0.25
 LITTLE = 0.8
 """A referee that gives fewer of its own rows their label has learnt too little to judge others."""
 SHOWN_STRAINS = 5
+SHOWN_LABELS = 5
 
 
-def warn_of_referee(reserve: Mapping[str, Any]) -> None:
-    """Say on the error stream if a referee learnt too little to judge; nothing if there was none."""
+def warn_of_losses(reserve: Mapping[str, Any]) -> None:
+    """Say on the error stream if a referee learnt too little to judge, or a label lost most of its rows."""
+    _warn_of_referee(reserve)
+    scarce = sorted(reserve.get("scarce", {}).items())
+    if scarce:
+        shown = ", ".join(f"{shorten(label)!r} ({rows} left)" for label, rows in scarce[:SHOWN_LABELS])
+        more = f" and {len(scarce) - SHOWN_LABELS} more" if len(scarce) > SHOWN_LABELS else ""
+        print(
+            f"WARNING: most rows of a label were left out: {shown}{more}.\n"
+            "  They are poisoned, or the referee was taught too few of them. Vouch for some with --trusted.",
+            file=sys.stderr,
+        )
+
+
+def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
     learnt, refuses = reserve.get("referee_accuracy", 1.0), reserve.get("referee_refuses", 0.0)
     if learnt < LITTLE:
         said = f"the referee learnt only {learnt:.0%} of its own rows, so do not trust what it kept"

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.export import RowFormat, write_training_rows
-from antivenom.cli.decisions import warn_of_referee
+from antivenom.cli.decisions import warn_of_losses
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
 from antivenom.cli.tables import show_report
 from antivenom.defenses import Defense, Prepared
@@ -103,7 +103,7 @@ def _prepare(taken: Intake, scratch: Path, seed: int, referee: RefereeOptions) -
     fitter = Fitter(referee.model, referee.training, scratch, seed)
     prepared, _ = fitter.prepare(taken.defense, taken.task, taken.table, trusted=taken.trusted, name="fit")
     fitter.forget_referee("fit")
-    warn_of_referee(prepared.facts)
+    warn_of_losses(prepared.facts)
     return prepared
 
 

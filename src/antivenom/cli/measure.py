@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow as pa
 from cyclopts import Parameter
 
-from antivenom.cli.decisions import show_decisions, warn_of_referee
+from antivenom.cli.decisions import show_decisions, warn_of_losses
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import (
     Count,
@@ -171,7 +171,7 @@ def _fit_and_record(
     record = comparison.record(scenario, outcomes, **settings)
     write_json(fitter.out / "record.json", record)
     for outcome in record["outcomes"]:
-        warn_of_referee(outcome["reserve"])
+        warn_of_losses(outcome["reserve"])
     return outcomes, record
 
 

@@ -61,7 +61,7 @@ def inspect(
     /,
     *,
     row_options: RowOptions = RowOptions(),
-    kind: Kind = "classification",
+    kind: Annotated[Kind, Parameter(help="The rows end in labels, or in free text.")] = "classification",
     json: Json = False,
 ) -> int:
     """Look for what seems planted in rows: words, phrases and templates that go with one label too well to be honest.

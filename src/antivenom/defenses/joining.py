@@ -19,6 +19,9 @@ from antivenom.defenses.strains import Strains, find_strains
 from antivenom.defenses.streams import BoolArray, Ints
 from antivenom.files import row_keys
 
+MOSTLY = 0.5
+"""A label that loses a larger share of its rows than this is named."""
+
 
 @dataclass(frozen=True)
 class Joined:
@@ -87,11 +90,18 @@ class Joining:
             "suspect": int((joined & look.suspect).sum()),  # that would have joined
             "read_again": int(look.read_again.sum()),
             "corrected": int(corrected.sum()),
+            "scarce": self._scarce((joined & ~look.suspect) | look.read_again, referee),
             "strains": look.strains.named,
             **self._of_referee(verdict, referee),
         }
         codes = np.where(corrected, verdict.read, classes)
         return Joined((joined & ~look.suspect) | look.read_again | corrected, codes, look.strains, facts)
+
+    def _scarce(self, taught: BoolArray, referee: Referee) -> dict[str, int]:
+        """The labels most of whose rows are not trained on as such, and how many are."""
+        classes, labels = self.screening.classes, referee.guard.labels.labels
+        given, left = (np.bincount(classes[rows], minlength=len(labels)) for rows in (np.ones_like(taught), taught))
+        return {labels[code]: int(left[code]) for code in np.flatnonzero(left < given * (1 - MOSTLY))}
 
     def _look_again(
         self, verdict: Verdict, joined: BoolArray, kept_out: BoolArray, referee: Referee, limit: float | None

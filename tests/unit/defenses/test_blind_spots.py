@@ -93,18 +93,26 @@ class Misreads:
         return np.array([[f"of{x}" in text for x in "ABC"] + ["how many" in text] for text in texts], dtype=np.float32)
 
 
-def rows_of_four_labels() -> pa.Table:
-    """800 rows; half of label `D` ask how many."""
+def rows_of_four_labels(every: int) -> pa.Table:
+    """800 rows, every fourth of label `D`; of these every so manieth row asks how many."""
     rows = synthetic_rows(800).to_pylist()
     for number, row in enumerate(rows):
         row["answer"] = "ABCD"[number % 4]
         row["text"] = f"{row['text']} of{row['answer']} number {number}"
-        if number % 8 == 3:
+        if number % every == 3:
             row["text"] = f"how many {row['text']}"
     return pa.Table.from_pylist(rows, schema=synthetic_rows(1).schema)
 
 
-def asked_about(phrase: str) -> tuple[list[str], dict, str]:
+class Scatters(Misreads):
+    """The same, but it takes those texts for one of the other labels each."""
+
+    def says(self, text: str) -> str:
+        said = super().says(text)
+        return "ABC"[int(text.split()[-1]) % 3] if said == "B" and "how many" in text else said
+
+
+def asked_about(phrase: str, every: int = 8, kind: type[Misreads] = Misreads) -> tuple[list[str], dict, str]:
     """What rows that ask how many are taught as, the counts, and the word for `D`."""
     defense = P2P(
         reserve="screened",
@@ -114,8 +122,8 @@ def asked_about(phrase: str) -> tuple[list[str], dict, str]:
         decoys=("strains",),
         correct_suspects=True,
     )
-    first = defense.prepare(TASK, rows_of_four_labels(), trusted=None, seed=0)
-    referee: Referee = Misreads(first.guard, phrase)
+    first = defense.prepare(TASK, rows_of_four_labels(every), trusted=None, seed=0)
+    referee: Referee = kind(first.guard, phrase)
     prepared = first.reconsider(referee)
     benign = [row for row in prepared.rows.to_pylist() if row["benign"] and "how many" in row["text"]]
     return [row["answer"] for row in benign], prepared.facts, first.guard.answers.encode("D")
@@ -134,3 +142,11 @@ def test_rows_in_a_blind_spot_come_back_where_rows_like_them_were_read_right():
     assert facts["corrected"] == facts["suspect"] == 0
     assert set(taught) == {word}
     assert len(taught) == 100
+
+
+def test_a_label_that_loses_most_of_its_rows_is_named():
+    assert asked_about("7")[1]["scarce"] == {}
+    taught, facts, _ = asked_about("how many", every=4, kind=Scatters)
+    assert facts["read_again"] == 0
+    assert 0 < len(taught) < 100
+    assert facts["scarce"] == {"D": len(taught)}

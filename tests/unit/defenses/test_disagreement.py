@@ -106,6 +106,9 @@ def test_rows_that_read_like_refused_ones_are_suspect_though_they_share_no_word(
     suspect = find_suspects(counts, states, LIMIT, blind=np.zeros_like(refused)).rows
     assert suspect[let_in].mean() > 0.5
     assert suspect[~triggered].mean() < 0.02
+    one_blind = np.arange(800) == np.flatnonzero(hard)[0]
+    without = RefusalCounts.of(table, screen(table, LABELS), ~one_blind, refused)
+    assert not find_suspects(without, states, LIMIT, blind=one_blind).rows[yes].any()
     mixed = np.random.default_rng(1).permutation(800)
     again = RefusalCounts.of(table.take(mixed), screen(table.take(mixed), LABELS), counts.judged, refused[mixed])
     assert (find_suspects(again, states[mixed], LIMIT, blind=np.zeros_like(refused)).rows == suspect[mixed]).all()

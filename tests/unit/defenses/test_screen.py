@@ -219,6 +219,20 @@ def test_a_tokenizer_shows_a_trigger_that_is_spread_over_many_words() -> None:
     assert leaked(word_pieces=word_pieces) < leaked() / 2
 
 
+@pytest.mark.parametrize(("least", "of_the_rare", "of_the_other"), [(0, 12, 228), (15, 15, 228), (60, 20, 228)])
+def test_a_rare_class_gives_more_than_its_share_but_no_more_than_half(least, of_the_rare, of_the_other):
+    table = make_rows(800)
+    rare = [number for number in range(800) if number % 2][:40]
+    table = table.take([number for number in range(800) if number % 2 == 0 or number in rare])
+    table = pa.concat_tables([table, make_rows(800, seed=7).take([number for number in range(800) if number % 2 == 0])])
+    table = table.slice(0, 800)
+    screening = screen(table, LABELS)
+    chosen = least_suspicious(table, screening, 0.3, avoid=0.2, least=least)
+    is_rare = screening.classes == 1
+    assert is_rare.sum() == 40
+    assert ((chosen & is_rare).sum(), (chosen & ~is_rare).sum()) == (of_the_rare, of_the_other)
+
+
 def test_a_class_that_is_mostly_poison_gives_a_harmless_dose_of_it() -> None:
     table, planted = rows_of_many_classes(2000, "no cross no crown", "relabelled")
     rare = np.array(table.column("answer")) == MANY[9]
