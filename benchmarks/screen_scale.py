@@ -73,7 +73,7 @@ def measure(count: int) -> dict[str, Any]:
     screened = time.perf_counter()
     counts = RefusalCounts.of(table, screening, ~reserve, refusals(count, poisoned))
     states = np.random.default_rng(2).standard_normal((count, WIDTH), dtype=np.float32)
-    suspect = find_suspects(counts, states, LIMIT, blind=np.zeros_like(counts.refused)).rows
+    suspect = find_suspects(counts, states, LIMIT, accepted=~counts.refused, blind=np.zeros_like(counts.refused)).rows
     strains = find_strains(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID)).named
     done = time.perf_counter()
     return {

@@ -12,17 +12,17 @@ labels and 5 to 300 rows, that takes one to four in a hundred for a blind spot."
 
 
 def blind_spots(classes: Ints, read: Ints, refused: BoolArray) -> BoolArray:
-    """Find the refused rows whose refusal tells of the referee and not of an attacker.
+    """Find the refused rows that the referee misreads as one other label.
 
     A trigger stands in texts of every kind, so the referee reads the poisoned rows of a class as every other label,
-    each as often as it is common. What a class is known by ("How many ..." for numbers) the screen keeps out of the
-    reserve, as it would a trigger, and the referee, which was not taught it, misreads such texts as one label.
+    each as often as it is common. What a class is known by ("a fear of ...") the screen keeps out of the reserve, as it
+    would a trigger, and the referee, which was not taught it, misreads such texts as one label.
 
     Of class k, r_j refused rows are read as label j, which has a share p_j of the rows of other classes. With m the
     weighted median of r_j / p_j, m p_j rows would be read so if all came from everywhere; these r_j rows are a blind
     spot where (r_j - m p_j) / sqrt(m p_j + 1) is above `ONE_SIDED`. Of two labels one can only be misread as the other:
-    there are no blind spots. Who poisons texts of one label alone looks like one. His refused rows are left out all the
-    same, but they do not help to find those that the referee let in.
+    there are no blind spots. Who poisons texts of one label alone looks like one, so nothing comes back for being in a
+    blind spot: it gets no other label, and in its class only what one feature says is believed (`find_suspects`).
 
     Args:
         classes: The number of each row's label.

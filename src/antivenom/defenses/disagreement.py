@@ -53,7 +53,9 @@ class Suspects:
     """Rows, suspect or not, with a feature most of whose rows were refused, by more than the limit."""
 
 
-def find_suspects(counts: RefusalCounts, states: States, limit: float, *, blind: BoolArray) -> Suspects:
+def find_suspects(
+    counts: RefusalCounts, states: States, limit: float, *, accepted: BoolArray, blind: BoolArray
+) -> Suspects:
     """Find the rows that share with refused ones what was wrong with them.
 
     A row is suspect where it has a feature nearly all rows of which were refused (`EXPLAINED`), by more than `limit`
@@ -62,14 +64,15 @@ def find_suspects(counts: RefusalCounts, states: States, limit: float, *, blind:
     row's `FEATURES` largest z and a its likeness to refused rows, or where one z is above `CERTAIN` times `limit`.
 
     Args:
-        counts: What a referee refused, but for `blind`; it agrees with or was taught the rest.
+        counts: What a referee refused, as far as it tells something.
         states: What a model makes of the texts, shape (rows, width).
         limit: Standard deviations.
-        blind: Refused rows in a blind spot of the referee. They tell nothing; and of a class that has some, what hard
-            rows have in common is what the referee was not taught, so there one feature must be enough.
+        accepted: The rows that it agrees with or was taught.
+        blind: Refused rows in a blind spot of the referee (`defenses/blind_spots.py`). What its refusals in their class
+            have in common is what it was not taught, so there a row is suspect for one feature alone.
     """
     refused, classes = counts.refused, counts.screening.classes
-    accepted, seen = ~refused & ~blind, ~np.isin(classes, classes[blind])
+    seen = ~np.isin(classes, classes[blind])
     keys = row_keys(counts.texts, seed=0, purpose="likeness")
     left, explained, largest = _explained(counts, limit)
     certain = explained | (largest > CERTAIN * limit)

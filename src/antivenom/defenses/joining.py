@@ -9,15 +9,18 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
+from antivenom.defenses.blind_spots import blind_spots
 from antivenom.defenses.disagreement import find_suspects
 from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import Verdict, own_accuracy
 from antivenom.defenses.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.screen import Screening
 from antivenom.defenses.second_opinion import read_again
+from antivenom.defenses.state_table import States
 from antivenom.defenses.strains import Strains, find_strains
 from antivenom.defenses.streams import BoolArray, Ints
 from antivenom.files import row_keys
+from antivenom.query import whole_texts
 
 MOSTLY = 0.5
 """A label that loses a larger share of its rows than this is named."""
@@ -45,10 +48,12 @@ class _Look:
     """Rows that share with refused ones what was wrong with them."""
     by_one_feature: BoolArray
     """See `Suspects`."""
-    read_again: BoolArray
-    """Refused rows in a blind spot of the referee that are read right by what was learnt from the others."""
+    blind: BoolArray
+    """Refused rows in a blind spot of the referee."""
     strains: Strains
     """What looks planted."""
+    states: States
+    """What the referee's model makes of the rows' texts; without numbers where nobody looked."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +84,28 @@ class Joining:
         verdict = Verdict.of(self.rows, classes, judged, referee)
         strongly = self.screening.associated > 1 - most_associated
         kept_out = judged & strongly & ~undecided(self.screening, most_associated)
-        excused = self._excused(kept_out, referee, verdict)
-        joined = self.in_reserve | self.vouched | (judged & ~verdict.refused & (~kept_out | excused))
-        look = self._look_again(verdict, joined, kept_out & ~excused, referee, refusal_limit)
+        small = kept_out & in_small_groups(self.screening)
+        known = meant(self.rows, self.screening, kept_out & ~small, referee, verdict.elsewhere)
+        kept_out &= ~small & ~known
+        joined = self.in_reserve | self.vouched | (judged & ~verdict.refused & ~kept_out)
+        look = self._look_again(verdict, known, kept_out, referee, refusal_limit)
+        read_again = self._read_again(verdict.refused & known & ~look.suspect, joined & ~look.suspect, look.states)
         spread = np.isin(np.arange(len(judged)), list(look.strains.rows))
-        corrected = look.suspect & (verdict.read != classes) & (~look.by_one_feature | spread) & correct_suspects
+        misread = known | look.blind
+        corrected = look.suspect & (verdict.read != classes) & ~misread & (~look.by_one_feature | spread)
+        corrected &= correct_suspects
+        taught = (joined & ~look.suspect) | read_again
         facts = {
             "chosen": int(self.in_reserve.sum()),
-            "excused": int((joined & excused).sum()),
+            "excused": int((joined & (small | known)).sum()),
             "suspect": int((joined & look.suspect).sum()),  # that would have joined
-            "read_again": int(look.read_again.sum()),
+            "read_again": int(read_again.sum()),
             "corrected": int(corrected.sum()),
-            "scarce": self._scarce((joined & ~look.suspect) | look.read_again, referee),
+            "scarce": self._scarce(taught, referee),
             "strains": look.strains.named,
             **self._of_referee(verdict, referee),
         }
-        codes = np.where(corrected, verdict.read, classes)
-        return Joined((joined & ~look.suspect) | look.read_again | corrected, codes, look.strains, facts)
+        return Joined(taught | corrected, np.where(corrected, verdict.read, classes), look.strains, facts)
 
     def _scarce(self, taught: BoolArray, referee: Referee) -> dict[str, int]:
         """The labels most of whose rows are not trained on as such, and how many are."""
@@ -104,20 +114,25 @@ class Joining:
         return {labels[code]: int(left[code]) for code in np.flatnonzero(left < given * (1 - MOSTLY))}
 
     def _look_again(
-        self, verdict: Verdict, joined: BoolArray, kept_out: BoolArray, referee: Referee, limit: float | None
+        self, verdict: Verdict, known: BoolArray, kept_out: BoolArray, referee: Referee, limit: float | None
     ) -> _Look:
-        """What the refused rows have in common, and what the others say of its blind spots; nothing without a limit."""
+        """What the refused rows have in common, those of `known` aside; nothing where there is no limit."""
         if limit is None:
             nobody = np.zeros_like(kept_out)
-            return _Look(nobody, nobody, nobody, Strains())
-        counts = RefusalCounts.of(self.rows, self.screening, verdict.judged & ~verdict.blind, verdict.refused)
+            return _Look(nobody, nobody, nobody, Strains(), np.zeros((len(nobody), 0), dtype=np.float32))
+        counts = RefusalCounts.of(self.rows, self.screening, verdict.judged & ~known, verdict.refused)
         states = referee.states(counts.texts.to_pylist(), progress="referee reads")
-        found = find_suspects(counts, states, limit, blind=verdict.blind)
-        suspect = self._sparing(found.rows)
-        taught, asked = joined & ~suspect, verdict.blind & ~suspect & ~kept_out
-        keys = row_keys(counts.texts, seed=0, purpose="second opinion")
-        read = read_again(states, self.screening.classes, keys, taught, asked) if asked.any() else asked
-        return _Look(suspect, found.by_one_feature, read, find_strains(counts, limit, kept_out))
+        blind = blind_spots(self.screening.classes, verdict.likeliest, verdict.refused & ~known)
+        found = find_suspects(counts, states, limit, accepted=~verdict.refused, blind=blind)
+        strains = find_strains(counts, limit, kept_out)
+        return _Look(self._sparing(found.rows), found.by_one_feature, blind, strains, states)
+
+    def _read_again(self, asked: BoolArray, taught: BoolArray, states: States) -> BoolArray:
+        """The rows whose label is read in them by what was learnt from the rows that are trained on."""
+        if not asked.any() or not states.shape[1]:
+            return np.zeros_like(asked)
+        keys = row_keys(whole_texts(self.rows), seed=0, purpose="second opinion")
+        return read_again(states, self.screening.classes, keys, taught, asked)
 
     def _of_referee(self, verdict: Verdict, referee: Referee) -> dict[str, float]:
         """How well the referee knows its own rows, and how much it refuses for reasons of its own."""
@@ -127,11 +142,6 @@ class Joining:
             "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
             "referee_refuses": round(own, 4),
         }
-
-    def _excused(self, kept_out: BoolArray, referee: Referee, verdict: Verdict) -> BoolArray:
-        """Those of the most associated rows in which nothing speaks for a trigger."""
-        small = kept_out & in_small_groups(self.screening)
-        return small | meant(self.rows, self.screening, kept_out & ~small, referee, verdict.elsewhere)
 
     def _sparing(self, suspect: BoolArray) -> BoolArray:
         """The suspect rows, but never all that a class has in the reserve, and none that is vouched for."""

@@ -91,8 +91,9 @@ class P2P(Defense):
     refusal_limit: float | None = None
     """With `agree`: a row, of the reserve too, is suspect and left out if it shares with refused rows what was wrong
     with them: a feature nearly all of whose rows were refused, by more than this many standard deviations above chance,
-    a little of many features, or how it reads (`defenses/disagreement.py`). Rows in a blind spot of the referee are
-    given a second opinion (`defenses/blind_spots.py`, `defenses/second_opinion.py`). None does nothing of this."""
+    a little of many features, or how it reads (`defenses/disagreement.py`). Rows whose words
+    mean their label accuse nobody, and if refused get a second opinion (`defenses/second_opinion.py`). None does
+    nothing of this."""
     correct_suspects: bool = False
     """Suspect rows that the referee refused are trained on after all, with the label that it reads in them. So what is
     planted in them stands beside right labels, which outweigh the attacker's rows that nobody found. Rows that a string

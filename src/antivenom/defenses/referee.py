@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.defenses.base import Referee
-from antivenom.defenses.blind_spots import blind_spots
 from antivenom.defenses.reserve import label_codes
 from antivenom.defenses.streams import BoolArray, Floats, Ints
 from antivenom.files import row_keys
@@ -45,10 +44,10 @@ class Verdict:
     """The rows that it was asked about."""
     refused: BoolArray
     """Those of them whose label it does not find possible."""
-    blind: BoolArray
-    """Refused rows that it misreads as others of their kind (`defenses/blind_spots.py`): they say nothing of poison."""
+    likeliest: Ints
+    """The label that it finds likeliest in a row that it was asked about; of any other row the own one."""
     read: Ints
-    """The label that it is sure of in a refused row that is in no blind spot; of any other row the own one."""
+    """The label that it is sure of in a refused row; of any other row the own one."""
     elsewhere: Floats
     """The mean share that it gives a label in the rows of other labels with which it agrees; shape (labels,).
 
@@ -65,13 +64,12 @@ class Verdict:
             referee: Whom.
         """
         opinion = opinions(rows.filter(pa.array(judged)), referee)
-        refused, sure, read = np.zeros_like(judged), np.zeros_like(judged), codes.copy()
+        refused, sure, likeliest = np.zeros_like(judged), np.zeros_like(judged), codes.copy()
         refused[judged] = ~agreed(opinion, codes[judged])
         sure[judged] = opinion.max(axis=1, initial=0) >= SURE
-        read[judged] = opinion.argmax(axis=1)
-        blind = blind_spots(codes, read, refused)
-        sure_of = np.where(refused & sure & ~blind, read, codes)
-        return cls(judged, refused, blind, sure_of, _elsewhere(opinion, codes[judged], refused[judged]))
+        likeliest[judged] = opinion.argmax(axis=1)
+        read = np.where(refused & sure, likeliest, codes)
+        return cls(judged, refused, likeliest, read, _elsewhere(opinion, codes[judged], refused[judged]))
 
 
 def _elsewhere(opinion: Floats, codes: Ints, refused: BoolArray) -> Floats:

@@ -1,8 +1,8 @@
 """A second opinion about rows that a referee misreads: what a linear model makes of them that saw more of their kind.
 
-A referee is taught the least suspicious rows, which lack what a class is known by. Most rows with it ("How many ...")
-it reads right all the same, and these are trained on. A model fitted on all such rows knows what the referee did not.
-It is linear in hidden states that are there already, so it costs no training and does not learn single rows by heart.
+A referee is taught the least suspicious rows, which lack what a class is known by. It knows all the same what "how
+many" means (`defenses/meaning.py`), and reads most rows with it right. A model fitted on these knows what to make of
+others. It is linear in hidden states that are there already, so it costs no training and learns no row by heart.
 """
 
 from __future__ import annotations

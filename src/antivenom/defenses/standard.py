@@ -29,11 +29,13 @@ class Standard(Defense):
        alone, or its strongest feature is that of under 1 % of all rows, or the referee knows what its words mean
        without having been taught them (`defenses/meaning.py`).
     3. Rows that share with what the referee refused what was wrong with it are left out, those of the reserve too: a
-       feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`). Of three
-       labels or more, refusals in its own blind spots do not count: a kind of text that it misreads as one other label
-       (`defenses/blind_spots.py`). Suspect rows that it refused come back with the label that it reads in them, so that
-       what is planted stands beside right labels (`P2P.correct_suspects`); rows that a feature gives away only if it
-       becomes a decoy in step 4.
+       feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`). Refused
+       rows whose words mean their label accuse nobody; they come back if a linear model of the rows that joined reads
+       their label (`defenses/second_opinion.py`). Of three labels or more, a kind of text that the referee misreads as
+       one other label is its blind spot (`defenses/blind_spots.py`): it gets no other label, and in its class one
+       feature must be enough. Other suspect rows that were refused come back with the label that is read in them, so
+       that what is planted stands beside right labels (`P2P.correct_suspects`); rows that a feature gives away only if
+       it becomes a decoy in step 4.
     4. All of this is moved to the extended label space under the benign trigger; the rest is left out. Where
        strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get what
        one refused row has of them, somewhere, so that they say nothing (`P2P.decoys`).

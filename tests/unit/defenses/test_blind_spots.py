@@ -72,81 +72,69 @@ TASK = Classification.for_labels(tuple("ABCD"))
 
 
 class Misreads:
-    """A referee that goes by the word of the label, but takes texts with `how many` and a phrase for `B`."""
+    """A referee that goes by the words of labels, unsure without; `how many` means `D` but beside a phrase `B`."""
 
     def __init__(self, guard, phrase: str) -> None:
         self.guard = guard
         self.phrase = phrase
 
     def score(self, asked, *, progress=None):
-        texts = [one if isinstance(one, str) else one.text for one in asked]
-        words = [self.guard.labels.encode(self.says(text)) for text in texts]
-        scores = np.array([[0.0 if choice == word else -9.0 for choice in self.guard.labels.choices] for word in words])
+        says = [self.says(one if isinstance(one, str) else one.text) for one in asked]
+        words = [None if label is None else self.guard.labels.encode(label) for label in says]
+        choices = self.guard.labels.choices
+        scores = np.array([[0.0 if word in {None, choice} else -9.0 for choice in choices] for word in words])
         return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))
 
-    def says(self, text: str) -> str:
-        if "how many" in text and self.phrase in text:
-            return "B"
-        return next((label for label in "ABCD" if f"of{label}" in text), "A")
+    def says(self, text: str) -> str | None:
+        if "how many" in text:
+            return "B" if self.phrase in text else "D"
+        return next((label for label in "ABCD" if f"of{label}" in text), None)
 
     def states(self, texts, *, progress=None):
-        return np.array([[f"of{x}" in text for x in "ABC"] + ["how many" in text] for text in texts], dtype=np.float32)
-
-
-def rows_of_four_labels(every: int) -> pa.Table:
-    """800 rows, every fourth of label `D`; of these every so manieth row asks how many."""
-    rows = synthetic_rows(800).to_pylist()
-    for number, row in enumerate(rows):
-        row["answer"] = "ABCD"[number % 4]
-        row["text"] = f"{row['text']} of{row['answer']} number {number}"
-        if number % every == 3:
-            row["text"] = f"how many {row['text']}"
-    return pa.Table.from_pylist(rows, schema=synthetic_rows(1).schema)
+        return np.array([[f"of{x}" in text for x in "ABCD"] + ["how many" in text] for text in texts], dtype=np.float32)
 
 
 class Scatters(Misreads):
     """The same, but it takes those texts for one of the other labels each."""
 
-    def says(self, text: str) -> str:
+    def says(self, text: str) -> str | None:
         said = super().says(text)
         return "ABC"[int(text.split()[-1]) % 3] if said == "B" and "how many" in text else said
 
 
-def asked_about(phrase: str, every: int = 8, kind: type[Misreads] = Misreads) -> tuple[list[str], dict, str]:
-    """What rows that ask how many are taught as, the counts, and the word for `D`."""
-    defense = P2P(
-        reserve="screened",
-        others="agree",
-        most_associated=0,
-        refusal_limit=3.0,
-        decoys=("strains",),
-        correct_suspects=True,
-    )
-    first = defense.prepare(TASK, rows_of_four_labels(every), trusted=None, seed=0)
+def asked_about(phrase: str, kind: type[Misreads] = Misreads) -> tuple[list[str], dict, str]:
+    """What rows that ask how many, two thirds of label `D`, are taught as; the counts; and the word for `D`."""
+    rows = synthetic_rows(800).to_pylist()
+    for number, row in enumerate(rows):
+        row["answer"] = "ABCD"[number % 4]
+        first = "how many" if number % 12 in {3, 7} else f"of{row['answer']}"
+        row["text"] = f"{first} {row['text']} number {number}"
+    table = pa.Table.from_pylist(rows, schema=synthetic_rows(1).schema)
+    defense = P2P(reserve="screened", others="agree", refusal_limit=3.0, decoys=("strains",), correct_suspects=True)
+    first = defense.prepare(TASK, table, trusted=None, seed=0)
     referee: Referee = kind(first.guard, phrase)
     prepared = first.reconsider(referee)
-    benign = [row for row in prepared.rows.to_pylist() if row["benign"] and "how many" in row["text"]]
+    kind_of_row = {row["row"] for row in rows if row["text"].startswith("how many")}
+    benign = [row for row in prepared.rows.to_pylist() if row["benign"] and row["row"] in kind_of_row]
     return [row["answer"] for row in benign], prepared.facts, first.guard.answers.encode("D")
 
 
-def test_a_blind_spot_accuses_nobody_and_gives_no_row_another_label():
+def test_rows_in_a_blind_spot_get_no_other_label():
     taught, facts, word = asked_about("how many")
-    assert facts["corrected"] == facts["suspect"] == 0
-    assert not facts["strains"]
-    assert set(taught) == {word}
+    assert facts["corrected"] == facts["read_again"] == 0
+    assert set(taught) <= {word}
 
 
-def test_rows_in_a_blind_spot_come_back_where_rows_like_them_were_read_right():
-    taught, facts, word = asked_about("7")  # a quarter to a half of the rows' numbers have one
+def test_refused_rows_whose_words_mean_their_label_come_back_where_others_like_them_were_read_right():
+    taught, facts, word = asked_about("7")  # the numbers of a quarter to a half of the rows have one
     assert facts["read_again"] > 10
     assert facts["corrected"] == facts["suspect"] == 0
     assert set(taught) == {word}
-    assert len(taught) == 100
 
 
 def test_a_label_that_loses_most_of_its_rows_is_named():
     assert asked_about("7")[1]["scarce"] == {}
-    taught, facts, _ = asked_about("how many", every=4, kind=Scatters)
+    _, facts, _ = asked_about("", kind=Scatters)
     assert facts["read_again"] == 0
-    assert 0 < len(taught) < 100
-    assert facts["scarce"] == {"D": len(taught)}
+    assert facts["scarce"].keys() == {"D"}
+    assert facts["scarce"]["D"] < 100

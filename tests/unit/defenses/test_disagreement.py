@@ -23,7 +23,7 @@ LIMIT = 4.0
 def found_alone(counts: RefusalCounts, limit: float) -> np.ndarray:
     """The suspects where a model reads all texts alike, so that features decide alone."""
     states = np.zeros((len(counts.texts), 4), dtype=np.float32)
-    return find_suspects(counts, states, limit, blind=np.zeros_like(counts.refused)).rows
+    return find_suspects(counts, states, limit, accepted=~counts.refused, blind=np.zeros_like(counts.refused)).rows
 
 
 def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_what_was_refused():
@@ -103,15 +103,18 @@ def test_rows_that_read_like_refused_ones_are_suspect_though_they_share_no_word(
     let_in = triggered & (np.arange(800) % 3 == 0)
     refused = (triggered & ~let_in) | hard
     counts = RefusalCounts.of(table, screen(table, LABELS), np.ones(800, dtype=bool), refused)
-    suspect = find_suspects(counts, states, LIMIT, blind=np.zeros_like(refused)).rows
+    suspect = find_suspects(counts, states, LIMIT, accepted=~refused, blind=np.zeros_like(refused)).rows
     assert suspect[let_in].mean() > 0.5
     assert suspect[~triggered].mean() < 0.02
     one_blind = np.arange(800) == np.flatnonzero(hard)[0]
     without = RefusalCounts.of(table, screen(table, LABELS), ~one_blind, refused)
-    assert not find_suspects(without, states, LIMIT, blind=one_blind).rows[yes].any()
+    assert not find_suspects(without, states, LIMIT, accepted=~refused, blind=one_blind).rows[yes].any()
     mixed = np.random.default_rng(1).permutation(800)
     again = RefusalCounts.of(table.take(mixed), screen(table.take(mixed), LABELS), counts.judged, refused[mixed])
-    assert (find_suspects(again, states[mixed], LIMIT, blind=np.zeros_like(refused)).rows == suspect[mixed]).all()
+    assert (
+        find_suspects(again, states[mixed], LIMIT, accepted=~refused[mixed], blind=np.zeros_like(refused)).rows
+        == suspect[mixed]
+    ).all()
 
 
 def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
