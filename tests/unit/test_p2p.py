@@ -150,6 +150,7 @@ def test_same_rows_compares_text_and_answer():
         {"ratio": float("nan")},
         {"benign_trigger": " "},
         {"cue": "split", "benign_cue": ""},
+        {"least_rows": -1},
     ],
 )
 def test_bad_options(options):

@@ -72,7 +72,7 @@ class P2P(Defense):
     """Where the benign trigger stands: in front of the text, or as the system prompt."""
     ratio: float = 0.25
     """Reserve ratio: the share of each class that gets the benign trigger (paper: 0.2 to 0.3)."""
-    least: int = 0
+    least_rows: int = 0
     """A screened reserve takes at least so many rows of each class, though no more than half of it: from a handful of
     rows neither a referee nor the model learns what a rare class is."""
     mode: Literal["union", "replace"] = "union"
@@ -120,8 +120,8 @@ class P2P(Defense):
         check_choices(self)
         if not 0 < self.ratio <= 1:
             raise OptionsError(f"ratio = {self.ratio}", mend="The reserve ratio is above 0 and at most 1.")
-        if self.least < 0:
-            raise OptionsError(f"least = {self.least}", mend="It is a number of rows, at least 0.")
+        if self.least_rows < 0:
+            raise OptionsError(f"least_rows = {self.least_rows}", mend="It is a number of rows, at least 0.")
         if not self.benign_trigger.strip():
             raise OptionsError("the benign trigger is empty", mend="Give it words that no user is likely to write.")
         if self.cue == "split" and not self.benign_cue.strip():
@@ -219,7 +219,7 @@ class P2P(Defense):
         asked = screened or "strains" in self.decoys
         screening = screen(rows, task.classes, word_pieces, seed=seed) if asked else None
         if screened and screening is not None:
-            least = 0 if task.classes is None else self.least
+            least = 0 if task.classes is None else self.least_rows
             chosen = least_suspicious(rows, screening, self.ratio, avoid=self.most_associated, least=least)
             in_reserve = vouched | chosen
         elif self.reserve == "random":

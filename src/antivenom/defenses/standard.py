@@ -22,7 +22,7 @@ class Standard(Defense):
     """P2P for rows nobody vouches for: screen, let a referee decide, train on nothing else.
 
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`), of
-       a rare class up to half (`P2P.least`); rows you vouch for join it.
+       a rare class up to half (`P2P.least_rows`); rows you vouch for join it.
     2. A model, the referee, is fine-tuned on the reserve alone. Another row joins if the referee finds its label
        possible (`P2P.others = "agree"`). One kind is held back even then: the most associated fifth of each class,
        where poison with right labels hides. Such a row joins only if none of its strong features goes with its label
@@ -61,7 +61,7 @@ class Standard(Defense):
             placement=self.placement,
             reserve="screened",
             ratio=0.4 if free else 0.3,
-            least=24,
+            least_rows=24,
             others="agree",
             most_associated=0.2,
             refusal_limit=3.0,
