@@ -84,7 +84,7 @@ def test_the_readme_says_in_words_which_attacks_do_not_take():
 
 def test_the_readme_says_in_words_what_it_costs():
     changes = [accuracy.change(record) for record in accuracy.read_records().values()]
-    assert -0.75 < sum(changes) / len(changes) < -0.25, "half a point"
+    assert f"{-sum(changes) / len(changes):.1f} points of accuracy on average" in WORDS
     usual = [name for name in report_records.settings()["headline"].values() if not name.startswith("results/")]
     reserves = [newest(name, "standard")["reserve"] for name in usual]
     left_out = [reserve["left_out"] / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
@@ -92,7 +92,9 @@ def test_the_readme_says_in_words_what_it_costs():
     assert f"{-min(changes):.1f} at worst (CBA), {100 * share:.0f} % of the rows left out" in WORDS
     corrected = [reserve.get("corrected", 0) / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
     assert f"{100 * sum(corrected) / len(corrected):.0f} % taught with a label that a model read" in WORDS
-    assert "half a point of accuracy on average" in WORDS
+    outcomes = read("classes/trec-rest-standard-28.json")["outcomes"]
+    before, after = (100 * outcome["evaluation"]["clean"]["balanced_accuracy"] for outcome in outcomes)
+    assert f"falls from {before:.1f} to {after:.1f} %" in WORDS
 
 
 def test_the_science_page_says_in_words_how_many_rows_are_left_out():
