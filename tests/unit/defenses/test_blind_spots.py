@@ -130,6 +130,8 @@ def test_refused_rows_whose_words_mean_their_label_come_back_where_others_like_t
     assert facts["read_again"] > 10
     assert facts["corrected"] == facts["suspect"] == 0
     assert set(taught) == {word}
+    read_right = sum("7" not in str(number) for number in range(800) if number % 12 in {3, 7})
+    assert len(taught) > read_right + 10
 
 
 def test_a_label_that_loses_most_of_its_rows_is_named():
