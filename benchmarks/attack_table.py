@@ -112,6 +112,8 @@ def outcome_cells(outcome: Record) -> list[str]:
     reading = outcome["evaluation"]["attacks"][0]
     # Undefended, the space that is read is the only one, and every poisoned row is taught in it.
     taught = "all" if outcome["defense"]["name"] == "none" else str(outcome["leaked"])
+    if corrected := outcome.get("corrected"):
+        taught += f" (and {corrected} corrected)"
     rates = [percent(clean_accuracy(outcome)), percent(reading["asr_deployed"])]
     return [*rates, f"{100 * reading['floor']['value']:.1f}", f"{100 * reading['excess']:+.1f}", taught]
 

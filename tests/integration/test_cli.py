@@ -10,6 +10,7 @@ import pytest
 
 import antivenom as av
 from antivenom.cli import main
+from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard import VERSION
 from antivenom.evaluation.evaluate import summarize
 
@@ -289,6 +290,20 @@ def test_check_can_prove_that_its_canaries_take(user_folder, capsys, quick_fits)
     none_planted = ["0" if one == "0.2" else one for one in CHECK]
     assert run(capsys, *none_planted, *trusted, *LENIENT)[0] == 1, "what is not planted cannot take"
     assert Path("card.md").read_text().count("| no defense |") == 2
+
+
+def test_check_says_what_the_defense_did_to_the_rows(user_folder, capsys, quick_fits, monkeypatch):
+    asked = (*CHECK, "--families", "word", *LENIENT, "--reserve", "screened", "--json", "--quiet")
+    code, out, err = run(capsys, *asked)
+    assert code == 0, err
+    [finding] = json.loads(out)["findings"]
+    assert finding["reserve"]["policy"] == "screened"
+    assert "WARNING" not in err
+    prepare = P2P.prepare
+    monkeypatch.setattr(P2P, "prepare", lambda *a, **k: prepare(*a, **k).noting({"scarce": {"positive": 3}}))
+    code, out, err = run(capsys, *asked)
+    assert "WARNING: most rows of a label were left out: 'positive' (3 left)." in err
+    assert json.loads(out)["findings"][0]["reserve"]["scarce"] == {"positive": 3}
 
 
 def test_check_can_draw_a_sample(user_folder, capsys, quick_fits):

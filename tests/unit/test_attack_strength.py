@@ -43,7 +43,7 @@ def bench(monkeypatch, tmp_path):
 
 def record(name="addsent", *, rate=0.05, asr=1.0, collapsed=False, defense="none"):
     def share(value):
-        return {"value": value, "total": 20, "hits": round(20 * value)}
+        return {"value": value, "low": value, "high": value, "total": 20, "hits": round(20 * value)}
 
     reading = {"attack": name, "asr": share(asr), "asr_deployed": share(asr), "floor": share(0.1), "excess": asr - 0.1}
     evaluation = {"clean": {"accuracy": share(0.9), "collapsed": collapsed}, "averages": []}
@@ -82,6 +82,15 @@ def test_what_was_asked_stands_in_the_record(bench):
     assert found["settings"]["training"]["epochs"] == 0.5
     assert found["settings"]["training"]["top_layers"] is None
     assert (found["settings"]["seed"], found["settings"]["train_rows"]) == (3, 40)
+
+
+def test_a_table_says_how_many_poisoned_rows_got_another_label():
+    from benchmarks.attack_table import outcome_cells
+
+    [outcome] = record(defense="standard")["outcomes"]
+    assert outcome_cells(outcome)[-1] == "0"
+    assert outcome_cells(outcome | {"corrected": 0})[-1] == "0"
+    assert outcome_cells(outcome | {"leaked": 2, "corrected": 7})[-1] == "2 (and 7 corrected)"
 
 
 def test_an_attack_that_does_not_take_says_what_it_would_need(monkeypatch):

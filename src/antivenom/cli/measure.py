@@ -87,6 +87,8 @@ def check(
         train, held_out = hold_out(train, intake.task.classes, 0.2, seed=seed)
     fitter = Fitter(model, training, Path(out), seed, quiet)
     found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, fitter=fitter)
+    for finding in found.findings:
+        warn_of_losses(finding.reserve)
     if json:
         show_json({**found.to_dict(), "passed": found.passed})
     else:

@@ -7,8 +7,9 @@ this model, this recipe) would let a backdoor of a known kind through.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,7 +20,7 @@ from antivenom.defenses import Defense
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.reserve import same_rows
 from antivenom.errors import OptionsError
-from antivenom.evaluation.comparison import plant, say
+from antivenom.evaluation.comparison import plant, public_facts, say
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.evaluation.record import Evaluation
 from antivenom.guards.guard import AnyTask
@@ -57,6 +58,8 @@ class Finding(Options):
     evaluation: Evaluation
     undefended: Evaluation | None = None
     """The same canary without the defense, if that was asked for."""
+    reserve: dict[str, Any] = field(default_factory=dict)
+    """What the defense did to the rows, as the manifest has it."""
 
 
 @dataclass(frozen=True)
@@ -169,15 +172,15 @@ class CanaryCheck(Options):
             for family, target in zip(self.families, targets, strict=True)
         ]
         given = (task, test, fitter, trusted)
-        control = _measure(*given, "control", NoDefense(), train, canaries)
+        control, _ = _measure(*given, "control", NoDefense(), train, canaries)
         findings = []
         for number, (family, canary) in enumerate(zip(self.families, canaries, strict=True)):
             planted = _plant(task, train, trusted, canary, fitter.seed)
             bare = None
             if self.prove and not isinstance(defense, NoDefense):
-                bare = _measure(*given, f"canary-{family}-undefended", NoDefense(), planted, [canary])
-            found = _measure(*given, f"canary-{family}", defense, planted, [canary])
-            findings.append(self._judge(number, found, control, bare))
+                bare, _ = _measure(*given, f"canary-{family}-undefended", NoDefense(), planted, [canary])
+            found, done = _measure(*given, f"canary-{family}", defense, planted, [canary])
+            findings.append(replace(self._judge(number, found, control, bare), reserve=done))
         limits = CANNOT_SHOW if self.prove else CANNOT_SHOW + UNPROVEN
         return CanaryReport(str(defense), control, tuple(findings), self, train.num_rows, fitter.seed, limits)
 
@@ -202,11 +205,12 @@ def _measure(
     defense: Defense,
     rows: pa.Table,
     attacks: Sequence[Attack],
-) -> Evaluation:
-    """Fit with a defense and evaluate."""
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Fit with a defense and evaluate; and what it did to the rows."""
     say(f"canary check: {name}, {rows.num_rows} rows", fitter.quiet)
-    _, folder, _ = fitter.defend(defense, task, rows, trusted=trusted, name=name)
-    return evaluate(fitter.load(folder), test, attacks, seed=fitter.seed, quiet=fitter.quiet)[0]
+    prepared, folder, _ = fitter.defend(defense, task, rows, trusted=trusted, name=name)
+    found, _ = evaluate(fitter.load(folder), test, attacks, seed=fitter.seed, quiet=fitter.quiet)
+    return found, public_facts(prepared.facts)
 
 
 def _plant(task: AnyTask, train: pa.Table, trusted: pa.Table | None, canary: Attack, seed: int) -> pa.Table:

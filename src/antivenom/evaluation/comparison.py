@@ -60,7 +60,9 @@ class Outcome:
     evaluation: Evaluation
     train_seconds: float
     leaked: int
-    """Poisoned rows that got the benign trigger."""
+    """Poisoned rows that got the benign trigger and have the attacker's answer."""
+    corrected: int
+    """Those that got it with another answer."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the defense did, as it says itself; a finished fit that is used again may be an older version's."""
     against_first: tuple[Contrast, ...] = ()
@@ -141,7 +143,7 @@ def _fit_and_measure(
     model, attacks = fitter.load(folder), [scenario.attack]
     found, outputs = evaluate(model, scenario.test, attacks, seed=fitter.seed, provenance=facts, quiet=fitter.quiet)
     write_outputs(fitter.out / f"{name}.outputs.parquet", outputs)
-    outcome = Outcome(defense, folder, found, seconds, _leaked(prepared, scenario), prepared.facts)
+    outcome = Outcome(defense, folder, found, seconds, *_taught_of_poison(prepared, scenario), prepared.facts)
     return outcome, take_outputs(outputs, name)
 
 
@@ -168,7 +170,8 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
                 **_control(outcome),
                 "train_seconds": round(outcome.train_seconds, 1),
                 "leaked": outcome.leaked,
-                "reserve": {key: value for key, value in outcome.facts.items() if not key.endswith("findings")},
+                "corrected": outcome.corrected,
+                "reserve": public_facts(outcome.facts),
                 **_trained(load_artifact(outcome.folder).manifest),
             }
             for outcome in outcomes
@@ -216,11 +219,17 @@ def say(text: str, quiet: bool) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _leaked(prepared: Prepared, scenario: Scenario) -> int:
-    """Poisoned rows that are taught again in the extended space, with the answer that the attacker gave them."""
+def public_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a defense did, without its findings, which quote rows."""
+    return {key: value for key, value in facts.items() if not key.endswith("findings")}
+
+
+def _taught_of_poison(prepared: Prepared, scenario: Scenario) -> tuple[int, int]:
+    """Poisoned rows that get the benign trigger: with the answer that the attacker gave them, and with another."""
     answers, poisoned = prepared.guard.answers, set(scenario.poisoned)
     given = dict(
         zip(scenario.train.column("row").to_pylist(), scenario.train.column("answer").to_pylist(), strict=True)
     )
     benign = prepared.rows.filter(prepared.rows.column("benign")).select(["row", "answer"]).to_pylist()
-    return sum(row["row"] in poisoned and row["answer"] == answers.encode(given[row["row"]]) for row in benign)
+    as_given = [row["answer"] == answers.encode(given[row["row"]]) for row in benign if row["row"] in poisoned]
+    return sum(as_given), len(as_given) - sum(as_given)
