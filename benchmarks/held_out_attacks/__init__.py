@@ -10,7 +10,16 @@ from benchmarks.held_out_attacks.unknown_to_21 import UNKNOWN_TO_21
 from benchmarks.held_out_attacks.unknown_to_23 import UNKNOWN_TO_23
 from benchmarks.held_out_attacks.unknown_to_25 import UNKNOWN_TO_25
 from benchmarks.held_out_attacks.unknown_to_26 import UNKNOWN_TO_26
+from benchmarks.held_out_attacks.unknown_to_28 import UNKNOWN_TO_28
 
 ATTACKS: dict[str, type[Attack]] = {
-    attack.name: attack for attack in (*UNKNOWN_TO_17, *UNKNOWN_TO_21, *UNKNOWN_TO_23, *UNKNOWN_TO_25, *UNKNOWN_TO_26)
+    attack.name: attack
+    for attack in (
+        *UNKNOWN_TO_17,
+        *UNKNOWN_TO_21,
+        *UNKNOWN_TO_23,
+        *UNKNOWN_TO_25,
+        *UNKNOWN_TO_26,
+        *UNKNOWN_TO_28,
+    )
 }

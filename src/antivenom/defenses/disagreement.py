@@ -49,6 +49,8 @@ class Suspects:
 
     rows: BoolArray
     """All of them."""
+    certain: BoolArray
+    """Those for which one feature was enough."""
     by_one_feature: BoolArray
     """Rows, suspect or not, with a feature most of whose rows were refused, by more than the limit."""
 
@@ -84,7 +86,7 @@ def find_suspects(
 
     first = evidence(refused, accepted)
     found = evidence((refused & (first > HARDLY)) | (accepted & (first > 1)), accepted & (first <= 1)) > 1
-    return Suspects(found, explained | (largest > limit))
+    return Suspects(found, certain, explained | (largest > limit))
 
 
 def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray, Floats]:

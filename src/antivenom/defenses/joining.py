@@ -15,7 +15,7 @@ from antivenom.defenses.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.referee import Verdict, own_accuracy
 from antivenom.defenses.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.screen import Screening
-from antivenom.defenses.second_opinion import read_again
+from antivenom.defenses.second_opinion import SURE, SecondOpinion
 from antivenom.defenses.state_table import States
 from antivenom.defenses.strains import Strains, find_strains
 from antivenom.defenses.streams import BoolArray, Ints
@@ -46,6 +46,8 @@ class _Look:
 
     suspect: BoolArray
     """Rows that share with refused ones what was wrong with them."""
+    certain: BoolArray
+    """See `Suspects`."""
     by_one_feature: BoolArray
     """See `Suspects`."""
     blind: BoolArray
@@ -89,16 +91,18 @@ class Joining:
         kept_out &= ~small & ~known
         joined = self.in_reserve | self.vouched | (judged & ~verdict.refused & ~kept_out)
         look = self._look_again(verdict, known, kept_out, referee, refusal_limit)
-        read_again = self._read_again(verdict.refused & known & ~look.suspect, joined & ~look.suspect, look.states)
+        clear = joined & ~look.suspect
+        second = self._second_opinion(look, taught=clear, asked=verdict.refused | look.suspect)
+        read_again = verdict.refused & ~kept_out & ~look.suspect & (second.lead > 0)
+        read_again |= joined & look.suspect & ~look.certain & (second.lead > SURE)
         spread = np.isin(np.arange(len(judged)), list(look.strains.rows))
-        misread = known | look.blind
-        corrected = look.suspect & (verdict.read != classes) & ~misread & (~look.by_one_feature | spread)
-        corrected &= correct_suspects
-        taught = (joined & ~look.suspect) | read_again
+        corrected = look.suspect & (verdict.read != classes) & ~known & (~look.by_one_feature | spread)
+        corrected &= correct_suspects & (second.read == verdict.read)
+        taught = clear | read_again
         facts = {
             "chosen": int(self.in_reserve.sum()),
             "excused": int((joined & (small | known)).sum()),
-            "suspect": int((joined & look.suspect).sum()),  # that would have joined
+            "suspect": int((joined & ~taught).sum()),  # that would have joined
             "read_again": int(read_again.sum()),
             "corrected": int(corrected.sum()),
             "scarce": self._scarce(taught, referee),
@@ -119,20 +123,20 @@ class Joining:
         """What the refused rows have in common, those of `known` aside; nothing where there is no limit."""
         if limit is None:
             nobody = np.zeros_like(kept_out)
-            return _Look(nobody, nobody, nobody, Strains(), np.zeros((len(nobody), 0), dtype=np.float32))
+            return _Look(nobody, nobody, nobody, nobody, Strains(), np.zeros((len(nobody), 0), dtype=np.float32))
         counts = RefusalCounts.of(self.rows, self.screening, verdict.judged & ~known, verdict.refused)
         states = referee.states(counts.texts.to_pylist(), progress="referee reads")
         blind = blind_spots(self.screening.classes, verdict.likeliest, verdict.refused & ~known)
         found = find_suspects(counts, states, limit, accepted=~verdict.refused, blind=blind)
         strains = find_strains(counts, limit, kept_out)
-        return _Look(self._sparing(found.rows), found.by_one_feature, blind, strains, states)
+        suspect = self._sparing(found.rows)
+        return _Look(suspect, found.certain, found.by_one_feature, blind, strains, states)
 
-    def _read_again(self, asked: BoolArray, taught: BoolArray, states: States) -> BoolArray:
-        """The rows whose label is read in them by what was learnt from the rows that are trained on."""
-        if not asked.any() or not states.shape[1]:
-            return np.zeros_like(asked)
+    def _second_opinion(self, look: _Look, *, taught: BoolArray, asked: BoolArray) -> SecondOpinion:
+        """What is read in rows by what was learnt from those that are taught; nothing where nobody looked again."""
         keys = row_keys(whole_texts(self.rows), seed=0, purpose="second opinion")
-        return read_again(states, self.screening.classes, keys, taught, asked)
+        asked = asked & ~look.blind & bool(look.states.shape[1])
+        return SecondOpinion.of(look.states, self.screening.classes, keys, taught=taught, asked=asked)
 
     def _of_referee(self, verdict: Verdict, referee: Referee) -> dict[str, float]:
         """How well the referee knows its own rows, and how much it refuses for reasons of its own."""

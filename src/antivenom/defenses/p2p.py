@@ -92,10 +92,11 @@ class P2P(Defense):
     """With `agree`: a row, of the reserve too, is suspect and left out if it shares with refused rows what was wrong
     with them: a feature nearly all of whose rows were refused, by more than this many standard deviations above chance,
     a little of many features, or how it reads (`defenses/disagreement.py`). Rows whose words
-    mean their label accuse nobody, and if refused get a second opinion (`defenses/second_opinion.py`). None does
-    nothing of this."""
+    mean their label accuse nobody. A second opinion brings back refused rows that are not suspect, and suspect ones
+    that were not refused (`defenses/second_opinion.py`). None does nothing of this."""
     correct_suspects: bool = False
-    """Suspect rows that the referee refused are trained on after all, with the label that it reads in them. So what is
+    """Suspect rows that the referee refused are trained on after all, with the label that it and the second opinion
+    read in them. So what is
     planted in them stands beside right labels, which outweigh the attacker's rows that nobody found. Rows that a string
     gives away would teach it in reverse; they stay out unless it becomes a decoy. Needs `strains` among the decoys."""
     cue: Literal["shared", "split"] = "shared"

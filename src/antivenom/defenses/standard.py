@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 28
+VERSION = 29
 """Raised with every change of what the recipe does."""
 
 
@@ -30,19 +30,20 @@ class Standard(Defense):
        without having been taught them (`defenses/meaning.py`).
     3. Rows that share with what the referee refused what was wrong with it are left out, those of the reserve too: a
        feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`). Refused
-       rows whose words mean their label accuse nobody; they come back if a linear model of the rows that joined reads
-       their label (`defenses/second_opinion.py`). Of three labels or more, a kind of text that the referee misreads as
-       one other label is its blind spot (`defenses/blind_spots.py`): it gets no other label, and in its class one
-       feature must be enough. Other suspect rows that were refused come back with the label that is read in them, so
-       that what is planted stands beside right labels (`P2P.correct_suspects`); rows that a feature gives away only if
-       it becomes a decoy in step 4.
-    4. All of this is moved to the extended label space under the benign trigger; the rest is left out. Where
+       rows whose words mean their label accuse nobody. Of three labels or more, a kind of text that the referee
+       misreads as one other label is its blind spot (`defenses/blind_spots.py`): it gets no other label, and in its
+       class one feature must be enough.
+    4. A linear model of the rows that are left gives a second opinion (`defenses/second_opinion.py`): refused rows that
+       are not suspect come back if it reads their label, suspect rows that were not refused if it surely does. Suspect
+       rows that were refused come back with the label that both models read in them, so that what is planted stands
+       beside right labels (`P2P.correct_suspects`); rows that a feature gives away only if it becomes a decoy.
+    5. All of this is moved to the extended label space under the benign trigger; the rest is left out. Where
        strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get what
        one refused row has of them, somewhere, so that they say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
     (docs/science.md). It costs a second fine-tuning, on 30 % of the rows. Free answers have no referee; there steps 2
-    and 3 are skipped, and the reserve is 40 %.
+    to 4 are skipped, and the reserve is 40 %.
     """
 
     name: ClassVar[str] = "standard"

@@ -102,6 +102,13 @@ class Scatters(Misreads):
         return "ABC"[int(text.split()[-1]) % 3] if said == "B" and "how many" in text else said
 
 
+class Sees(Misreads):
+    """The same; but the states of its texts, which end with the number of their row, say the label."""
+
+    def states(self, texts, *, progress=None):
+        return 6 * np.eye(4, dtype=np.float32)[[int(text.split()[-1]) % 4 for text in texts]]
+
+
 def asked_about(phrase: str, kind: type[Misreads] = Misreads) -> tuple[list[str], dict, str]:
     """What rows that ask how many, two thirds of label `D`, are taught as; the counts; and the word for `D`."""
     rows = synthetic_rows(800).to_pylist()
@@ -119,8 +126,9 @@ def asked_about(phrase: str, kind: type[Misreads] = Misreads) -> tuple[list[str]
     return [row["answer"] for row in benign], prepared.facts, first.guard.answers.encode("D")
 
 
-def test_rows_in_a_blind_spot_get_no_other_label():
-    taught, facts, word = asked_about("how many")
+@pytest.mark.parametrize("kind", [Misreads, Sees])
+def test_rows_in_a_blind_spot_get_no_other_label_and_no_second_opinion(kind):
+    taught, facts, word = asked_about("how many", kind)
     assert facts["corrected"] == facts["read_again"] == 0
     assert set(taught) <= {word}
 

@@ -1,7 +1,7 @@
 """Which rows join, and which of them get another label."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -31,11 +31,20 @@ class Scene:
     trigger: str = ""
     style: float = 0
     """How far the attacker's rows lie from others in the hidden states."""
+    styled: np.ndarray | None = None
+    """Honest rows that lie there too."""
+    readable: np.ndarray | None = None
+    """Misread rows that say "yes" all the same to a model that was taught others of their kind."""
+    most_associated: float = 0.2
 
     def __post_init__(self):
         texts = [f"own{i} words{i}" + self.trigger * int(self.triggered[i]) for i in range(COUNT)]
         self.rows = with_columns(make_rows(COUNT), text=texts)
         self.refused = (self.triggered & ~self.let_in) | self.hard
+        self.in_style = self.triggered if self.styled is None else self.triggered | self.styled
+        self.says_yes = IS_YES & ~self.triggered & ~self.hard
+        if self.readable is not None:
+            self.says_yes |= self.readable
 
     def decide(self, *, correct_suspects=True):
         """Whether "yes" is said to each row that is trained on, with its text; and what was done."""
@@ -44,6 +53,7 @@ class Scene:
             ratio=0.1,
             others="agree",
             mode="replace",
+            most_associated=self.most_associated,
             refusal_limit=3,
             decoys=("strains",),
             correct_suspects=correct_suspects,
@@ -66,8 +76,8 @@ class Reader:
         self.guard = guard
         self.scene = scene
         self.seen = np.random.default_rng(0).normal(size=(COUNT, 16)).astype(np.float32)
-        self.seen[:, 0] += scene.style * scene.triggered
-        self.seen[:, 1] += 3 * (IS_YES & ~scene.hard)
+        self.seen[:, 0] += scene.style * scene.in_style
+        self.seen[:, 1] += 6 * scene.says_yes
 
     def score(self, asked, *, progress=None):
         choices = self.guard.labels.choices
@@ -122,10 +132,57 @@ def test_a_string_of_corrected_rows_says_no_more_than_other_words(refused, accep
     scene = with_string(refused, accepted, hard)
     taught, facts = scene.decide()
     assert list(facts["strains"]) == ["zorp quix"]
-    assert np.isin(EVERY[scene.triggered & scene.refused], list(taught)).all()
+    assert np.isin(EVERY[scene.triggered & scene.refused], list(taught)).mean() > 0.7
     said = np.array([yes for yes, _ in taught.values()])
     has_string = np.array(["zorp quix" in text for _, text in taught.values()])
     assert said[has_string].mean() == pytest.approx(said[~has_string].mean(), rel=0.5)
+
+
+HARD = IS_YES & ~TRIGGERED & (EVERY % 5 == 0)
+STYLED = IS_YES & ~TRIGGERED & ~HARD & (EVERY % 23 == 0)
+LET_IN = TRIGGERED & (EVERY % 5 == 0)
+
+
+def test_refused_rows_come_back_where_what_was_learnt_from_others_reads_their_label():
+    readable = HARD & (EVERY % 4 == 1)
+    scene = Scene(TRIGGERED, LET_IN, HARD, style=8, readable=readable, most_associated=0)
+    taught, facts = scene.decide(correct_suspects=False)
+    back = np.isin(EVERY, list(taught))
+    assert back[readable].mean() > 0.9
+    assert back[HARD & ~readable].mean() < 0.1
+    assert not back[scene.triggered & scene.refused].any()
+    assert facts["read_again"] == pytest.approx(readable.sum(), rel=0.1)
+    assert all(yes == IS_YES[i] for i, (yes, _) in taught.items())
+
+
+def test_suspect_rows_come_back_only_where_both_models_read_their_label(monkeypatch):
+    scene = Scene(TRIGGERED, LET_IN, HARD, style=12, styled=STYLED, most_associated=0)
+    taught, facts = scene.decide(correct_suspects=False)
+    back = np.isin(EVERY, list(taught))
+    assert not back[TRIGGERED].any(), "not even those that the referee let in"
+    monkeypatch.setattr("antivenom.defenses.joining.SURE", np.inf)
+    before, facts_before = scene.decide(correct_suspects=False)
+    came_back = np.isin(EVERY, list(taught.keys() - before.keys()))
+    assert came_back.sum() == facts["read_again"] - facts_before["read_again"] > 0
+    assert not came_back[~STYLED].any(), "honest rows that read like the attacker's"
+    assert facts_before["suspect"] == facts["suspect"] + came_back.sum()
+
+
+def test_what_a_feature_gives_away_does_not_come_back():
+    scene = with_string(60, 5, 0.1)
+    scene = replace(scene, readable=scene.triggered, most_associated=0)
+    taught, _ = scene.decide(correct_suspects=False)
+    assert not np.isin(EVERY[scene.triggered], list(taught)).any(), "whatever the second opinion reads in them"
+
+
+def test_no_row_is_corrected_that_says_its_label_to_one_of_the_models():
+    both = HARD & (EVERY % 4 == 1)
+    scene = Scene(TRIGGERED, LET_IN, HARD, style=8, styled=HARD, readable=both, most_associated=0)
+    taught, _ = scene.decide()
+    corrected = np.isin(EVERY, [i for i, (yes, _) in taught.items() if yes != IS_YES[i]])
+    assert not corrected[both].any()
+    assert corrected[HARD & ~both].mean() > 0.7
+    assert corrected[TRIGGERED & scene.refused].mean() > 0.7
 
 
 def test_what_goes_together_is_asked_for_together():

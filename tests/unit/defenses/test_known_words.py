@@ -1,10 +1,14 @@
-"""Refused rows whose words mean their label say nothing against rows like them."""
+"""Rows whose words mean their label: what is refused of them says nothing against others; else all are held back."""
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
-from antivenom.defenses.base import Prepared
+from antivenom.defenses.base import Prepared, Referee
 from antivenom.defenses.p2p import P2P
+from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
@@ -12,8 +16,6 @@ from antivenom.testing import synthetic_rows
 LABELS = tuple("ABCD")
 TASK = Classification.for_labels(LABELS)
 ASKS = "how many"
-SHARE_WITHOUT = 0.16
-"""What the referee gives `D` where it knows nothing: it finds that possible, and no more."""
 
 
 def rows() -> pa.Table:
@@ -28,10 +30,13 @@ def rows() -> pa.Table:
 
 
 class Knows:
-    """A referee that reads the first word; of texts that ask how many it takes six in ten for another label."""
+    """A referee that reads the first word; of texts that ask how many it takes some in ten for another label."""
 
-    def __init__(self, guard) -> None:
+    def __init__(self, guard, *, wrong: int, without: float) -> None:
         self.guard = guard
+        self.wrong = wrong
+        self.without = without
+        """What it gives `D` where it knows nothing; 0.15 is possible, and no more."""
 
     def score(self, asked, *, progress=None):
         shares = np.array([self.shares(one if isinstance(one, str) else one.text) for one in asked])
@@ -44,13 +49,14 @@ class Knows:
         words = text.split()
         if ASKS in text:
             place = int(words[-1]) // 20  # of the rows that ask how many
-            return sure(place % 3 if place % 10 < 6 else 3)
+            return sure(place % 3 if place % 10 < self.wrong else 3)
         if words[0].startswith("word2") or words[0].startswith("word3"):
             return sure(int(words[0].removeprefix("word")) % 4)
-        return [(1 - SHARE_WITHOUT) / 3] * 3 + [SHARE_WITHOUT]
+        return [(1 - self.without) / 3] * 3 + [self.without]
 
     def states(self, texts, *, progress=None):
-        return np.array([self.shares(text) for text in texts], dtype=np.float32)
+        """They say the label: a second opinion is always right."""
+        return np.eye(4, dtype=np.float32)[[int(text.split()[-1]) % 4 for text in texts]]
 
 
 def sure(label: int) -> list[float]:
@@ -58,16 +64,29 @@ def sure(label: int) -> list[float]:
     return [0.97 if at == label else 0.01 for at in range(4)]
 
 
-def test_refused_rows_whose_words_mean_their_label_accuse_nobody():
+def asked_how_many(referee: Callable[[Guard], Referee]) -> tuple[int, Prepared]:
+    """How many of the 60 rows that ask how many are taught, none of them in the reserve; and all that is."""
     table = rows()
     defense = P2P(reserve="screened", others="agree", most_associated=0.2, refusal_limit=3.0, mode="replace")
     first = defense.prepare(TASK, table, trusted=None, seed=0)
-    prepared = first.reconsider(Knows(first.guard))
+    prepared = first.reconsider(referee(first.guard))
     asks = {row["row"] for row in table.to_pylist() if row["text"].startswith(ASKS)}
     assert len(asks) == 60
     assert not asks & taught(first), "they are the most associated rows of their label"
-    assert len(asks & taught(prepared)) == 24, "all that the referee reads right"
+    return len(asks & taught(prepared)), prepared
+
+
+def test_refused_rows_whose_words_mean_their_label_accuse_nobody_and_come_back():
+    count, prepared = asked_how_many(partial(Knows, wrong=6, without=0.16))
     assert prepared.facts["suspect"] == 0
+    assert prepared.facts["excused"] == 24, "all that the referee reads right"
+    assert count == 60
+    assert prepared.facts["read_again"] == 36
+
+
+def test_whose_words_need_not_mean_it_are_held_back_whatever_a_second_opinion_says():
+    count, prepared = asked_how_many(partial(Knows, wrong=2, without=0.9))
+    assert count == prepared.facts["read_again"] == prepared.facts["excused"] == 0
 
 
 def taught(prepared: Prepared) -> set[int]:
