@@ -5,8 +5,9 @@
 
 The rows are film reviews of the embedded data, the front half of one and the back half of another of the same label, so
 that nearly all are different. One in twenty carries a sentence and the other label. Naming what was found is part of
-the first screen. No referee is asked: for what comes after it, nine in ten of the planted rows outside the reserve are
-refused, and one in ten of the others, by chance. What it makes of the texts are random numbers, as wide as SmolLM2's.
+the first screen. No referee is asked: for what comes after it (second screen, strains, second opinion), nine in ten of
+the planted rows outside the reserve are refused, and one in ten of the others, by chance. What it makes of the texts
+are random numbers, as wide as SmolLM2's.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from antivenom.defenses.disagreement import find_suspects
 from antivenom.defenses.evidence import explain
 from antivenom.defenses.refusals import RefusalCounts
 from antivenom.defenses.screen import least_suspicious, screen
+from antivenom.defenses.second_opinion import SecondOpinion
 from antivenom.defenses.strains import find_strains
-from antivenom.files import write_json
+from antivenom.files import row_keys, write_json
 from benchmarks.harness import machine
 from benchmarks.reviews import reviews
 
@@ -75,6 +77,8 @@ def measure(count: int) -> dict[str, Any]:
     states = np.random.default_rng(2).standard_normal((count, WIDTH), dtype=np.float32)
     suspect = find_suspects(counts, states, LIMIT, accepted=~counts.refused, blind=np.zeros_like(counts.refused)).rows
     strains = find_strains(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID)).named
+    keys, doubtful = row_keys(counts.texts, seed=0, purpose="second opinion"), suspect | counts.refused
+    second = SecondOpinion.of(states, screening.classes, keys, taught=~doubtful, asked=doubtful)
     done = time.perf_counter()
     return {
         "rows": count,
@@ -89,6 +93,7 @@ def measure(count: int) -> dict[str, Any]:
         "poisoned_suspect": int(suspect[poisoned].sum()),
         "others_suspect": int(suspect.sum() - suspect[poisoned].sum()),
         "findings": [finding.what for finding in evidence.findings],
+        "read_again": int((second.lead > 0).sum()),
         "strains": strains,
     }
 
