@@ -19,7 +19,7 @@ from antivenom.defenses.streams import BoolArray, Floats, Ints
 
 SURE = 0.3
 """A row that looks like refused ones comes back only where its label leads by so much. One in two honest ones does, and
-one in eight of the attacker's; at 0, two in three and one in three (docs/log.md)."""
+one in eleven of the attacker's; at 0, three in four and one in four (docs/log.md)."""
 
 
 @dataclass(frozen=True)
