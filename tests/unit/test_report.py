@@ -1,6 +1,7 @@
 """The tables of README.md and docs/science.md are what the records say."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -17,6 +18,13 @@ STRINGS, HARDER = ("addsent", "badnets", "ctba", "mtba_all"), ("synattack", "pro
 def test_no_table_is_out_of_date(capsys):
     assert report.main(["--check"]) == 0, "run `python -m benchmarks.report`"
     assert "up to date" in capsys.readouterr().out
+
+
+def test_no_record_names_a_folder_of_the_machine_that_made_it():
+    records = [*(report.ROOT / "results").rglob("*.json")]
+    assert len(records) > 100
+    named = [path.name for path in records if re.search(r"/(home|root|tmp|work|Users)/", path.read_text("utf-8"))]
+    assert named == [], "run benchmarks from the folder of the project, with relative paths"
 
 
 def test_a_typed_number_is_found_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
