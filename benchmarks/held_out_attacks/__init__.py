@@ -11,6 +11,7 @@ from benchmarks.held_out_attacks.unknown_to_23 import UNKNOWN_TO_23
 from benchmarks.held_out_attacks.unknown_to_25 import UNKNOWN_TO_25
 from benchmarks.held_out_attacks.unknown_to_26 import UNKNOWN_TO_26
 from benchmarks.held_out_attacks.unknown_to_28 import UNKNOWN_TO_28
+from benchmarks.held_out_attacks.unknown_to_29 import UNKNOWN_TO_29
 
 ATTACKS: dict[str, type[Attack]] = {
     attack.name: attack
@@ -21,5 +22,6 @@ ATTACKS: dict[str, type[Attack]] = {
         *UNKNOWN_TO_25,
         *UNKNOWN_TO_26,
         *UNKNOWN_TO_28,
+        *UNKNOWN_TO_29,
     )
 }
