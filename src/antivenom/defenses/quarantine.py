@@ -21,6 +21,9 @@ class Quarantine(Defense):
 
     Honest rows give few findings or none, so where nothing is planted this costs next to nothing. A trigger that gives
     no finding passes: that is what the inner defense is for. Trusted rows are never left out.
+
+    An inner defense that leaves rows out itself (`standard`) is better off alone: it judges rows by what the planted
+    ones have in common, and names it, and of those it then sees only what gave no finding.
     """
 
     name: ClassVar[str] = "quarantine"
@@ -45,8 +48,11 @@ class Quarantine(Defense):
         return {**super().public_dict(), "inner": str(self._defense())}
 
     def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
-        """What stands against the inner defense."""
-        self._defense().check(task, train, report)
+        """What stands against the inner defense, and against having one that leaves rows out itself."""
+        inner = self._defense()
+        if inner.filters:
+            report.note(f"{self.name} in front of {inner.name} takes away what {inner.name} learns from; use it alone")
+        inner.check(task, train, report)
 
     def _defense(self) -> Defense:
         from antivenom.defenses import parse_defense

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from antivenom.attacks.addsent import AddSent
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.quarantine import Quarantine
+from antivenom.report import Report
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
 
@@ -32,3 +35,10 @@ def test_trusted_rows_are_never_left_out():
     vouched = planted.rows.take(list(planted.indices[:5]))
     prepared = CHECK.prepare(TASK, planted.rows, trusted=vouched, seed=0)
     assert set(vouched.column("text").to_pylist()) <= set(prepared.rows.column("text").to_pylist())
+
+
+@pytest.mark.parametrize(("inner", "warned"), [("standard", True), ("none", False), ("p2p:reserve=screened", False)])
+def test_an_inner_defense_that_leaves_rows_out_itself_is_warned_of(inner, warned):
+    report = Report()
+    Quarantine(inner=inner).check(TASK, synthetic_rows(60), report)
+    assert any("use it alone" in str(finding) for finding in report.findings.values()) == warned
