@@ -28,16 +28,18 @@ from benchmarks.missing import run_missing
 RECORDS = Path("results/parts")
 ATTACKS = ("badnets", "addsent")
 NOTHING = "nothing"
+NO_SECOND_SCREEN = {"refusal_limit": None, "choose_twice": False, "correct_suspects": False}
 CHANGES: dict[str, dict[str, Any]] = {
     NOTHING: {},
-    "the reserve is drawn at random": {"reserve": "random"},
-    "no referee: the other rows are left out": {"others": "drop", "refusal_limit": None, "correct_suspects": False},
-    "no referee: the other rows are trained on": {"others": "keep", "refusal_limit": None, "correct_suspects": False},
+    "the reserve is drawn at random": {"reserve": "random", "choose_twice": False},
+    "the reserve is chosen once": {"choose_twice": False},
+    "no referee: the other rows are left out": {"others": "drop", **NO_SECOND_SCREEN},
+    "no referee: the other rows are trained on": {"others": "keep", **NO_SECOND_SCREEN},
     "no decoys": {"decoys": (), "correct_suspects": False},
     "decoys: random strings": {"decoys": ("strings",), "correct_suspects": False},
     "union instead of replace": {"mode": "union"},
     "shared cue": {"cue": "shared"},
-    "no second screen": {"refusal_limit": None, "correct_suspects": False},
+    "no second screen": NO_SECOND_SCREEN,
     "no row is corrected": {"correct_suspects": False},
     "the most associated rows may join": {"most_associated": 0.0},
     "the benign trigger as system prompt": {"placement": "system"},

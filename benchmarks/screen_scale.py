@@ -5,9 +5,9 @@
 
 The rows are film reviews of the embedded data, the front half of one and the back half of another of the same label, so
 that nearly all are different. One in twenty carries a sentence and the other label. Naming what was found is part of
-the first screen. No referee is asked: for what comes after it (second screen, strains, second opinion), nine in ten of
-the planted rows outside the reserve are refused, and one in ten of the others, by chance. What it makes of the texts
-are random numbers, as wide as SmolLM2's.
+the first screen. No referee is asked: for what comes after it (second screen, another reserve, second screen, strains,
+second opinion), nine in ten of the planted rows outside the reserve are refused, and one in ten of the others, by
+chance. What it makes of the texts are random numbers, as wide as SmolLM2's.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.data.rows import table_of
-from antivenom.defenses.disagreement import find_suspects
+from antivenom.defenses.disagreement import Suspects, find_suspects
 from antivenom.defenses.evidence import explain
+from antivenom.defenses.joining import more_suspicious
 from antivenom.defenses.refusals import RefusalCounts
-from antivenom.defenses.screen import least_suspicious, screen
+from antivenom.defenses.screen import Screening, least_suspicious, screen
 from antivenom.defenses.second_opinion import SecondOpinion
+from antivenom.defenses.state_table import States
 from antivenom.defenses.strains import find_strains
+from antivenom.defenses.streams import BoolArray
 from antivenom.files import row_keys, write_json
 from benchmarks.harness import machine
 from benchmarks.reviews import reviews
@@ -73,9 +76,12 @@ def measure(count: int) -> dict[str, Any]:
     reserve = least_suspicious(table, screening, RATIO, avoid=AVOID)
     evidence = explain(table, screening)
     screened = time.perf_counter()
-    counts = RefusalCounts.of(table, screening, ~reserve, refusals(count, poisoned))
     states = np.random.default_rng(2).standard_normal((count, WIDTH), dtype=np.float32)
-    suspect = find_suspects(counts, states, LIMIT, accepted=~counts.refused, blind=np.zeros_like(counts.refused)).rows
+    counts, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
+    screening = more_suspicious(screening, found.evidence, counts.refused)
+    reserve = least_suspicious(table, screening, RATIO, avoid=AVOID)
+    counts, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
+    suspect = found.rows
     strains = find_strains(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID)).named
     keys, doubtful = row_keys(counts.texts, seed=0, purpose="second opinion"), suspect | counts.refused
     second = SecondOpinion.of(states, screening.classes, keys, taught=~doubtful, asked=doubtful)
@@ -96,6 +102,15 @@ def measure(count: int) -> dict[str, Any]:
         "read_again": int((second.lead > 0).sum()),
         "strains": strains,
     }
+
+
+def _look_again(
+    table: pa.Table, screening: Screening, reserve: BoolArray, refused: BoolArray, states: States
+) -> tuple[RefusalCounts, Suspects]:
+    """The second screen."""
+    counts = RefusalCounts.of(table, screening, ~reserve, refused)
+    found = find_suspects(counts, states, LIMIT, accepted=~counts.refused, blind=np.zeros_like(counts.refused))
+    return counts, found
 
 
 def refusals(count: int, poisoned: np.ndarray) -> np.ndarray:

@@ -14,7 +14,11 @@ def test_one_part_is_changed(changed: str):
     base, other = Standard().p2p(TASK), defense_of(changed)
     different = {f.name for f in fields(base) if getattr(base, f.name) != getattr(other, f.name)}
     assert different == set(CHANGES[changed])
-    goes_along = {"refusal_limit", "correct_suspects"}  # without a referee, or decoys, these cannot stay
+    goes_along = {
+        "refusal_limit",
+        "choose_twice",
+        "correct_suspects",
+    }  # nor these, without a referee
     assert len(different - goes_along) == 1 or different <= goes_along
     assert bool(different) == (changed != "nothing")
 

@@ -24,7 +24,7 @@ def decided(tmp_path, train, prepared, trusted=None):
 def test_it_tells_rows_that_are_kept_corrected_and_left_out(tmp_path):
     train = parse_attack("addsent:rate=0.05").poison(TASK, synthetic_rows(600), seed=1).rows
     first = Standard().prepare(TASK, train, trusted=None, seed=0)
-    prepared = first.reconsider(LinearStandIn.fit(first.for_referee))
+    prepared = first.decided(LinearStandIn.fit)
     lines = decided(tmp_path, train, prepared)
     assert [int(line["row"]) for line in lines] == train.column("row").to_pylist()
     assert [line["label"] for line in lines] == train.column("answer").to_pylist()

@@ -65,9 +65,9 @@ def check(
 ) -> int:
     """Would your pipeline let a backdoor through? Plant known ones in copies of your rows, fit, and measure.
 
-    Exits with 1 when a canary gets past the limits. It fits one model per canary (two where the defense asks a referee)
-    and one undefended control that was never poisoned, whose floor no defense can get under. Finished fits in OUT are
-    used again.
+    Exits with 1 when a canary gets past the limits. It fits one model per canary (three where the defense asks
+    referees, as `standard` does) and one undefended control that was never poisoned, whose floor no defense can get
+    under. Finished fits in OUT are used again.
 
     Parameters
     ----------

@@ -62,7 +62,8 @@ class Prepared:
     most_steps: float = inf
     """For that reason no training is made longer than so many optimizer steps."""
     reconsider: Callable[[Referee], Prepared] | None = field(default=None, repr=False, compare=False)
-    """Where a model fine-tuned on `for_referee` shall decide about the others: what to train on, once it was asked."""
+    """Where a model fine-tuned on `for_referee` shall decide about the others: what to train on, once it was asked. It
+    may be what another referee is fine-tuned on."""
     without_decoys: pa.Table | None = field(default=None, repr=False, compare=False)
     """The rows as they are without decoys, where any have some."""
 
@@ -72,6 +73,17 @@ class Prepared:
         return replace(
             self, rows=self.rows if self.without_decoys is None else self.without_decoys, most_steps=REFEREE_STEPS
         )
+
+    def decided(self, referee_of: Callable[[Prepared], Referee]) -> Prepared:
+        """What to train on, once all referees that are asked for have been.
+
+        Args:
+            referee_of: Fine-tunes a referee on what it is given (`for_referee`).
+        """
+        prepared = self
+        while prepared.reconsider is not None:
+            prepared = prepared.reconsider(referee_of(prepared.for_referee))
+        return prepared
 
     def noting(self, facts: dict[str, Any], *, chosen_from: int = 0) -> Prepared:
         """The same with more facts, in front, and for at least so many rows; what comes of a referee will be, too."""

@@ -49,10 +49,10 @@ class Suspects:
 
     rows: BoolArray
     """All of them."""
+    evidence: Floats
+    """How much each row, suspect or not, shares with refused ones; above 1 it is suspect."""
     certain: BoolArray
     """Those for which one feature was enough."""
-    by_one_feature: BoolArray
-    """Rows, suspect or not, with a feature most of whose rows were refused, by more than the limit."""
 
 
 def find_suspects(
@@ -85,8 +85,8 @@ def find_suspects(
         return np.where(certain, np.inf, seen * (shared + alike / ENOUGH_ALIKE))
 
     first = evidence(refused, accepted)
-    found = evidence((refused & (first > HARDLY)) | (accepted & (first > 1)), accepted & (first <= 1)) > 1
-    return Suspects(found, certain, explained | (largest > limit))
+    found = evidence((refused & (first > HARDLY)) | (accepted & (first > 1)), accepted & (first <= 1))
+    return Suspects(found > 1, found, certain)
 
 
 def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray, Floats]:

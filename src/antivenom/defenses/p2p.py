@@ -19,6 +19,7 @@ from antivenom.defenses.joining import Joining
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.reserve import join_trusted, label_codes, random_reserve, require_every_class
 from antivenom.defenses.screen import Screening, least_suspicious, screen
+from antivenom.defenses.state_table import States
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
@@ -43,6 +44,8 @@ class _Chosen:
     evidence: Evidence | None
     """What looks planted, according to the screen."""
     word_pieces: WordPieces
+    states: States | None = None
+    """What a first referee's model made of the rows' texts, where there was one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +97,13 @@ class P2P(Defense):
     a little of many features, or how it reads (`defenses/disagreement.py`). Rows whose words
     mean their label accuse nobody. A second opinion brings back refused rows that are not suspect, and suspect ones
     that were not refused (`defenses/second_opinion.py`). None does nothing of this."""
+    choose_twice: bool = False
+    """The reserve is chosen once more, of rows that a first referee does not refuse and that share little with those
+    it refuses (`Joining.choose_again`); a second referee, fine-tuned on that, decides. Needs `refusal_limit`."""
     correct_suspects: bool = False
     """Suspect rows that the referee refused are trained on after all, with the label that it and the second opinion
-    read in them. So what is
-    planted in them stands beside right labels, which outweigh the attacker's rows that nobody found. Rows that a string
-    gives away would teach it in reverse; they stay out unless it becomes a decoy. Needs `strains` among the decoys."""
+    read in them, where a string in them becomes a decoy, and so stands in rows of every class as well. Others would
+    teach the trigger in reverse (docs/log.md). Needs `strains` among the decoys."""
     cue: Literal["shared", "split"] = "shared"
     """`split` also changes the cue under the benign trigger: a second half of the key (in the authors' code only)."""
     benign_cue: str = field(default="Answer:", repr=False)
@@ -136,6 +141,8 @@ class P2P(Defense):
         check_decoys(self.decoys, self.decoy_dose)
         if self.refusal_limit is not None and self.others != "agree":
             raise OptionsError("refusal_limit needs a referee", mend="It goes with others = agree.")
+        if self.choose_twice and (self.refusal_limit is None or self.reserve != "screened"):
+            raise OptionsError("choose_twice stands alone", mend="It goes with refusal_limit and reserve = screened.")
         if self.correct_suspects and (self.refusal_limit is None or "strains" not in self.decoys):
             raise OptionsError("correct_suspects stands alone", mend="It goes with refusal_limit and decoys = strains.")
 
@@ -164,13 +171,30 @@ class P2P(Defense):
         first = self._build(chosen, chosen.in_reserve, self.guard(task), seed)
         if self.others != "agree" or task.classes is None:
             return first
-        return replace(first, reconsider=partial(self._ask, chosen, first.guard, seed))
+        after = self._choose_again if self.choose_twice else self._ask
+        return replace(first, reconsider=partial(after, chosen, first.guard, seed))
+
+    def _choose_again(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
+        """Choose another reserve for a second referee."""
+        assert chosen.screening is not None, "a screened reserve was screened"
+        assert self.refusal_limit is not None, "__post_init__ wants one"
+        in_reserve, states = Joining(chosen.rows, chosen.screening, chosen.in_reserve, chosen.vouched).choose_again(
+            referee,
+            ratio=self.ratio,
+            least=self.least_rows,
+            most_associated=self.most_associated,
+            refusal_limit=self.refusal_limit,
+        )
+        fresh = int((in_reserve & ~chosen.in_reserve).sum())
+        chosen = replace(chosen, in_reserve=in_reserve, states=states)
+        second = self._build(chosen, in_reserve, guard, seed)
+        return replace(second, reconsider=partial(self._ask, chosen, guard, seed)).noting({"exchanged": fresh})
 
     def _ask(self, chosen: _Chosen, guard: Guard, seed: int, referee: Referee) -> Prepared:
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees, or which it corrects."""
         labels = guard.labels.labels
         screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces, seed=seed)
-        joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched).decide(
+        joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched, chosen.states).decide(
             referee,
             most_associated=self.most_associated,
             refusal_limit=self.refusal_limit,

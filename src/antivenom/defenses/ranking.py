@@ -28,7 +28,7 @@ def ranks_beside(values: Floats, tokens: Ints, classes: Ints) -> Floats:
     return ranks(np.round(rank - slope * length, 9), classes)
 
 
-def ranks(values: Floats | Ints, classes: Ints, *, ties: Literal["average", "max"] = "average") -> Floats:
+def ranks(values: Floats | Ints, classes: Ints, *, ties: Literal["average", "max", "min"] = "average") -> Floats:
     """Ranks within each class, scaled to (0, 1]; equal values get equal ranks."""
     found = np.zeros(len(values))
     for code in np.unique(classes):

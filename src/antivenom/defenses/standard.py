@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 29
+VERSION = 31
 """Raised with every change of what the recipe does."""
 
 
@@ -23,8 +23,10 @@ class Standard(Defense):
 
     1. The screen takes the least suspicious rows of every class as the reserve (`P2P.reserve = "screened"`), of
        a rare class up to half (`P2P.least_rows`); rows you vouch for join it.
-    2. A model, the referee, is fine-tuned on the reserve alone. Another row joins if the referee finds its label
-       possible (`P2P.others = "agree"`). One kind is held back even then: the most associated fifth of each class,
+    2. A model, the referee, is fine-tuned on the reserve alone, and the reserve is chosen once more: of the rows that
+       it does not refuse, those that share least with the rows that it does (`P2P.choose_twice`). A second referee is
+       fine-tuned on that and decides. Another row joins if it finds the label possible (`P2P.others = "agree"`). One
+       kind is held back even then: the most associated fifth of each class,
        where poison with right labels hides. Such a row joins only if none of its strong features goes with its label
        alone, or its strongest feature is that of under 1 % of all rows, or the referee knows what its words mean
        without having been taught them (`defenses/meaning.py`).
@@ -35,15 +37,15 @@ class Standard(Defense):
        class one feature must be enough.
     4. A linear model of the rows that are left gives a second opinion (`defenses/second_opinion.py`): refused rows that
        are not suspect come back if it reads their label, suspect rows that were not refused if it surely does. Suspect
-       rows that were refused come back with the label that both models read in them, so that what is planted stands
-       beside right labels (`P2P.correct_suspects`); rows that a feature gives away only if it becomes a decoy.
+       rows that were refused and hold a string that becomes a decoy (step 5) come back with the label that both models
+       read in them (`P2P.correct_suspects`).
     5. All of this is moved to the extended label space under the benign trigger; the rest is left out. Where
        strings were found that look planted (`defenses/strains.py`), a quarter of these rows, of every class, get what
        one refused row has of them, somewhere, so that they say nothing (`P2P.decoys`).
 
     Leaving out is what protects: a trigger that stays in the training rows is obeyed in the extended label space too
-    (docs/science.md). It costs a second fine-tuning, on 30 % of the rows. Free answers have no referee; there steps 2
-    to 4 are skipped, and the reserve is 40 %.
+    (docs/science.md). It costs two more fine-tunings, on 30 % of the rows each. Free answers have no referee; there
+    steps 2 to 4 are skipped, and the reserve is 40 %.
     """
 
     name: ClassVar[str] = "standard"
@@ -66,6 +68,7 @@ class Standard(Defense):
             others="agree",
             most_associated=0.2,
             refusal_limit=3.0,
+            choose_twice=not free,
             correct_suspects=not free,
             decoys=() if free else ("strains",),
             decoy_dose=0.25,

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -56,30 +57,39 @@ class Fitter:
     def prepare(
         self, defense: Defense, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, name: str
     ) -> tuple[Prepared, float]:
-        """Prepare rows with a defense, which gets its referee (`out/name.referee`) if it asks for one.
+        """Prepare rows with a defense, which gets a referee as often as it asks for one (`out/name.referee`).
 
         Returns:
-            What to train on, and the seconds that fitting the referee took.
+            What to train on, and the seconds that fitting the referees took.
         """
         from antivenom.models.local import word_pieces_of
 
-        pieces, seconds = word_pieces_of(locate_model(self.model).folder), 0.0
-        prepared = defense.prepare(task, train, trusted=trusted, seed=self.seed, word_pieces=pieces)
-        if prepared.reconsider is not None:
-            folder, seconds = self.fit(prepared.for_referee, f"{name}.referee")
+        numbers, spent = count(1), 0.0
+
+        def referee_of(rows: Prepared) -> GuardedModel | _Silent:
+            nonlocal spent
+            folder, seconds = self.fit(rows, referee_name(name, next(numbers)))
+            spent += seconds
             referee = self.load(folder)
             assert isinstance(referee, GuardedModel), "a defense asks for a referee on labels alone"
-            prepared = prepared.reconsider(_Silent(referee) if self.quiet else referee)
-        return prepared, seconds
+            return _Silent(referee) if self.quiet else referee
+
+        pieces = word_pieces_of(locate_model(self.model).folder)
+        first = defense.prepare(task, train, trusted=trusted, seed=self.seed, word_pieces=pieces)
+        return first.decided(referee_of), spent
 
     def load(self, folder: Path) -> GuardedModel | GuardedWriter:
         """Load a fit to ask it about training or test rows, about which other fits are asked too."""
         return load_guarded(folder, top_layers=self.options.top_layers)
 
     def forget_referee(self, name: str) -> None:
-        """Remove the referee that `prepare` fitted, and nothing else."""
-        shutil.rmtree(self.out / f"{name}.referee", ignore_errors=True)
-        (self.out / f"{name}.referee.fit.json").unlink(missing_ok=True)
+        """Remove the referees that `prepare` fitted, and nothing else."""
+        for number in count(1):
+            folder = self.out / referee_name(name, number)
+            if not folder.exists():
+                break
+            shutil.rmtree(folder, ignore_errors=True)
+            (self.out / f"{folder.name}.fit.json").unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # the folder holds something that is not ours, or was never made
             self.out.rmdir()
 
@@ -104,6 +114,11 @@ class Fitter:
         seconds = time.perf_counter() - start
         write_json(note, {"seconds": seconds, "key": key})
         return folder, seconds
+
+
+def referee_name(name: str, number: int) -> str:
+    """The folder of the first, second, ... referee beside the fit `name`."""
+    return f"{name}.referee" if number == 1 else f"{name}.referee{number}"
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def asked_about(phrase: str, kind: type[Misreads] = Misreads) -> tuple[list[str]
     defense = P2P(reserve="screened", others="agree", refusal_limit=3.0, decoys=("strains",), correct_suspects=True)
     first = defense.prepare(TASK, table, trusted=None, seed=0)
     referee: Referee = kind(first.guard, phrase)
-    prepared = first.reconsider(referee)
+    prepared = first.decided(lambda _: referee)
     kind_of_row = {row["row"] for row in rows if row["text"].startswith("how many")}
     benign = [row for row in prepared.rows.to_pylist() if row["benign"] and row["row"] in kind_of_row]
     return [row["answer"] for row in benign], prepared.facts, first.guard.answers.encode("D")

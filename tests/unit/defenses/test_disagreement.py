@@ -204,7 +204,7 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
 def taught(refusal_limit: float | None, trusted=None):
     defense = P2P(reserve="screened", ratio=0.4, others="agree", most_associated=0, refusal_limit=refusal_limit)
     first = defense.prepare(Classification.for_labels(LABELS), ROWS, trusted=trusted, seed=0)
-    prepared = first.reconsider(ReadsTheText(first.guard, passes_every=7))
+    prepared = first.decided(lambda _: ReadsTheText(first.guard, passes_every=7))
     return prepared, set(prepared.rows.column("row").to_pylist()) & PLANTED
 
 

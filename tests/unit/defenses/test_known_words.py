@@ -69,7 +69,7 @@ def asked_how_many(referee: Callable[[Guard], Referee]) -> tuple[int, Prepared]:
     table = rows()
     defense = P2P(reserve="screened", others="agree", most_associated=0.2, refusal_limit=3.0, mode="replace")
     first = defense.prepare(TASK, table, trusted=None, seed=0)
-    prepared = first.reconsider(referee(first.guard))
+    prepared = first.decided(lambda _: referee(first.guard))
     asks = {row["row"] for row in table.to_pylist() if row["text"].startswith(ASKS)}
     assert len(asks) == 60
     assert not asks & taught(first), "they are the most associated rows of their label"

@@ -21,7 +21,7 @@ def defend(table, trusted=None):
     defense = Standard()
     prepared = defense.prepare(TASK, table, trusted=trusted, seed=0)
     assert prepared.reconsider is not None
-    return prepared.reconsider(LinearStandIn.fit(prepared.for_referee))
+    return prepared.decided(LinearStandIn.fit)
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
@@ -104,7 +104,7 @@ def test_no_referee_touches_rows_that_are_vouched_for(reserve):
     answers = {row["text"]: row["answer"] for row in [*table.to_pylist(), *trusted.to_pylist()]}
     defense = P2P(reserve=reserve, others="agree", mode="replace")
     first = defense.prepare(TASK, table, trusted=trusted, seed=0)
-    prepared = first.reconsider(Contrarian(first.guard, answers))
+    prepared = first.decided(lambda _: Contrarian(first.guard, answers))
     given = {row["text"]: row["answer"] for row in prepared.rows.to_pylist()}
     for row in trusted.to_pylist():
         assert given[row["text"]] == prepared.guard.answers.encode(row["answer"])
@@ -114,7 +114,7 @@ def test_quarantine_passes_the_referee_on():
     defense = parse_defense("quarantine:inner=standard")
     poisoned = parse_attack("addsent:rate=0.05").poison(TASK, synthetic_rows(600), seed=1)
     first = defense.prepare(TASK, poisoned.rows, trusted=None, seed=0)
-    prepared = first.reconsider(LinearStandIn.fit(first.for_referee))
+    prepared = first.decided(LinearStandIn.fit)
     assert prepared.rows.num_rows > first.rows.num_rows
     assert prepared.facts["quarantined"] == first.facts["quarantined"] > 0
     assert prepared.facts["recipe"] == f"standard-{VERSION}"

@@ -168,7 +168,7 @@ def prepared_by(table: pa.Table):
         reserve="screened", mode="replace", others="agree", refusal_limit=LIMIT, decoys=("strains",), decoy_dose=0.5
     )
     first = defense.prepare(TASK, table, trusted=None, seed=0)
-    return first.reconsider(ReadsTheText(first.guard))
+    return first.decided(lambda _: ReadsTheText(first.guard))
 
 
 def test_a_strain_becomes_a_decoy_in_rows_of_every_class() -> None:
