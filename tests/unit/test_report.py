@@ -62,7 +62,7 @@ def test_the_readme_says_in_words_what_the_demo_recorded():
     )
     p = standard["against_first"][0]["pairing"]["p_value"]
     assert f"({after} against {before} %, McNemar p = {p:.2f})" in WORDS
-    assert f"though only {standard['reserve']['rows']} of the 1,000 rows were trained on" in WORDS
+    assert f"Only {standard['reserve']['rows']} of the 1,000 rows were trained on" in WORDS
 
 
 def read(path: str) -> dict:
