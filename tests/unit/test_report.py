@@ -128,7 +128,7 @@ def test_the_readme_says_in_words_what_others_made():
     undefended = {
         record["name"]: 100 * record["outcomes"][0]["evaluation"]["attacks"][0]["asr_deployed"]["value"]
         for record in held_out.read_records(report.ROOT / held_out.RECORDS)
-        if not held_out.version_of(record)
+        if not held_out.version_of(record) and record["rows"]["poisoned"]
     }
     first = {name: round(100 * readings[0]["excess"], 1) for name, readings in met.items()}
     last = {name: round(100 * readings[-1]["excess"], 1) for name, readings in met.items()}
