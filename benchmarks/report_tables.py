@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks import ablation as parts
 from benchmarks import accuracy as accuracies
 from benchmarks import dose, held_out, never_poisoned
+from benchmarks import perfect_filter as filters
 from benchmarks.attack_table import OUTCOME_HEAD, TAKES, Record, clean_accuracy, outcome_cells, percent, row
 from benchmarks.report_records import (
     ROOT,
@@ -157,12 +158,22 @@ def accuracy() -> str:
     return accuracies.table({(titles[name], seed): record for (name, seed), record in found.items()})
 
 
+def perfect_filter() -> str:
+    """What leaving out the poison alone costs, beside `standard`."""
+    found, beside = filters.read_records(ROOT / filters.RECORDS), accuracies.read_records(ROOT / accuracies.RECORDS)
+    titles = settings()["attacks"]
+    return filters.table(
+        *({(titles[name], seed): record for (name, seed), record in x.items()} for x in (found, beside))
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "summary": summary,
     "headline": headline,
     "demo": demo,
     "attacks": attacks,
     "accuracy": accuracy,
+    "perfect_filter": perfect_filter,
     "tasks": tasks,
     "ablation": ablation,
     "seeds": seeds,
