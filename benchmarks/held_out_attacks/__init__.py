@@ -12,6 +12,7 @@ from benchmarks.held_out_attacks.unknown_to_25 import UNKNOWN_TO_25
 from benchmarks.held_out_attacks.unknown_to_26 import UNKNOWN_TO_26
 from benchmarks.held_out_attacks.unknown_to_28 import UNKNOWN_TO_28
 from benchmarks.held_out_attacks.unknown_to_29 import UNKNOWN_TO_29
+from benchmarks.held_out_attacks.unknown_to_31 import UNKNOWN_TO_31
 
 ATTACKS: dict[str, type[Attack]] = {
     attack.name: attack
@@ -23,5 +24,6 @@ ATTACKS: dict[str, type[Attack]] = {
         *UNKNOWN_TO_26,
         *UNKNOWN_TO_28,
         *UNKNOWN_TO_29,
+        *UNKNOWN_TO_31,
     )
 }
