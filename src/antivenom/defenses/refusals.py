@@ -87,12 +87,16 @@ class RefusalCounts:
         return cls(texts, screening, judged, refused, *tables, *_by_chance(screening.classes, judged, refused))
 
     def without(self, rows: BoolArray) -> RefusalCounts:
-        """The counts as if nobody had been asked about some rows."""
+        """The counts as if nobody had been asked about some rows.
+
+        What the referee refuses for reasons of its own stays: it reads no better because a feature explains some rows.
+        """
         tables = _count(self.texts, self.screening, self.judged & rows, self.refused & rows)
         for gone, all_of_them in zip(tables, (self.asked, self.said_no), strict=True):
             np.subtract(all_of_them, gone, out=gone)
         left = self.judged & ~rows, self.refused & ~rows
-        return RefusalCounts(self.texts, self.screening, *left, *tables, *_by_chance(self.screening.classes, *left))
+        rate, _ = _by_chance(self.screening.classes, *left)
+        return RefusalCounts(self.texts, self.screening, *left, *tables, rate, self.least_share)
 
     def look_up(self, rows: Ints, places: Ints) -> tuple[Floats, Floats]:
         """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was."""

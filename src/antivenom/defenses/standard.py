@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 31
+VERSION = 32
 """Raised with every change of what the recipe does."""
 
 

@@ -159,6 +159,16 @@ def test_what_a_referee_refuses_by_itself_is_told_by_the_class_that_nobody_poiso
     assert own_refusals(classes, np.zeros(20, dtype=bool), refused) == 0.0
 
 
+def test_a_referee_does_not_look_surer_once_a_feature_explains_some_of_its_errors():
+    refused = (np.arange(800) % 5 < 2) | IS_PLANTED
+    counts = RefusalCounts.of(ROWS, SCREENING, np.ones(800, dtype=bool), refused)
+    explained = refused & (np.arange(800) % 2 == 0)
+    left = counts.without(explained)
+    alone = RefusalCounts.of(ROWS, SCREENING, ~explained, refused & ~explained)
+    assert alone.least_share < counts.least_share == left.least_share
+    assert (left.rate == alone.rate).all()
+
+
 def test_many_small_classes_do_not_make_a_referee_look_sure():
     classes = np.arange(1000) % 100
     refused = np.random.default_rng(0).random(1000) < 0.4
