@@ -25,8 +25,6 @@ from antivenom.query import whole_texts
 
 REFUSED = 2.0
 """How suspicious a refused row is: more than any other (at most 1)."""
-GIVEN_AWAY = 3.0
-"""The evidence that a first look found in a row that one feature gave away, where a second one finds less."""
 MOSTLY = 0.5
 """A label that loses a larger share of its rows than this is named."""
 
@@ -76,16 +74,6 @@ class _Look:
     """What the referee's model makes of the rows' texts; without numbers where nobody looked."""
 
 
-@dataclass(frozen=True)
-class FirstLook:
-    """What is kept of a first referee."""
-
-    states: States
-    """What its model makes of the rows' texts; the frozen layers are the same in every referee."""
-    evidence: Floats
-    """See `Suspects`."""
-
-
 def more_suspicious(screening: Screening, evidence: Floats, refused: BoolArray) -> Screening:
     """What a screen saw, with each row as suspicious as it says or as its evidence ranks within its class.
 
@@ -109,12 +97,12 @@ class Joining:
     """What the referee was fine-tuned on."""
     vouched: BoolArray
     """Trusted rows: always kept, never asked about."""
-    before: FirstLook | None = None
-    """What a first referee's refusals said, where there was one."""
+    states: States | None = None
+    """What a model makes of the rows' texts, where it was asked before; otherwise the referee's is."""
 
     def choose_again(
         self, referee: Referee, *, ratio: float, least: int, most_associated: float, refusal_limit: float
-    ) -> tuple[BoolArray, FirstLook]:
+    ) -> tuple[BoolArray, States]:
         """Choose the reserve once more: of the rows that the referee does not refuse, the least suspicious ones.
 
         A row is as suspicious as the screen says, or as what it shares with refused rows makes it, if that is more
@@ -129,13 +117,13 @@ class Joining:
             refusal_limit: See `P2P.refusal_limit`.
 
         Returns:
-            The reserve, and what to keep of this look for the second referee's.
+            The reserve, and what the referee's model makes of the rows' texts.
         """
         judged = self._judge(referee, most_associated)
         look = self._look_again(judged, referee, refusal_limit)
         screening = more_suspicious(self.screening, look.evidence, judged.verdict.refused)
         chosen = least_suspicious(self.rows, screening, ratio, avoid=most_associated, least=least)
-        return chosen | self.vouched, FirstLook(look.states, look.evidence)
+        return chosen | self.vouched, look.states
 
     def decide(
         self, referee: Referee, *, most_associated: float, refusal_limit: float | None, correct_suspects: bool
@@ -198,25 +186,12 @@ class Joining:
             nobody, nothing = np.zeros_like(known), np.zeros(len(known))
             return _Look(nobody, nobody, nobody, nothing, None, np.zeros((len(nobody), 0), np.float32))
         counts = RefusalCounts.of(self.rows, self.screening, verdict.judged & ~known, verdict.refused)
-        if self.before is None:
-            states = referee.states(counts.texts.to_pylist(), progress="referee reads")
-        else:
-            states = self.before.states
+        read = self.states
+        states = referee.states(counts.texts.to_pylist(), progress="referee reads") if read is None else read
         blind = blind_spots(self.screening.classes, verdict.likeliest, verdict.refused & ~known)
         found = find_suspects(counts, states, limit, accepted=~verdict.refused, blind=blind)
-        evidence = self._with_first(found.evidence, blind)
-        return _Look(self._sparing(evidence > 1), found.certain, blind, evidence, counts, states)
-
-    def _with_first(self, evidence: Floats, blind: BoolArray) -> Floats:
-        """The mean of what both looks found, where there were two: what one referee misread the other may not have.
-
-        In a class with a blind spot only what is found now counts, since there hardly anything does.
-        """
-        if self.before is None:
-            return evidence
-        classes = self.screening.classes
-        both = (np.minimum(self.before.evidence, GIVEN_AWAY) + evidence) / 2
-        return np.where(np.isin(classes, classes[blind]), evidence, both)
+        suspect = self._sparing(found.rows)
+        return _Look(suspect, found.certain, blind, found.evidence, counts, states)
 
     def _second_opinion(self, look: _Look, *, taught: BoolArray, asked: BoolArray) -> SecondOpinion:
         """What is read in rows by what was learnt from those that are taught; nothing where nobody looked again."""

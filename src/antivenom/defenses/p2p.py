@@ -15,10 +15,11 @@ from antivenom.defenses.base import Defense, Prepared, Referee
 from antivenom.defenses.decoys import Decoy, Wordings, add_decoys, check_decoys
 from antivenom.defenses.evidence import Evidence, explain
 from antivenom.defenses.fragments import WordPieces, uncut
-from antivenom.defenses.joining import FirstLook, Joining
+from antivenom.defenses.joining import Joining
 from antivenom.defenses.rebuild import rebuild
 from antivenom.defenses.reserve import join_trusted, label_codes, random_reserve, require_every_class
 from antivenom.defenses.screen import Screening, least_suspicious, screen
+from antivenom.defenses.state_table import States
 from antivenom.defenses.streams import BoolArray
 from antivenom.errors import OptionsError, RowsError
 from antivenom.files import digest_of_table
@@ -43,8 +44,8 @@ class _Chosen:
     evidence: Evidence | None
     """What looks planted, according to the screen."""
     word_pieces: WordPieces
-    before: FirstLook | None = None
-    """What is kept of a first referee, where there was one."""
+    states: States | None = None
+    """What a first referee's model made of the rows' texts, where there was one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +99,7 @@ class P2P(Defense):
     that were not refused (`defenses/second_opinion.py`). None does nothing of this."""
     choose_twice: bool = False
     """The reserve is chosen once more, of rows that a first referee does not refuse and that share little with those
-    it refuses (`Joining.choose_again`); a second referee, fine-tuned on that, decides. How much a row shares with
-    refused rows is then the mean over both. Needs `refusal_limit`."""
+    it refuses (`Joining.choose_again`); a second referee, fine-tuned on that, decides. Needs `refusal_limit`."""
     correct_suspects: bool = False
     """Suspect rows that the referee refused are trained on after all, with the label that it and the second opinion
     read in them, where a string in them becomes a decoy, and so stands in rows of every class as well. Others would
@@ -178,7 +178,7 @@ class P2P(Defense):
         """Choose another reserve for a second referee."""
         assert chosen.screening is not None, "a screened reserve was screened"
         assert self.refusal_limit is not None, "__post_init__ wants one"
-        in_reserve, before = Joining(chosen.rows, chosen.screening, chosen.in_reserve, chosen.vouched).choose_again(
+        in_reserve, states = Joining(chosen.rows, chosen.screening, chosen.in_reserve, chosen.vouched).choose_again(
             referee,
             ratio=self.ratio,
             least=self.least_rows,
@@ -186,7 +186,7 @@ class P2P(Defense):
             refusal_limit=self.refusal_limit,
         )
         fresh = int((in_reserve & ~chosen.in_reserve).sum())
-        chosen = replace(chosen, in_reserve=in_reserve, before=before)
+        chosen = replace(chosen, in_reserve=in_reserve, states=states)
         second = self._build(chosen, in_reserve, guard, seed)
         return replace(second, reconsider=partial(self._ask, chosen, guard, seed)).noting({"exchanged": fresh})
 
@@ -194,7 +194,7 @@ class P2P(Defense):
         """Take the rows into the reserve with which a model fine-tuned on the reserve agrees, or which it corrects."""
         labels = guard.labels.labels
         screening = chosen.screening or screen(chosen.rows, labels, chosen.word_pieces, seed=seed)
-        joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched, chosen.before).decide(
+        joined = Joining(chosen.rows, screening, chosen.in_reserve, chosen.vouched, chosen.states).decide(
             referee,
             most_associated=self.most_associated,
             refusal_limit=self.refusal_limit,

@@ -13,7 +13,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask, Placement
 from antivenom.report import Report
 
-VERSION = 33
+VERSION = 32
 """Raised with every change of what the recipe does."""
 
 
@@ -31,10 +31,10 @@ class Standard(Defense):
        alone, or its strongest feature is that of under 1 % of all rows, or the referee knows what its words mean
        without having been taught them (`defenses/meaning.py`).
     3. Rows that share with what the referee refused what was wrong with it are left out, those of the reserve too: a
-       feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`), on
-       average over both referees. Refused rows whose words mean their label accuse nobody. Of three labels or more, a
-       kind of text that the referee misreads as one other label is its blind spot (`defenses/blind_spots.py`): it gets
-       no other label, and in its class one feature must be enough.
+       feature, a little of many features, or how they read (`defenses/disagreement.py`, `P2P.refusal_limit`). Refused
+       rows whose words mean their label accuse nobody. Of three labels or more, a kind of text that the referee
+       misreads as one other label is its blind spot (`defenses/blind_spots.py`): it gets no other label, and in its
+       class one feature must be enough.
     4. A linear model of the rows that are left gives a second opinion (`defenses/second_opinion.py`): refused rows that
        are not suspect come back if it reads their label, suspect rows that were not refused if it surely does. Suspect
        rows that were refused and hold a string that becomes a decoy (step 5) come back with the label that both models

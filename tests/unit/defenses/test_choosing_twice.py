@@ -6,12 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scenes import EVERY, IS_YES, ROW_NUMBERS, TASK, Reader, Scene
-from screen_rows import LABELS
 
 from antivenom.defenses import parse_defense
-from antivenom.defenses.joining import FirstLook, Joining
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.screen import screen
 from antivenom.errors import OptionsError
 
 TRIGGERED = IS_YES & (EVERY % 7 == 0)
@@ -62,24 +59,6 @@ def test_chosen_once_the_first_referee_decides():
 def test_no_order_of_the_rows_changes_the_second_reserve():
     shuffled = STYLE.rows.take(pa.array(np.random.default_rng(5).permutation(len(EVERY))))
     assert reserves(STYLE, shuffled)[1] == reserves(STYLE, STYLE.rows)[1]
-
-
-TAKEN_IN = Scene(TRIGGERED, TRIGGERED, STYLE.hard, style=8)
-
-
-@pytest.mark.parametrize(
-    ("scene", "found_before", "left_out"),
-    [(STYLE, None, True), (STYLE, -1.0, False), (TAKEN_IN, None, False), (TAKEN_IN, np.inf, True)],
-)
-def test_what_the_first_referee_found_counts_as_much_as_what_the_second_does(scene, found_before, left_out):
-    nobody = np.zeros(len(EVERY), dtype=bool)
-    reserve = ~scene.refused & ~TRIGGERED & (EVERY % 9 == 1)
-    reader = Reader(TWICE.guard(TASK), scene)
-    states = reader.states(scene.rows.column("text").to_pylist())
-    before = None if found_before is None else FirstLook(states, np.where(TRIGGERED, found_before, 0.0))
-    asked = Joining(scene.rows, screen(scene.rows, LABELS), reserve, nobody, before)
-    joined = asked.decide(reader, most_associated=0, refusal_limit=3, correct_suspects=False)
-    assert joined.rows[scene.let_in].mean() == (0 if left_out else 1)
 
 
 def test_rows_that_are_vouched_for_stay_in_it():
