@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from benchmarks import accuracy, held_out, report, report_records
+from benchmarks import accuracy, held_out, perfect_filter, report, report_records
 from benchmarks.report_tables import TABLES
 
 ATTACKS = report.ROOT / "results/attacks"
@@ -62,6 +62,9 @@ def test_the_readme_says_in_words_what_the_demo_recorded():
     )
     p = standard["against_first"][0]["pairing"]["p_value"]
     assert f"({after} against {before} %, McNemar p = {p:.2f})" in WORDS
+    earlier = [read(f"demo/2026-11-29-standard-31-{cores}.json")["outcomes"][1] for cores in ("2cores", "1core")]
+    two, one = (percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in earlier)
+    assert f"Two runs of version 31, on nearly the same rows, had {two} and {one} %" in WORDS
     assert f"Only {standard['reserve']['rows']} of the 1,000 rows were trained on" in WORDS
 
 
@@ -101,6 +104,14 @@ def test_the_readme_says_in_words_what_it_costs():
     assert f"{worst}, {100 * share:.0f} % of the rows left out" in WORDS
     corrected = [reserve.get("corrected", 0) / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
     assert f"{100 * sum(corrected) / len(corrected):.0f} % taught with a label that two models read" in WORDS
+    cells = ("cba", 0), ("clean", 0)
+    beside, records = accuracy.read_records(), perfect_filter.read_records(report.ROOT / perfect_filter.RECORDS)
+    cba, clean = (
+        100 * (accuracy.right(beside[cell], "none").mean() - accuracy.right(records[cell], "perfect").mean())
+        for cell in cells
+    )
+    assert f"CBA's {records['cba', 0]['left_out']} poisoned rows alone, costs {cba:.1f} there, and nothing" in WORDS
+    assert clean <= 0
     outcomes = read("classes/trec-rest-standard-29.json")["outcomes"]
     before, after = (100 * outcome["evaluation"]["clean"]["balanced_accuracy"] for outcome in outcomes)
     assert f"falls from {before:.1f} to {after:.1f} %" in WORDS
@@ -140,6 +151,11 @@ def test_the_readme_says_in_words_what_others_made():
     brought = [first[name] for name in through]
     assert f"brought {', '.join(map(str, brought[:-1]))} and {brought[-1]}, and bring at most" in WORDS
     assert f"bring at most {max(last[name] for name in through)} since" in WORDS
+    solved = max(last[name] for name in through if name not in ("credited", "vocative"))
+    [alone] = read("held_out/credited-never_poisoned.json")["outcomes"][0]["evaluation"]["attacks"]
+    natural = f"the credits bring {last['credited']}, their words alone {100 * alone['excess']:.1f} on a model"
+    assert natural in WORDS
+    assert f"and the others at most {solved}" in WORDS
     reached = [undefended[name] for name in apart]
     assert f"do not take above {max(reached):.0f} % undefended, brought {min(first[n] for n in apart):.0f} to" in WORDS
 
