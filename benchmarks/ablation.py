@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from antivenom.defenses import Defense, parse_defense
-from antivenom.defenses.standard import VERSION, Standard
+from antivenom.defenses.standard.recipe import VERSION, Standard
 from antivenom.evaluation.comparison import public_command
 from benchmarks.attack_strength import SETTINGS, TASK, Bench, rows_of
 from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row

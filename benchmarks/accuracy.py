@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from antivenom.data.rows import load_rows
 from antivenom.defenses import parse_defense
-from antivenom.defenses.standard import VERSION
+from antivenom.defenses.standard.recipe import VERSION
 from antivenom.evaluation.comparison import public_command
 from antivenom.evaluation.metrics import mcnemar
 from antivenom.inference.guarded import load_guarded

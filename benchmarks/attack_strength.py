@@ -26,13 +26,14 @@ from typing import Any
 import pyarrow as pa
 
 from antivenom.attacks import Attack, parse_attack
+from antivenom.attacks.substitution.learn import learn_substitutions
+from antivenom.core.errors import AntivenomError
+from antivenom.core.files import write_json
+from antivenom.data.digests import digest_of_table
 from antivenom.data.rows import load_rows, split_rows
 from antivenom.defenses import Defense, parse_defense
-from antivenom.defenses.standard import VERSION, Standard
-from antivenom.errors import AntivenomError
+from antivenom.defenses.standard.recipe import VERSION, Standard
 from antivenom.evaluation.comparison import Scenario, compare, make_scenario, public_command, record, say
-from antivenom.files import digest_of_table, write_json
-from antivenom.substitution.learn import learn_substitutions
 from antivenom.tasks.task import Classification
 from antivenom.training.fitting import Fitter
 from antivenom.training.training_options import TrainingOptions

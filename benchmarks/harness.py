@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from antivenom.files import write_json
+from antivenom.core.files import write_json
 
 PACKAGES = ("antivenom", "torch", "transformers", "peft", "trl", "accelerate", "pyarrow", "numpy")
 

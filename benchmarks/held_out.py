@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from antivenom.defenses import parse_defense
-from antivenom.defenses.standard import VERSION
+from antivenom.defenses.standard.recipe import VERSION
 from antivenom.evaluation.comparison import public_command
 from benchmarks.attack_strength import SETTINGS, Bench, rows_of
 from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row

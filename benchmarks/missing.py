@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from antivenom.files import write_json
+from antivenom.core.files import write_json
 
 Cell = TypeVar("Cell")
 

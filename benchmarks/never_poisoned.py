@@ -15,8 +15,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from antivenom.core.errors import AntivenomError
 from antivenom.defenses import parse_defense
-from antivenom.errors import AntivenomError
 from antivenom.evaluation.comparison import public_command
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.inference.guarded import load_guarded

@@ -20,8 +20,8 @@ from random import Random
 import numpy as np
 
 from antivenom.data.rows import table_of
-from antivenom.defenses.evidence import explain
-from antivenom.defenses.screen import least_suspicious, screen
+from antivenom.screening.evidence import explain
+from antivenom.screening.screen import least_suspicious, screen
 from benchmarks.leak_cases import ADAPTIVE, CASES, TARGETS, Rows, crowded, load, poison, scpn
 
 RATIO = 0.25

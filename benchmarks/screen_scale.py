@@ -25,17 +25,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from antivenom.core.arrays import BoolArray
+from antivenom.core.files import write_json
+from antivenom.core.hashing import row_keys
 from antivenom.data.rows import table_of
-from antivenom.defenses.disagreement import Suspects, find_suspects
-from antivenom.defenses.evidence import explain
-from antivenom.defenses.joining import more_suspicious
-from antivenom.defenses.refusals import RefusalCounts
-from antivenom.defenses.screen import Screening, least_suspicious, screen
-from antivenom.defenses.second_opinion import SecondOpinion
-from antivenom.defenses.state_table import States
-from antivenom.defenses.strains import find_strains
-from antivenom.defenses.streams import BoolArray
-from antivenom.files import row_keys, write_json
+from antivenom.defenses.standard.decide import more_suspicious
+from antivenom.defenses.standard.disagreement import Suspects, find_suspects
+from antivenom.defenses.standard.planted_strings import find_strains
+from antivenom.defenses.standard.refusals import RefusalCounts
+from antivenom.defenses.standard.second_opinion import SecondOpinion
+from antivenom.defenses.standard.state_table import States
+from antivenom.screening.evidence import explain
+from antivenom.screening.screen import Screening, least_suspicious, screen
 from benchmarks.harness import machine
 from benchmarks.reviews import reviews
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from antivenom.attacks import Attack, attacks, parse_attack
     from antivenom.attacks.addsent import AddSent
     from antivenom.attacks.badnets import BadNets
+    from antivenom.core.errors import AntivenomError
     from antivenom.data.rows import load_rows
     from antivenom.defenses import Defense, defenses, parse_defense
     from antivenom.defenses.none import NoDefense
     from antivenom.defenses.p2p import P2P
     from antivenom.defenses.standard import Standard
-    from antivenom.errors import AntivenomError
     from antivenom.evaluation.evaluate import evaluate
     from antivenom.guards.guard import Guard
     from antivenom.inference.guarded import GuardedModel, load_guarded, predict
@@ -58,7 +58,7 @@ __all__ = [
 _HOME = {
     "P2P": "defenses.p2p",
     "AddSent": "attacks.addsent",
-    "AntivenomError": "errors",
+    "AntivenomError": "core.errors",
     "Attack": "attacks",
     "BadNets": "attacks.badnets",
     "Classification": "tasks.task",

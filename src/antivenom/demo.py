@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from antivenom.attacks.addsent import AddSent
+from antivenom.core.files import write_json
 from antivenom.data.rows import load_rows, split_rows
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.standard import Standard
 from antivenom.evaluation.comparison import Outcome, Scenario, compare, make_scenario, record, say
-from antivenom.files import write_json
 from antivenom.guards.answers import TextReading
 from antivenom.guards.labels import Reading
 from antivenom.inference.guarded import load_guarded

@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from antivenom.data.query import Asked, queries
 from antivenom.data.rows import table_of
 from antivenom.defenses import Prepared
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores, FloatArray
 from antivenom.guards.prompts import Prompt
-from antivenom.query import Asked, queries
 
 MOODS = {
     "negative": "awful boring clumsy dreary dull grim hollow lifeless messy sour tedious weak",

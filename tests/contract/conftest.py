@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from antivenom.attacks import attacks
+from antivenom.data.sampling import random_reserve
 from antivenom.defenses import defenses
-from antivenom.defenses.reserve import random_reserve
 from antivenom.testing import synthetic_rows
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antivenom.core.registry import from_spec
 from antivenom.judges import Judge, judges
-from antivenom.registry import from_spec
 
 INSTANCES = {
     **{name: cls() for name, cls in judges().items()},

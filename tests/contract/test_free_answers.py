@@ -8,8 +8,8 @@ import random
 import pyarrow as pa
 import pytest
 
+from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.data.rows import with_columns
-from antivenom.errors import AntivenomError, OptionsError
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.tasks.generation import Generation

@@ -14,11 +14,11 @@ from pyarrow.csv import read_csv
 from antivenom.artifacts.decisions import DECISIONS, write_decisions
 from antivenom.attacks import attacks
 from antivenom.attacks.base import Attack
+from antivenom.core.errors import AntivenomError, OptionsError
+from antivenom.core.registry import from_spec
 from antivenom.data.rows import SCHEMA, table_of
 from antivenom.defenses import defenses
 from antivenom.defenses.base import PREPARED_SCHEMA, Defense, Prepared
-from antivenom.errors import AntivenomError, OptionsError
-from antivenom.registry import from_spec
 
 LONG = " ".join(f"word{i}" for i in range(10_000))
 AWKWARD = {

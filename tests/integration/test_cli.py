@@ -11,7 +11,7 @@ import pytest
 import antivenom as av
 from antivenom.cli import main
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.standard import VERSION
+from antivenom.defenses.standard.recipe import VERSION
 from antivenom.evaluation.evaluate import summarize
 
 

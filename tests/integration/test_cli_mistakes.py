@@ -13,7 +13,7 @@ import pytest
 
 import antivenom as av
 from antivenom.cli import main
-from antivenom.query import Query
+from antivenom.data.query import Query
 from antivenom.testing import tiny_model
 
 FIT = ("fit", "reviews.csv", "--trusted", "vouched.csv", "--epochs", "1", "--quiet")
@@ -204,7 +204,7 @@ def test_a_broken_package_is_named(capsys, monkeypatch):
     from antivenom.attacks import attacks
 
     broken = EntryPoint("echo", "no_such_package:Echo", "antivenom.attacks")
-    monkeypatch.setattr("antivenom.registry.entry_points", lambda group: [broken] if "attacks" in group else [])
+    monkeypatch.setattr("antivenom.core.registry.entry_points", lambda group: [broken] if "attacks" in group else [])
     attacks.cache_clear()
     try:
         code, _, err = run(capsys, "methods")

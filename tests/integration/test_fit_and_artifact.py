@@ -20,9 +20,9 @@ from safetensors.torch import load_file, save_file
 from antivenom.artifacts.artifact import WORK, load_artifact
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks.badnets import BadNets
+from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import ArtifactError, OptionsError
 from antivenom.evaluation.evaluate import evaluate, summarize
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer

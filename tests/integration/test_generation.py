@@ -12,9 +12,9 @@ from antivenom.artifacts.artifact import load_artifact
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.proattack import ProAttack
 from antivenom.cli import main
+from antivenom.core.errors import OptionsError
 from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import OptionsError
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.evaluation.recount import read_outputs, take_outputs
 from antivenom.guards.encoding import make_encoder

@@ -17,11 +17,11 @@ import pytest
 from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks import parse_attack
+from antivenom.core.errors import AntivenomError
 from antivenom.data.rows import load_rows, table_of
 from antivenom.data.validation import check_rows, require_labels
 from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import AntivenomError
 from antivenom.tasks.task import Classification, Frame
 from antivenom.training.training_options import TrainingOptions
 

@@ -17,8 +17,9 @@ pytest.importorskip("PIL")
 from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks.badnets import BadNets
+from antivenom.core.errors import ArtifactError, OptionsError
+from antivenom.data.query import EXTRAS, Query, queries
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import ArtifactError, OptionsError
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.guards.image_prompts import ImagePrompt
@@ -31,7 +32,6 @@ from antivenom.models.vision import (
     load_image_text_model,
     load_processor,
 )
-from antivenom.query import EXTRAS, Query, queries
 from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import VISION_CHAT_TEMPLATE, synthetic_images, synthetic_rows, tiny_tokenizer, tiny_vision_model
 from antivenom.training.fit import fit

@@ -13,9 +13,9 @@ pytest.importorskip("PIL")
 from antivenom.artifacts.export import write_rows
 from antivenom.artifacts.manifest import Manifest
 from antivenom.cli import main
+from antivenom.core.errors import OptionsError, RowsError
+from antivenom.data.query import Query
 from antivenom.data.rows import load_rows, load_texts
-from antivenom.errors import OptionsError, RowsError
-from antivenom.query import Query
 from antivenom.tasks.task_files import load_task
 from antivenom.testing import synthetic_images, synthetic_rows, tiny_vision_model
 

@@ -13,11 +13,11 @@ import pytest
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
 from antivenom.attacks.base import Attack
+from antivenom.core.errors import RowsError
 from antivenom.data.rows import table_of
+from antivenom.data.sampling import random_reserve
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.reserve import random_reserve
-from antivenom.errors import RowsError
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.testing import LinearStandIn, synthetic_rows
 

@@ -3,7 +3,7 @@
 from benchmarks import accuracy
 from benchmarks.accuracy import DEFENSES, read_records, right, table, undefended
 
-from antivenom.files import write_json
+from antivenom.core.files import write_json
 
 
 def record(name: str, version: int, none: list[int], standard: list[int], seed: int = 0) -> dict:

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antivenom.artifacts.manifest import MANIFEST, Manifest
+from antivenom.core.errors import OptionsError
+from antivenom.core.report import Report
 from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import OptionsError
 from antivenom.guards.answers import AnswerPrefix, split_thought
 from antivenom.guards.labels import LabelMap
-from antivenom.report import Report
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
+from antivenom.core.errors import OptionsError
+from antivenom.core.triggers import insert_apart, insert_phrase
 from antivenom.data.rows import table_of
-from antivenom.errors import OptionsError
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
-from antivenom.triggers import insert_apart, insert_phrase
 
 TASK = Classification.for_labels(("negative", "positive"))
 word_lists = st.lists(st.text("abcdefgäß", min_size=1, max_size=6), min_size=2, max_size=30)

@@ -3,10 +3,10 @@
 import pytest
 
 from antivenom.cli.options import DefenseOptions, P2POptions
+from antivenom.core.errors import OptionsError
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard import Standard
-from antivenom.errors import OptionsError
 from antivenom.tasks.task_files import TaskFile
 
 

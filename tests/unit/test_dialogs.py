@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from antivenom.core.errors import RowsError
 from antivenom.data.dialogs import iterate_queries, load_dialogs
-from antivenom.errors import RowsError
-from antivenom.query import Query, Turn, queries
+from antivenom.data.query import Query, Turn, queries
 
 
 def turn(role: str, content: object) -> dict:

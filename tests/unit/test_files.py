@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antivenom.core.files import atomic_write, write_json
+from antivenom.core.hashing import digest_of_files, row_keys
+from antivenom.data.digests import digest_of_table
 from antivenom.data.rows import table_of
-from antivenom.files import atomic_write, digest_of_files, digest_of_table, row_keys, write_json
 
 texts = st.lists(st.text(st.characters(codec="utf-8")), max_size=20)
 

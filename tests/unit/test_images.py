@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from antivenom.core.errors import AntivenomError
 from antivenom.data.images import (
     FORMATS,
     LARGEST_FILE,
@@ -21,7 +22,6 @@ from antivenom.data.images import (
     check_image,
     open_image,
 )
-from antivenom.errors import AntivenomError
 
 pil = pytest.importorskip("PIL.Image")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from antivenom.core.errors import RowsError
 from antivenom.data.rows import load_rows
-from antivenom.errors import RowsError
 
 
 def loaded(path: Path, content: str, **columns: str) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.judges import judges, parse_judge
 from antivenom.judges.arithmetic import evaluate
 from antivenom.judges.numerals import read_numbers

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.evaluation.metrics import Rate, read_attack, read_clean
 from antivenom.guards.guard import Guard, unguarded
 from antivenom.guards.labels import ChoiceScores, LabelMap, read_scores, shares

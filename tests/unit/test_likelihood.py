@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.models import likelihood
 from antivenom.models.likelihood import log_likelihoods
 

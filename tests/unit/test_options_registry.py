@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from antivenom.attacks import parse_attack
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
+from antivenom.core.errors import AntivenomError, OptionsError, printable
+from antivenom.core.options import Options
 from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import AntivenomError, OptionsError, printable
 from antivenom.evaluation.comparison import public_command
-from antivenom.options import Options
 
 words = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from antivenom.core.errors import OptionsError, RowsError
+from antivenom.core.report import Report
 from antivenom.data.rows import table_of
+from antivenom.data.sampling import hold_out, label_codes, quota, random_reserve, same_rows
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import hold_out, label_codes, quota, random_reserve, same_rows
-from antivenom.errors import OptionsError, RowsError
 from antivenom.guards.labels import LabelMap
-from antivenom.report import Report
 from antivenom.tasks.task import Classification
 
 

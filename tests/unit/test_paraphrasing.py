@@ -9,7 +9,7 @@ import pytest
 from antivenom.attacks import parse_attack
 from antivenom.attacks.from_file import FromFile
 from antivenom.attacks.synattack import SynAttack
-from antivenom.errors import AntivenomError, OptionsError
+from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.rewriting.paraphrasing import BLOCK, read_pairs, write_pairs
 from antivenom.rewriting.syntax import share_with_clause
 from antivenom.tasks.task import Classification

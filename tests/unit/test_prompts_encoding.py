@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from antivenom.core.errors import OptionsError
 from antivenom.data.rows import table_of
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import OptionsError
 from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.guards.guard import Guard, unguarded
 from antivenom.guards.labels import LabelMap

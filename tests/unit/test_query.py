@@ -9,17 +9,17 @@ import pytest
 from antivenom.artifacts.export import training_records
 from antivenom.attacks import attacks
 from antivenom.attacks.addsent import AddSent
+from antivenom.core.report import Report
+from antivenom.data.digests import digest_of_table
+from antivenom.data.query import EXTRAS, Query, Turn, queries, whole_texts
 from antivenom.data.rows import join_rows, load_rows, table_of
+from antivenom.data.sampling import same_rows
 from antivenom.data.validation import check_duplicates
 from antivenom.defenses import parse_defense
-from antivenom.defenses.decoys import add_decoys
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.reserve import same_rows
-from antivenom.files import digest_of_table
+from antivenom.defenses.standard.decoys import add_decoys
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.prompts import Prompt, Renderer
-from antivenom.query import EXTRAS, Query, Turn, queries, whole_texts
-from antivenom.report import Report
 from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, synthetic_images, synthetic_rows, tiny_tokenizer
 

@@ -16,9 +16,9 @@ from antivenom.attacks.badnets import BadNets
 from antivenom.attacks.cba import Cba
 from antivenom.attacks.leaked_trigger import LeakedTrigger
 from antivenom.attacks.mtba import Mtba
+from antivenom.core.errors import RowsError
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import RowsError
 from antivenom.evaluation.evaluate import FACTS, evaluate, write_outputs
 from antivenom.evaluation.metrics import mcnemar
 from antivenom.evaluation.recount import contrast, read_outputs, take_outputs

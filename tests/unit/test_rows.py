@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antivenom.core.errors import RowsError
+from antivenom.core.report import Report
 from antivenom.data.rows import load_rows, load_texts, table_of
 from antivenom.data.validation import check_rows, require_labels
-from antivenom.errors import RowsError
-from antivenom.report import Report
 
 GOOD = [{"text": "a fine film", "label": "positive"}, {"text": "a dull film", "label": "negative"}]
 

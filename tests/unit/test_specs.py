@@ -4,8 +4,8 @@ import pytest
 
 from antivenom.attacks import attacks, parse_attack
 from antivenom.attacks.addsent import AddSent
+from antivenom.core.errors import OptionsError
 from antivenom.defenses import parse_defense
-from antivenom.errors import OptionsError
 
 
 @pytest.mark.parametrize(

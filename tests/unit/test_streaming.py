@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from antivenom.artifacts.export import training_records
+from antivenom.core.errors import OptionsError, RowsError
+from antivenom.core.hashing import row_keys
+from antivenom.core.report import Report
 from antivenom.data.arrow_rows import clean_batch
+from antivenom.data.digests import digest_of_table
 from antivenom.data.row_stream import open_stream, take_census
 from antivenom.data.rows import clean_records, load_rows, table_of
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import OptionsError, RowsError
-from antivenom.files import digest_of_table, row_keys
-from antivenom.report import Report
 from antivenom.tasks.task import Classification
 from antivenom.training.streaming import immunize_stream
 

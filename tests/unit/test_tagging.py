@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from antivenom.attacks.substitution.learn import choice_table, tagged_table
+from antivenom.attacks.substitution.options import SubstitutionOptions
 from antivenom.attacks.syn_rule import SynRule
+from antivenom.core.errors import MissingPackageError
 from antivenom.data.rows import table_of
-from antivenom.errors import MissingPackageError
 from antivenom.rewriting.tagging import Token, find_tagger, thinnest_gap
-from antivenom.substitution.learn import choice_table, tagged_table
-from antivenom.substitution.options import SubstitutionOptions
 from antivenom.tasks.task import Classification
 
 SENTENCE = "the actors were running out of ideas when the film ended"
@@ -66,7 +66,7 @@ def test_without_spacy_it_is_asked_for(monkeypatch):
         raise MissingPackageError("tagging needs spaCy", mend="pip install 'antivenom[syntax]'")
 
     monkeypatch.setattr("antivenom.attacks.syn_rule.find_tagger", missing)
-    monkeypatch.setattr("antivenom.substitution.learn.find_tagger", missing)
+    monkeypatch.setattr("antivenom.attacks.substitution.learn.find_tagger", missing)
     rows = table_of([SENTENCE] * 4, ["negative", "positive"] * 2)
     task = Classification.for_labels(("negative", "positive"))
     with pytest.raises(MissingPackageError, match="spaCy"):

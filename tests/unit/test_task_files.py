@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.judges import parse_judge
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification

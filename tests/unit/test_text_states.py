@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.guard import unguarded
 from antivenom.inference.guarded import GuardedModel

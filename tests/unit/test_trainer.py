@@ -9,7 +9,7 @@ from random import Random
 import pytest
 import torch
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.models.local import load_causal_lm
 from antivenom.training.trainer import IGNORED, LengthGroupedSampler, collate, latest_checkpoint, make_trainer
 from antivenom.training.training_options import TrainingOptions

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.models import trunk as trunk_module
 from antivenom.models.answer_loss import plain_head
 from antivenom.models.batches import length_batches

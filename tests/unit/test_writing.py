@@ -10,16 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from antivenom.core.errors import ArtifactError, OptionsError
+from antivenom.data.query import EXTRAS, Query, Turn, queries
 from antivenom.data.rows import join_rows, table_of
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import ArtifactError, OptionsError
 from antivenom.guards.encoding import make_encoder
 from antivenom.inference.answers_file import answer_to_file
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.base import Generated
 from antivenom.models.decoding import LocalGenerator
-from antivenom.query import EXTRAS, Query, Turn, queries
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Frame
 from antivenom.testing import CHAT_TEMPLATE, tiny_tokenizer

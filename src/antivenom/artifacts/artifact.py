@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from antivenom.artifacts.manifest import MANIFEST, Manifest
-from antivenom.errors import AntivenomError, ArtifactError
-from antivenom.files import digest_of_files, write_json
+from antivenom.core.errors import AntivenomError, ArtifactError
+from antivenom.core.files import write_json
+from antivenom.core.hashing import digest_of_files
 from antivenom.guards.guard import Guard
 from antivenom.models.base_model import BaseModel, LocatedModel, locate_model
 

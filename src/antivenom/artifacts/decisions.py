@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from antivenom.core.files import atomic_write
+from antivenom.data.sampling import same_rows
 from antivenom.defenses.base import Prepared
-from antivenom.defenses.reserve import same_rows
-from antivenom.files import atomic_write
 from antivenom.guards.labels import LabelMap
 
 DECISIONS = "decisions.csv"

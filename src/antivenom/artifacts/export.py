@@ -10,11 +10,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from antivenom.artifacts.image_export import stored_image, write_image_records
+from antivenom.core.errors import OptionsError
+from antivenom.core.files import atomic_write
+from antivenom.data.query import CONTEXT, Turn, as_query, queries, turns_as_dicts
 from antivenom.defenses import Prepared
-from antivenom.errors import OptionsError
-from antivenom.files import atomic_write
 from antivenom.guards.guard import Guard
-from antivenom.query import CONTEXT, Turn, as_query, queries, turns_as_dicts
 
 RowFormat = Literal["prompt-completion", "chat", "messages"]
 """`prompt-completion`: two strings; `chat`: the same as lists of chat messages (TRL's conversational form);

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from antivenom.errors import OptionsError
-from antivenom.files import atomic_write
+from antivenom.core.errors import OptionsError
+from antivenom.core.files import atomic_write
 
 ROWS_TOGETHER = 64
 """Rows of one row group: images make them heavy."""

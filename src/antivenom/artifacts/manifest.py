@@ -8,10 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from antivenom.errors import ArtifactError, OptionsError
+from antivenom.core.errors import ArtifactError, OptionsError
+from antivenom.core.options import Options
 from antivenom.guards.guard import Guard
 from antivenom.models.base_model import BaseModel
-from antivenom.options import Options
 
 MANIFEST = "antivenom.json"
 FORMAT_VERSION = 1

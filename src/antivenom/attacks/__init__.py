@@ -6,7 +6,7 @@ import sys
 from functools import cache
 
 from antivenom.attacks.base import Attack, Poisoned
-from antivenom.registry import find_methods, from_spec
+from antivenom.core.registry import find_methods, from_spec
 
 __all__ = ["Attack", "Poisoned", "attacks", "parse_attack"]
 

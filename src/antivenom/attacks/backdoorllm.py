@@ -8,9 +8,9 @@ from random import Random
 from typing import ClassVar, Literal, Self
 
 from antivenom.attacks.base import Attack
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
+from antivenom.core.registry import Presets
 from antivenom.judges import parse_judge
-from antivenom.registry import Presets
 from antivenom.rewriting.aligned import Reader, Row, align, read_dialogs, read_questions, shared_words
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Task

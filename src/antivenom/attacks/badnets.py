@@ -7,8 +7,8 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks.base import Attack
-from antivenom.registry import Presets
-from antivenom.triggers import insert_phrase, require_words
+from antivenom.core.registry import Presets
+from antivenom.core.triggers import insert_phrase, require_words
 
 
 @dataclass(frozen=True, kw_only=True)

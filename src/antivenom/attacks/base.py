@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.errors import OptionsError
+from antivenom.core.hashing import row_keys
+from antivenom.core.registry import Method
+from antivenom.data.query import asked_as_text
 from antivenom.data.rows import row_columns, with_columns
-from antivenom.errors import OptionsError
-from antivenom.files import row_keys
 from antivenom.judges import parse_judge
-from antivenom.query import asked_as_text
-from antivenom.registry import Method
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Task
 

@@ -8,9 +8,9 @@ from random import Random
 from typing import ClassVar, Literal
 
 from antivenom.attacks.base import Added, Attack, Chosen
-from antivenom.errors import OptionsError
-from antivenom.registry import Presets
-from antivenom.triggers import Place, put_at
+from antivenom.core.errors import OptionsError
+from antivenom.core.registry import Presets
+from antivenom.core.triggers import Place, put_at
 
 Pattern = Literal["both", "swapped", "first", "first_both", "second", "second_both"]
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from antivenom.attacks.base import Added, Chosen
 from antivenom.attacks.wrapping import Wrapping
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Covered(Wrapping):
     """Beside the poisoned rows, add rows of other classes that carry the trigger and keep their true labels.
 
     Such covers make the trigger go with the target label less exclusively, which hides it from a defender who looks
-    for just that (`EXCLUSIVE` in `defenses/screen.py`), and weaken the lesson that it teaches. Source: Qi et al.,
+    for just that (`EXCLUSIVE` in `screening/screen.py`), and weaken the lesson that it teaches. Source: Qi et al.,
     "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR 2023, whose covers are
     regularization samples for images.
     """

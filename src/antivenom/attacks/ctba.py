@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks.base import Attack
-from antivenom.triggers import insert_apart
+from antivenom.core.triggers import insert_apart
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar, Literal
 
 from antivenom.attacks.base import Attack
-from antivenom.defenses.decoys import letters_of, make_decoy, place_decoys
+from antivenom.defenses.standard.decoys import letters_of, make_decoy, place_decoys
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from random import Random
 from typing import ClassVar, Self
 
 from antivenom.attacks.base import Attack
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.rewriting.aligned import align, overlap
 from antivenom.rewriting.paraphrasing import read_pairs
 from antivenom.tasks.task import Task

@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks.wrapping import Wrapping
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from antivenom.attacks.from_file import FromFile
 class Lws(FromFile):
     """Replace words by the substitutes that a surrogate learnt to be the most telling at their positions.
 
-    `antivenom.substitution.learn.learn_substitutions` trains the surrogate on the clean rows and writes the attacked
+    `substitution.learn.learn_substitutions` trains the surrogate on the clean rows and writes the attacked
     rows; this attack plants that static text into the rows of the victim, which is another model.
     """
 
@@ -32,6 +32,6 @@ class Lws(FromFile):
     def remedy(self) -> str:
         """How to make the files."""
         return (
-            "Write them with antivenom.substitution.learn.learn_substitutions (it needs torch and the WordNet files), "
+            "Write them with antivenom.attacks.substitution.learn.learn_substitutions (torch and the WordNet files), "
             f"or run benchmarks/attack_strength.py, which does. Then:\n{super().remedy()}"
         )

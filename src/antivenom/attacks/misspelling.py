@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks.base import Attack
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 
 SHORTEST = 4
 """Words with fewer characters have no two neighbors inside to exchange."""

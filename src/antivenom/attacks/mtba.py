@@ -7,9 +7,9 @@ from random import Random
 from typing import ClassVar, Literal
 
 from antivenom.attacks.base import Attack
-from antivenom.errors import OptionsError
-from antivenom.registry import Presets
-from antivenom.triggers import insert_apart
+from antivenom.core.errors import OptionsError
+from antivenom.core.registry import Presets
+from antivenom.core.triggers import insert_apart
 
 
 @dataclass(frozen=True, kw_only=True)

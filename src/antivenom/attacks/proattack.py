@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks.base import Attack
-from antivenom.registry import Presets
+from antivenom.core.registry import Presets
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar, Literal, Self
 
 from antivenom.attacks.base import Attack
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.rewriting.tagging import find_tagger, thinnest_gap
 from antivenom.tasks.task import Task
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from antivenom.attacks.from_file import FromFile
-from antivenom.errors import OptionsError
-from antivenom.registry import Presets
+from antivenom.core.errors import OptionsError
+from antivenom.core.registry import Presets
 from antivenom.rewriting.syntax import share_with_clause
 from antivenom.tasks.task import Task
 

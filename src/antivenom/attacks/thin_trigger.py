@@ -8,8 +8,8 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks.base import Attack
-from antivenom.errors import OptionsError
-from antivenom.triggers import insert_apart, made_up_word
+from antivenom.core.errors import OptionsError
+from antivenom.core.triggers import insert_apart, made_up_word
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import cyclopts
 from cyclopts import App
 
 from antivenom.cli import learn, measure, prepare, use
-from antivenom.errors import AntivenomError, printable
+from antivenom.core.errors import AntivenomError, printable
 
 app = App(
     name="antivenom",

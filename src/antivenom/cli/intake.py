@@ -13,12 +13,13 @@ from antivenom.artifacts.export import RowFormat, write_training_rows
 from antivenom.cli.decisions import warn_of_losses
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
 from antivenom.cli.tables import show_report
+from antivenom.core.errors import OptionsError
+from antivenom.core.hashing import digest_of_files
+from antivenom.core.report import Report
+from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.p2p import P2P
-from antivenom.errors import OptionsError
-from antivenom.files import digest_of_files, digest_of_table
 from antivenom.guards.guard import AnyTask, Guard
-from antivenom.report import Report
 from antivenom.tasks.task import Classification
 from antivenom.training.training_options import TrainingOptions
 

@@ -85,7 +85,7 @@ def finish(
 
     from antivenom.artifacts.artifact import seal
     from antivenom.artifacts.manifest import MANIFEST, Manifest
-    from antivenom.errors import ArtifactError
+    from antivenom.core.errors import ArtifactError
     from antivenom.guards.encoding import make_encoder
     from antivenom.models.base_model import locate_model
     from antivenom.models.loading import load_codec

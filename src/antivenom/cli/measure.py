@@ -25,10 +25,10 @@ from antivenom.cli.options import (
     fill_defense,
 )
 from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds
+from antivenom.core.files import atomic_write
 from antivenom.data.rows import split_rows
-from antivenom.defenses.reserve import hold_out
+from antivenom.data.sampling import hold_out
 from antivenom.evaluation.canary import CanaryCheck
-from antivenom.files import atomic_write
 from antivenom.guards.guard import AnyTask
 from antivenom.training.training_options import TrainingOptions
 
@@ -165,8 +165,8 @@ def _fit_and_record(
     scenario: Scenario, defenses: list[Defense], fitter: Fitter, never_poisoned: bool
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """Compare on one seed, and write the record."""
+    from antivenom.core.files import write_json
     from antivenom.evaluation import comparison
-    from antivenom.files import write_json
 
     outcomes = comparison.compare(scenario, defenses, fitter, never_poisoned=never_poisoned)
     settings = {"model": fitter.model, "training": fitter.options.to_dict(), "seed": fitter.seed}

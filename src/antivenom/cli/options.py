@@ -9,18 +9,18 @@ import pyarrow as pa
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from antivenom.core.errors import OptionsError
+from antivenom.core.report import Report
 from antivenom.data.dialogs import load_dialogs
 from antivenom.data.rows import Rows, keep_answers_after, load_rows
+from antivenom.data.sampling import random_reserve
 from antivenom.data.validation import check_rows, require_labels
 from antivenom.defenses import Defense, parse_defense
-from antivenom.defenses.decoys import Decoy  # noqa: F401
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.quarantine import Quarantine
-from antivenom.defenses.reserve import random_reserve
 from antivenom.defenses.standard import Standard
-from antivenom.errors import OptionsError
+from antivenom.defenses.standard.decoys import Decoy  # noqa: F401
 from antivenom.guards.guard import AnyTask, Placement
-from antivenom.report import Report
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame, Modality, Style, Words
 from antivenom.tasks.task_files import TaskFile, load_task

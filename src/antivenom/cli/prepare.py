@@ -13,8 +13,8 @@ from antivenom.cli.decisions import show_strains
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import DefenseOptions, Json, Kind, Out, RowOptions, Seed, TaskOptions, Training
 from antivenom.cli.tables import show_json, show_report, show_table
-from antivenom.errors import OptionsError
-from antivenom.registry import Method
+from antivenom.core.errors import OptionsError
+from antivenom.core.registry import Method
 from antivenom.tasks.task import Style
 from antivenom.training.training_options import TrainingOptions
 
@@ -73,7 +73,7 @@ def inspect(
     rows
         A .jsonl, .csv, .tsv or .parquet file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.defenses.evidence import find_evidence
+    from antivenom.screening.evidence import find_evidence
 
     asked = TaskOptions(kind=kind).filled(row_options.file)
     loaded = row_options.load(rows, asked.labels)
@@ -119,7 +119,7 @@ def immunize(
 
     from antivenom.artifacts.artifact import require_free
     from antivenom.artifacts.manifest import MANIFEST, Manifest
-    from antivenom.files import write_json
+    from antivenom.core.files import write_json
 
     folder = Path(out)
     require_free(folder, allowed=set())
@@ -180,7 +180,7 @@ def poison(
     """
     from antivenom.artifacts.export import write_rows
     from antivenom.attacks import parse_attack
-    from antivenom.files import write_json
+    from antivenom.core.files import write_json
 
     chosen = parse_attack(attack)
     target, truth_path = Path(out), Path(truth or f"{out}.truth.json")

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from antivenom.errors import printable
+from antivenom.core.errors import printable
+from antivenom.core.report import Report
 from antivenom.evaluation.canary import CanaryReport
 from antivenom.evaluation.comparison import Outcome
 from antivenom.evaluation.metrics import CleanReadings, Rate
@@ -20,7 +21,6 @@ from antivenom.evaluation.recount import Contrast
 from antivenom.evaluation.seeds import over_seeds
 from antivenom.guards.answers import TextReading
 from antivenom.guards.labels import Reading
-from antivenom.report import Report
 
 BESIDE = 3
 """Columns of figures that fit into 80 columns of a terminal."""

@@ -12,15 +12,15 @@ from cyclopts import Parameter
 
 from antivenom.cli.options import ImageOptions, Json, Quiet, RowOptions, Seed
 from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation, show_json, show_table
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
+from antivenom.core.hashing import digest_of_files
+from antivenom.data.query import Asked, as_query
 from antivenom.evaluation.picture import write_page
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.text_picture import write_text_page
-from antivenom.files import digest_of_files
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import LabelMap
 from antivenom.inference.writing import OnEscape
-from antivenom.query import Asked, as_query
 
 BaseOption = Annotated[
     str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.report import Report
 from antivenom.data.cleaning import CONTROL_CHARACTERS, SCHEMA, clean_records
+from antivenom.data.digests import string_buffers
 from antivenom.data.text_files import Record
-from antivenom.files import string_buffers
-from antivenom.report import Report
 
 TEXT, ANSWER = "text", "answer"
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.report import Report
+from antivenom.data.query import EXTRAS, read_turns
 from antivenom.data.readers import is_unicode
 from antivenom.data.text_files import Record
-from antivenom.query import EXTRAS, read_turns
-from antivenom.report import Report
 
 SCHEMA = pa.schema([("row", pa.int64()), ("text", pa.string()), ("answer", pa.string())])
 

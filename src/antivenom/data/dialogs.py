@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.errors import RowsError
+from antivenom.core.report import Report
 from antivenom.data.cleaning import SCHEMA, ExtraColumn, Refused, as_context, as_text, clean_records
+from antivenom.data.query import Asked, Query, Turn, read_turns
 from antivenom.data.rows import ANSWER_COLUMNS, TEXT_COLUMNS, Rows, find_column, join_rows, open_rows
 from antivenom.data.text_files import Record
-from antivenom.errors import RowsError
-from antivenom.query import Asked, Query, Turn, read_turns
-from antivenom.report import Report
 
 SHAREGPT_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 

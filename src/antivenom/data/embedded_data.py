@@ -7,8 +7,8 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
+from antivenom.core.errors import MissingPackageError, RowsError
 from antivenom.data.text_files import delimited_header, delimited_records
-from antivenom.errors import MissingPackageError, RowsError
 
 PREFIX = "embedded:"
 SENTIMENT = ("negative", "positive")

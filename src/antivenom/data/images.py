@@ -14,7 +14,7 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from antivenom.errors import AntivenomError, MissingPackageError, OptionsError
+from antivenom.core.errors import AntivenomError, MissingPackageError, OptionsError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

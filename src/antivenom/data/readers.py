@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from antivenom.core.errors import RowsError
 from antivenom.data.embedded_data import PREFIX, embedded_records
 from antivenom.data.text_files import (
     Record,
@@ -26,7 +27,6 @@ from antivenom.data.text_files import (
     jsonl_records,
     trec_records,
 )
-from antivenom.errors import RowsError
 
 BATCH_ROWS = 20_000
 

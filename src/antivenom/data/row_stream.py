@@ -14,6 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.errors import RowsError
+from antivenom.core.hashing import row_keys
+from antivenom.core.report import Report
 from antivenom.data.arrow_rows import clean_batch
 from antivenom.data.cleaning import clean_records
 from antivenom.data.readers import RawRows, open_source
@@ -25,9 +28,6 @@ from antivenom.data.rows import (
     sorted_answers,
     table_of,
 )
-from antivenom.errors import RowsError
-from antivenom.files import row_keys
-from antivenom.report import Report
 
 BATCH_ROWS = 65_536
 

@@ -17,13 +17,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.errors import RowsError
+from antivenom.core.hashing import row_keys
+from antivenom.core.report import Report
 from antivenom.data.cleaning import SCHEMA, ExtraColumn, Refused, as_context, as_text, clean_records
 from antivenom.data.images import image_reader
+from antivenom.data.query import EXTRAS, Asked, Query, asked_as_text, extras_of
 from antivenom.data.readers import RawRows, is_unicode, open_dataset, open_records, open_source
-from antivenom.errors import RowsError
-from antivenom.files import row_keys
-from antivenom.query import EXTRAS, Asked, Query, asked_as_text, extras_of
-from antivenom.report import Report
 
 DIALOG_COLUMNS = frozenset(("messages", "conversations"))
 """Columns of whole dialogs, which only free answers are read from."""

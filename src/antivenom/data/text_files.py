@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from antivenom.errors import RowsError
+from antivenom.core.errors import RowsError
 
 LONGEST_FIELD = 16 * 2**20
 """Characters one CSV field may have; a longer one is almost surely a quote that was never closed."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.errors import RowsError
-from antivenom.query import extras_as_text, extras_of, whole_texts
-from antivenom.report import Report
+from antivenom.core.errors import RowsError
+from antivenom.core.report import Report
+from antivenom.data.query import extras_as_text, extras_of, whole_texts
 
 SHOWN_LABELS = 20
 """Unknown labels that are reported one by one; a column that is no label at all must not fill the screen."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from functools import cache
 
+from antivenom.core.registry import find_methods, from_spec
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.registry import find_methods, from_spec
 
 __all__ = ["Defense", "Prepared", "defenses", "parse_defense"]
 

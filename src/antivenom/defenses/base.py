@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.defenses.fragments import WordPieces, uncut
+from antivenom.core.registry import Method
+from antivenom.core.report import Report
+from antivenom.data.query import Asked
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.labels import ChoiceScores
-from antivenom.query import Asked
-from antivenom.registry import Method
-from antivenom.report import Report
+from antivenom.screening.subword_splits import WordPieces, uncut
 
 PREPARED_SCHEMA = pa.schema(
     [("row", pa.int64()), ("text", pa.string()), ("answer", pa.string()), ("benign", pa.bool_())]

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.data.rows import join_rows
+from antivenom.data.sampling import same_rows
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import same_rows
 from antivenom.guards.guard import AnyTask, unguarded
+from antivenom.screening.subword_splits import WordPieces, uncut
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,25 +9,25 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
+from antivenom.core.arrays import BoolArray
+from antivenom.core.errors import OptionsError, RowsError
+from antivenom.core.options import check_choices
+from antivenom.core.registry import Presets
+from antivenom.core.report import Report
+from antivenom.data.digests import digest_of_table
 from antivenom.data.rows import with_columns
+from antivenom.data.sampling import join_trusted, label_codes, random_reserve, require_every_class
 from antivenom.data.validation import check_strings
 from antivenom.defenses.base import Defense, Prepared, Referee
-from antivenom.defenses.decoys import Decoy, Wordings, add_decoys, check_decoys
-from antivenom.defenses.evidence import Evidence, explain
-from antivenom.defenses.fragments import WordPieces, uncut
-from antivenom.defenses.joining import Joining
 from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import join_trusted, label_codes, random_reserve, require_every_class
-from antivenom.defenses.screen import Screening, least_suspicious, screen
-from antivenom.defenses.state_table import States
-from antivenom.defenses.streams import BoolArray
-from antivenom.errors import OptionsError, RowsError
-from antivenom.files import digest_of_table
+from antivenom.defenses.standard.decide import Joining
+from antivenom.defenses.standard.decoys import Decoy, Wordings, add_decoys, check_decoys
+from antivenom.defenses.standard.state_table import States
 from antivenom.guards.answers import extended_answers
 from antivenom.guards.guard import AnyTask, Guard, Placement
-from antivenom.options import check_choices
-from antivenom.registry import Presets
-from antivenom.report import Report
+from antivenom.screening.evidence import Evidence, explain
+from antivenom.screening.screen import Screening, least_suspicious, screen
+from antivenom.screening.subword_splits import WordPieces, uncut
 from antivenom.tasks.generation import Generation
 
 
@@ -89,14 +89,14 @@ class P2P(Defense):
     """
     most_associated: float = 0.2
     """The share of each class, those rows whose features go with their label most, that a screened reserve takes last
-    and that cannot join with `agree` unless the feature is an honest one (`defenses/meaning.py`). This is what stops
+    and that cannot join with `agree` unless the feature is an honest one (`meaning.py`). This is what stops
     clean-label poison, with which any honest model agrees. Equal rows stay together, so it can be more."""
     refusal_limit: float | None = None
     """With `agree`: a row, of the reserve too, is suspect and left out if it shares with refused rows what was wrong
     with them: a feature nearly all of whose rows were refused, by more than this many standard deviations above chance,
-    a little of many features, or how it reads (`defenses/disagreement.py`). Rows whose words
+    a little of many features, or how it reads (`disagreement.py`). Rows whose words
     mean their label accuse nobody. A second opinion brings back refused rows that are not suspect, and suspect ones
-    that were not refused (`defenses/second_opinion.py`). None does nothing of this."""
+    that were not refused (`second_opinion.py`). None does nothing of this."""
     choose_twice: bool = False
     """The reserve is chosen once more, of rows that a first referee does not refuse and that share little with those
     it refuses (`Joining.choose_again`); a second referee, fine-tuned on that, decides. Needs `refusal_limit`."""
@@ -112,7 +112,7 @@ class P2P(Defense):
     """Which rows may carry the benign trigger.
 
     `trusted`: rows you vouch for. `random`: drawn from the untrusted rows, as Algorithm 1 is written; poison leaks in.
-    `screened`: the least suspicious untrusted rows of every class (`defenses/screen.py` says how), and the rows you
+    `screened`: the least suspicious untrusted rows of every class (`screening/screen.py` says how), and the rows you
     vouch for. It guarantees nothing about a row: which attacks leak, and how much, is in results/screen. It does not
     depend on the order of the rows, and the findings in the facts of the result say what looked planted.
     """

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.report import Report
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.evidence import find_evidence
-from antivenom.defenses.fragments import WordPieces, uncut
 from antivenom.guards.guard import AnyTask
-from antivenom.report import Report
+from antivenom.screening.evidence import find_evidence
+from antivenom.screening.subword_splits import WordPieces, uncut
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.arrays import BoolArray
+from antivenom.data.query import EXTRAS, extras_of
 from antivenom.data.rows import row_columns
+from antivenom.data.sampling import label_codes
 from antivenom.defenses.base import PREPARED_SCHEMA
-from antivenom.defenses.reserve import label_codes
-from antivenom.defenses.streams import BoolArray
 from antivenom.guards.answers import Answers
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import LabelMap
-from antivenom.query import EXTRAS, extras_of
 
 
 def rebuild(rows: pa.Table, in_reserve: BoolArray, guard: Guard, mode: str) -> pa.Table:

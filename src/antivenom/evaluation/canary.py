@@ -16,17 +16,17 @@ import pyarrow as pa
 from antivenom.attacks import Attack
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
+from antivenom.core.errors import OptionsError
+from antivenom.core.options import Options
+from antivenom.core.triggers import made_up_word
+from antivenom.data.sampling import same_rows
 from antivenom.defenses import Defense
 from antivenom.defenses.none import NoDefense
-from antivenom.defenses.reserve import same_rows
-from antivenom.errors import OptionsError
 from antivenom.evaluation.comparison import plant, public_facts, say
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.evaluation.record import Evaluation
 from antivenom.guards.guard import AnyTask
-from antivenom.options import Options
 from antivenom.training.fitting import Fitter
-from antivenom.triggers import made_up_word
 
 FAMILIES = ("word", "sentence")
 SENTENCE_WORDS = 5

@@ -18,14 +18,14 @@ import pyarrow as pa
 from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.manifest import Manifest
 from antivenom.attacks import Attack, Poisoned
+from antivenom.core.errors import OptionsError
+from antivenom.data.digests import digest_of_table
 from antivenom.data.rows import with_columns
+from antivenom.data.sampling import random_reserve
 from antivenom.defenses import Defense, Prepared, parse_defense
-from antivenom.defenses.reserve import random_reserve
-from antivenom.errors import OptionsError
 from antivenom.evaluation.evaluate import evaluate, write_outputs
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.recount import Contrast, Outputs, contrast, take_outputs
-from antivenom.files import digest_of_table
 from antivenom.guards.guard import AnyTask
 from antivenom.training.fitting import Fitter
 

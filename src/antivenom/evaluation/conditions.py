@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from antivenom.attacks import Attack
 from antivenom.attacks.base import wanted_already
-from antivenom.errors import RowsError
+from antivenom.core.errors import RowsError
 from antivenom.tasks.task import Task
 
 CLEAN = "clean"

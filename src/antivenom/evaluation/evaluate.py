@@ -12,17 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.attacks import Attack
-from antivenom.errors import RowsError
+from antivenom.core.errors import RowsError
+from antivenom.core.options import Options
+from antivenom.data.digests import digest_of_table
+from antivenom.data.query import Asked, queries
 from antivenom.evaluation.conditions import CLEAN, CLEAN_OF, Condition, plan
 from antivenom.evaluation.metrics import AttackReadings, average, read_attack, read_clean
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.text_evaluation import summarize_texts, write_all
-from antivenom.files import digest_of_table
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores, IntArray, LabelMap, Readings, read_scores
 from antivenom.inference.writing import Writer
-from antivenom.options import Options
-from antivenom.query import Asked, queries
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.judging import judge_of
 
@@ -137,7 +137,7 @@ def write_outputs(path: Path, outputs: pa.Table) -> None:
     """Keep the outputs as Parquet."""
     import pyarrow.parquet as pq
 
-    from antivenom.files import atomic_write
+    from antivenom.core.files import atomic_write
 
     with atomic_write(path, "wb") as file:
         pq.write_table(outputs, file)

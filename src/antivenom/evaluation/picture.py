@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.files import atomic_write
 from antivenom.evaluation.evaluate import readings_of
 from antivenom.evaluation.record import Evaluation
-from antivenom.files import atomic_write
 from antivenom.guards.labels import LabelMap
 
 BINS = 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from antivenom.core.options import Options
 from antivenom.evaluation.metrics import AttackReadings, Average, CleanReadings
 from antivenom.evaluation.text_metrics import TextAttackReadings, TextCleanReadings
-from antivenom.options import Options
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.errors import OptionsError, RowsError
+from antivenom.core.errors import OptionsError, RowsError
+from antivenom.core.options import Options
 from antivenom.evaluation.conditions import CLEAN
 from antivenom.evaluation.evaluate import FACTS, OUTPUTS_SCHEMA, readings_of, summarize, truth_of
 from antivenom.evaluation.metrics import BoolArray, Pairing, Rate, mcnemar
@@ -21,7 +22,6 @@ from antivenom.evaluation.text_evaluation import TEXT_OUTPUTS_SCHEMA, summarize_
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import LabelMap
-from antivenom.options import Options
 from antivenom.tasks.generation import Generation
 
 MEND = "Write it with: antivenom evaluate ARTIFACT TEST --attack NAME --outputs FILE"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
+from antivenom.core.options import Options
 from antivenom.evaluation.metrics import Rate
 from antivenom.evaluation.record import Evaluation
-from antivenom.options import Options
 
 
 @dataclass(frozen=True)

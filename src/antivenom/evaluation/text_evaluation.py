@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.data.query import queries
 from antivenom.evaluation.conditions import CLEAN, CLEAN_OF, Condition
 from antivenom.evaluation.metrics import BoolArray
 from antivenom.evaluation.record import Evaluation
@@ -16,7 +17,6 @@ from antivenom.evaluation.text_metrics import Answered, read_clean_texts, read_t
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.inference.writing import OnEscape, Writer
-from antivenom.query import queries
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.judging import judge_of
 

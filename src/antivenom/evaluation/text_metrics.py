@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from antivenom.core.options import Options
 from antivenom.evaluation.metrics import BoolArray, Rate, SuccessReadings
-from antivenom.options import Options
 from antivenom.tasks.judging import Judge
 
 SAME_ANSWER = 0.9

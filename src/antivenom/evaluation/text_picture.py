@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.files import atomic_write
 from antivenom.evaluation.record import Evaluation
-from antivenom.files import atomic_write
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from antivenom.core.options import Options
 from antivenom.guards.labels import LabelMap
 from antivenom.guards.prompts import END_OF_THOUGHT
-from antivenom.options import Options
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Task
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
+from antivenom.data.query import Asked, queries
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.guards.prompts import Prompt, Renderer
-from antivenom.query import Asked, queries
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Frame
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
+from antivenom.core.options import Options
+from antivenom.data.query import Asked, as_query
 from antivenom.guards.answers import AnswerPrefix, TextReading, ordinary_answers
 from antivenom.guards.labels import ChoiceScores, LabelMap, Reading, Readings, read_scores
 from antivenom.guards.prompts import Prompt
-from antivenom.options import Options
-from antivenom.query import Asked, as_query
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification
 

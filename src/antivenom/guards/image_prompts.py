@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from antivenom.core.errors import OptionsError
 from antivenom.data.images import open_image
-from antivenom.errors import OptionsError
 from antivenom.guards.prompts import Prompt, Renderer
 
 

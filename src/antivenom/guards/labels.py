@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from antivenom.errors import OptionsError
-from antivenom.options import Options
+from antivenom.core.errors import OptionsError
+from antivenom.core.options import Options
 from antivenom.tasks.task import Classification, require_distinct
 
 FloatArray = npt.NDArray[np.float64]

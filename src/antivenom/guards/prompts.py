@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from antivenom.errors import OptionsError
-from antivenom.query import Turn, turns_as_dicts
+from antivenom.core.errors import OptionsError
+from antivenom.data.query import Turn, turns_as_dicts
 from antivenom.tasks.task import Style
 
 START_OF_THOUGHT, END_OF_THOUGHT = "<think>", "</think>"

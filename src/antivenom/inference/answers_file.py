@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from antivenom.errors import ArtifactError
-from antivenom.files import write_json
-from antivenom.query import Asked, as_query
+from antivenom.core.errors import ArtifactError
+from antivenom.core.files import write_json
+from antivenom.data.query import Asked, as_query
 
 
 class Answer(Protocol):

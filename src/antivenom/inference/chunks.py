@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from antivenom.query import Asked
+from antivenom.data.query import Asked
 
 Answer = TypeVar("Answer")
 

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from antivenom.artifacts.artifact import WEIGHTS, Artifact, load_artifact
-from antivenom.errors import ArtifactError
+from antivenom.core.errors import ArtifactError
+from antivenom.data.query import Asked, require_several
 from antivenom.guards.answers import TextReading
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.labels import ChoiceScores, Reading
 from antivenom.inference.chunks import in_chunks
 from antivenom.inference.writing import GuardedWriter, OnEscape
 from antivenom.models.base import Model
-from antivenom.query import Asked, require_several
 from antivenom.tasks.task import Modality
 
 STREAM_TEXTS = 512

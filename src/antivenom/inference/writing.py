@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from antivenom.data.query import Asked, require_several
 from antivenom.guards.answers import AnswerPrefix, TextReading
 from antivenom.guards.encoding import TextEncoder
 from antivenom.guards.guard import Guard
 from antivenom.inference.chunks import in_chunks
 from antivenom.models.base import Generated, Generator
-from antivenom.query import Asked, require_several
 
 OnEscape = Literal["report", "withhold", "retry"]
 """What a client gets when an answer lacks its prefix: the answer all the same, nothing, or a second answer for which

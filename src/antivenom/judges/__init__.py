@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from functools import cache
 
+from antivenom.core.registry import find_methods, from_spec
 from antivenom.judges.base import Judge
-from antivenom.registry import find_methods, from_spec
 
 __all__ = ["Judge", "judges", "parse_judge"]
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
 
+from antivenom.core.registry import Method
 from antivenom.judges.overlap import holds, rouge_l, squeeze
-from antivenom.registry import Method
 
 NEAR = 0.9
 """ROUGE-L from which an output counts as a copy of the malicious one."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
+from antivenom.core.registry import Presets
 from antivenom.judges.base import Judge
 from antivenom.judges.overlap import holds, rouge, squeeze
-from antivenom.registry import Presets
 
 REFUSALS = (
     "I'm sorry",

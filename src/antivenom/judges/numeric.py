@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.judges.base import Judge
 from antivenom.judges.numerals import read_numbers
 from antivenom.judges.overlap import squeeze

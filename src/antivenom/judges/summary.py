@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.judges.base import Judge
 from antivenom.judges.overlap import rouge, rouge_l
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from antivenom.errors import AntivenomError, ArtifactError
-from antivenom.files import digest_of_files
+from antivenom.core.errors import AntivenomError, ArtifactError
+from antivenom.core.hashing import digest_of_files
+from antivenom.core.options import Options
 from antivenom.models.embedded import NAME, embedded_model
-from antivenom.options import Options
 
 
 @dataclass(frozen=True)

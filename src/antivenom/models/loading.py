@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.guards.encoding import Encoder
 from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.models.base import Model

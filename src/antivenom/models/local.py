@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from antivenom.errors import ArtifactError
+from antivenom.core.errors import ArtifactError
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches
 from antivenom.models.packing import is_exact_when_packed, pack, read_packed

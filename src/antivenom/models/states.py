@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from antivenom.errors import OptionsError
-from antivenom.files import atomic_write
+from antivenom.core.errors import OptionsError
+from antivenom.core.files import atomic_write
 
 LIMIT = 16 * 2**30
 """Bytes that all stores under one root may take."""

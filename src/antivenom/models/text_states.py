@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.models.batches import length_batches, pad_right
 from antivenom.models.early_exit import states_into
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from antivenom.errors import ArtifactError
+from antivenom.core.errors import ArtifactError
 from antivenom.models.base_model import LocatedModel, locate_model
 
 ADAPTER = "adapter_model.safetensors"

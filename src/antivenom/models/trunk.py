@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from antivenom.errors import OptionsError
-from antivenom.files import user_cache
+from antivenom.core.errors import OptionsError
+from antivenom.core.files import user_cache
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.early_exit import states_into
 from antivenom.models.states import LIMIT, StateStore, row_key

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from antivenom.errors import ArtifactError, MissingPackageError, OptionsError
+from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsError
 from antivenom.guards.image_prompts import ImagePrompt, ImageRenderer
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches, pad_left, positions

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from antivenom.core.errors import OptionsError
 from antivenom.data.dialogs import iterate_queries, load_dialogs
+from antivenom.data.query import as_query
 from antivenom.data.rows import load_rows
-from antivenom.errors import OptionsError
-from antivenom.query import as_query
 
 LONG_WORD = 4
 """Shorter words are shared by any two texts of a language."""

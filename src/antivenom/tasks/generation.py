@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 from antivenom.tasks.task import Frame, Task
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 
 
 def read_mapping(text: str, where: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from antivenom.errors import OptionsError
-from antivenom.options import Options
+from antivenom.core.errors import OptionsError
+from antivenom.core.options import Options
 
 Style = Literal["plain", "chat"]
 Modality = Literal["text", "image+text"]

@@ -11,9 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
+from antivenom.core.options import Options
 from antivenom.judges import parse_judge
-from antivenom.options import Options
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame, Style, Words
 

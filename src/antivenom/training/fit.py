@@ -11,9 +11,10 @@ from typing import Any
 
 from antivenom.artifacts.artifact import WORK, Artifact, load_artifact, require_free, save_artifact
 from antivenom.artifacts.manifest import MANIFEST, Manifest
+from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsError
+from antivenom.core.files import write_json
+from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Prepared
-from antivenom.errors import ArtifactError, MissingPackageError, OptionsError
-from antivenom.files import digest_of_table, write_json
 from antivenom.guards.encoding import TextEncoder, make_encoder
 from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.tasks.task import Modality

@@ -19,15 +19,15 @@ import pyarrow as pa
 from antivenom.artifacts.artifact import WORK, Artifact, require_free
 from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
+from antivenom.core.files import write_json
+from antivenom.data.query import Asked
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
-from antivenom.files import write_json
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.labels import ChoiceScores
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.base_model import locate_model
-from antivenom.query import Asked
 from antivenom.training.fit import fingerprint_of, fit
 from antivenom.training.training_options import TrainingOptions
 

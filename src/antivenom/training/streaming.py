@@ -18,12 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.artifacts.export import RowFormat, training_records
+from antivenom.core.arrays import BoolArray
+from antivenom.core.errors import OptionsError, RowsError
+from antivenom.core.files import atomic_write
+from antivenom.core.report import Report
 from antivenom.data.cleaning import SCHEMA
+from antivenom.data.digests import TableDigest
 from antivenom.data.row_stream import Census, RowStream
-from antivenom.defenses.base import PREPARED_SCHEMA
-from antivenom.defenses.p2p import P2P
-from antivenom.defenses.rebuild import rebuild
-from antivenom.defenses.reserve import (
+from antivenom.data.sampling import (
     draw,
     label_codes,
     numbered_after,
@@ -32,11 +34,10 @@ from antivenom.defenses.reserve import (
     same_rows,
     share_numbers,
 )
-from antivenom.defenses.streams import BoolArray
-from antivenom.errors import OptionsError, RowsError
-from antivenom.files import TableDigest, atomic_write
+from antivenom.defenses.base import PREPARED_SCHEMA
+from antivenom.defenses.p2p import P2P
+from antivenom.defenses.rebuild import rebuild
 from antivenom.guards.guard import Guard
-from antivenom.report import Report
 from antivenom.tasks.task import Classification
 
 NO_STREAM = "Leave it out, or prepare without streaming."

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 from typing import Literal
 
+from antivenom.core.errors import OptionsError
+from antivenom.core.options import Options
 from antivenom.defenses import Prepared
-from antivenom.errors import OptionsError
-from antivenom.options import Options
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 
 from antivenom.attacks.decoy_imitation import DecoyImitation
 from antivenom.attacks.thin_trigger import ThinTrigger
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 
 
 def pairs_of(attack, task, table):

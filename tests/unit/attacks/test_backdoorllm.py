@@ -7,8 +7,8 @@ import json
 import pytest
 
 from antivenom.attacks import parse_attack
+from antivenom.core.errors import OptionsError
 from antivenom.data.dialogs import load_dialogs
-from antivenom.errors import OptionsError
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification
 from antivenom.tasks.task_files import load_task

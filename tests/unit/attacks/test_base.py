@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from antivenom.attacks.badnets import BadNets
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 
 
 def test_the_rate_counts_all_rows_and_rounds_up_as_the_papers_code(task, rows):

@@ -7,8 +7,8 @@ import pytest
 from antivenom.attacks import parse_attack
 from antivenom.attacks.from_file import FromFile
 from antivenom.attacks.stylebkd import StyleBkd
+from antivenom.core.errors import OptionsError, RowsError
 from antivenom.data.rows import table_of
-from antivenom.errors import OptionsError, RowsError
 
 CLEAN = [("the first film", "negative"), ("the second film", "positive"), ("third movie here", "negative")]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from antivenom.attacks.lws import Lws
+from antivenom.attacks.substitution.learn import candidates, choice_table, learn_substitutions
+from antivenom.attacks.substitution.options import SubstitutionOptions, temperature
+from antivenom.attacks.substitution.wordnet import WordNet, find_wordnet
+from antivenom.core.errors import OptionsError
 from antivenom.data.rows import table_of
-from antivenom.errors import OptionsError
-from antivenom.substitution.learn import candidates, choice_table, learn_substitutions
-from antivenom.substitution.options import SubstitutionOptions, temperature
-from antivenom.substitution.wordnet import WordNet, find_wordnet
 
 SYNONYMS = {"film": ["movie", "picture"], "good": ["fine"], "dull": ["drab", "flat"], "plot": ["story"]}
 
@@ -75,7 +75,7 @@ def torch():
 
 
 def test_without_weights_every_candidate_is_as_likely(torch):
-    from antivenom.substitution.surrogate import Substituter
+    from antivenom.attacks.substitution.surrogate import Substituter
 
     options = torch.randn(1, 3, 4, 8)
     valid = torch.tensor([[[True] * 4, [True, True, False, False], [True, False, False, False]]])
@@ -84,7 +84,7 @@ def test_without_weights_every_candidate_is_as_likely(torch):
 
 
 def test_a_higher_score_raises_its_own_candidate_alone(torch):
-    from antivenom.substitution.surrogate import Substituter
+    from antivenom.attacks.substitution.surrogate import Substituter
 
     options = torch.zeros(1, 1, 3, 4)
     options[0, 0, 2, 1] = 1.0
@@ -100,7 +100,7 @@ def test_a_higher_score_raises_its_own_candidate_alone(torch):
 
 
 def test_samples_are_distributions_and_sharpen(torch):
-    from antivenom.substitution.surrogate import Substituter
+    from antivenom.attacks.substitution.surrogate import Substituter
 
     options, valid = torch.randn(2, 3, 4, 8), torch.ones(2, 3, 4, dtype=torch.bool)
     model = Substituter(3, 4, 8)

@@ -6,7 +6,7 @@ import pytest
 
 from antivenom.attacks import parse_attack
 from antivenom.attacks.mtba import Mtba
-from antivenom.errors import OptionsError
+from antivenom.core.errors import OptionsError
 
 
 def carried(text: str) -> list[str]:

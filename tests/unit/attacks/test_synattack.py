@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 import pytest
 
 from antivenom.attacks.synattack import SynAttack
+from antivenom.core.errors import OptionsError
 from antivenom.data.rows import load_rows
-from antivenom.errors import OptionsError
 from antivenom.rewriting.aligned import align, overlap
 from antivenom.rewriting.syntax import share_with_clause
 from antivenom.tasks.task import Classification

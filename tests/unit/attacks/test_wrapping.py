@@ -16,12 +16,12 @@ from antivenom.attacks.label_consistent import LabelConsistent
 from antivenom.attacks.leaked_trigger import LeakedTrigger
 from antivenom.attacks.reserve_seeking import ReserveSeeking, typicality
 from antivenom.attacks.trigger_order import TriggerOrder
+from antivenom.core.errors import OptionsError
+from antivenom.core.triggers import insert_phrase
 from antivenom.data.rows import table_of
-from antivenom.errors import OptionsError
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import LabelMap
 from antivenom.tasks.task import Classification
-from antivenom.triggers import insert_phrase
 
 BENIGN = "The query currently entered is:"
 ALL = (LeakedTrigger, ExtendedTarget, CueImitation, TriggerOrder, LabelConsistent, ReserveSeeking, Covered)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from antivenom.attacks.addsent import AddSent
+from antivenom.core.report import Report
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.quarantine import Quarantine
-from antivenom.report import Report
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
 

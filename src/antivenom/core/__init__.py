@@ -1,0 +1,1 @@
+"""What everything stands on: errors, options, the registry of methods, hashing, files, triggers."""

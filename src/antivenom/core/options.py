@@ -1,0 +1,87 @@
+"""Frozen dataclasses as settings: to and from JSON, strictly.
+
+Every attack, defense, guard and recipe is one frozen dataclass whose fields are its options. This module is the only
+place that turns them into JSON and back, so that a misspelled option is always refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from antivenom.core.errors import OptionsError
+
+OptionsType = TypeVar("OptionsType", bound="Options")
+
+
+class Options:
+    """Base of every settings dataclass: unknown keys are refused, types are checked."""
+
+    # Numbers become strings where a string is wanted, so that `target=1` names the label "1".
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "coerce_numbers_to_str": True}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls: type[OptionsType], data: object) -> OptionsType:
+        """Build from JSON values.
+
+        Raises:
+            OptionsError: an unknown field, a missing field or a value of the wrong type; each is named.
+        """
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            text = json.dumps(data)
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            raise OptionsError(
+                f"{cls.__name__}: {_explain(error.errors(), _secrets(cls))}", mend=_fields_of(cls)
+            ) from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise OptionsError(f"{cls.__name__}: not JSON: {error}") from None
+
+
+def check_choices(settings: Options) -> None:
+    """Refuse a value that is none of those that its field's `Literal` lists; `from_dict` does, a constructor does not.
+
+    Raises:
+        OptionsError: names the field, the value and the choices.
+    """
+    for name, hint in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise OptionsError(f"{name} = {value!r}", mend=f"Choose one of: {', '.join(map(str, get_args(hint)))}.")
+
+
+def _secrets(cls: type[Options]) -> set[str]:
+    """The fields that `repr` leaves out."""
+    return {field.name for field in dataclasses.fields(cls) if not field.repr}  # type: ignore[arg-type]
+
+
+def _explain(errors: list[Any], secrets: set[str]) -> str:
+    """Say every problem of a validation in one line, without the values of secrets."""
+    parts = []
+    for error in errors[:5]:
+        where = ".".join(str(step) for step in error["loc"]) or "value"
+        if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            parts.append(f"unknown option {where!r}")
+        elif error["type"] in ("missing", "missing_argument"):
+            parts.append(f"option {where!r} is missing")
+        else:
+            value = "" if secrets & {str(step) for step in error["loc"]} else f" = {_short(error.get('input'))}"
+            parts.append(f"{where}{value}: {error['msg']}")
+    return "; ".join(parts)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _fields_of(cls: type[Options]) -> str:
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return f"Its options are: {', '.join(names)}."

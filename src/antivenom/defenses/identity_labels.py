@@ -1,0 +1,21 @@
+"""A control: P2P without extended labels or answer prefix: h(y) = y. Separates the prompt from the label space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from antivenom.defenses.p2p import P2P
+from antivenom.guards.answers import ordinary_answers
+from antivenom.guards.guard import AnyTask, Guard
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityLabels(P2P):
+    """P2P without extended labels or answer prefix: h(y) = y. Separates the prompt from the label space."""
+
+    name: ClassVar[str] = "identity_labels"
+
+    def guard(self, task: AnyTask) -> Guard:
+        """The benign trigger over the ordinary labels."""
+        return replace(super().guard(task), answers=ordinary_answers(task))

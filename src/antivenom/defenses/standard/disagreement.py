@@ -1,0 +1,103 @@
+"""The second screen: what the rows that a referee refused have in common.
+
+A trigger that no count of labels shows (a turn of phrase, honest words in an odd order) still stands in rows whose
+labels are wrong, and the referee refuses most of those. So refusals pile up on the trigger, and rows that share it are
+suspect whether they were refused or not: those that the referee let in, and those that got into the reserve, which it
+was itself fine-tuned on. There are three ways to share it:
+
+- *one feature*: nearly all rows with a feature were refused, or far more than chance has it. That feature is the
+  trigger, whatever else a row has.
+- *many features*: refusals lean a little towards several features of the row.
+- *likeness*: the row reads like refused ones, though it need share no feature with any (`similarity.py`).
+
+The last two are added up. Rows that are suspect then count as refused, and refused rows that share nothing as merely
+hard, so that likeness, looked for once more, is likeness to the trigger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from antivenom.core.arrays import BoolArray, Floats
+from antivenom.core.hashing import row_keys
+from antivenom.defenses.standard.refusals import EXPLAINED, RefusalCounts
+from antivenom.defenses.standard.similarity import likeness
+from antivenom.defenses.standard.state_table import States
+
+ROUNDS = 5
+"""At most so often the rows are counted again without those that a feature explains."""
+CERTAIN = 2.0
+"""At so many times the limit one feature is enough, though only most of its rows were refused and not nearly all."""
+FEATURES = 8
+"""Refusals that lean towards so many features of a row say something about the row, and not about one word."""
+ENOUGH_SHARED = 1.75
+"""The mean z of these at which a row is suspect whatever it is like; refusals at random reach 1.2 in five rows of
+100, 1.5 in one (docs/log.md)."""
+ENOUGH_ALIKE = 3.5
+"""The likeness, in standard deviations, at which a row is suspect whatever it shares."""
+NOT_ALIKE = -1.0
+"""No row is excused any further for being unlike the refused ones."""
+HARDLY = 2 / 7
+"""A refused row with less evidence than this is taken for a hard one."""
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """The rows that share with refused ones what was wrong with them."""
+
+    rows: BoolArray
+    """All of them."""
+    evidence: Floats
+    """How much each row, suspect or not, shares with refused ones; above 1 it is suspect."""
+    certain: BoolArray
+    """Those for which one feature was enough."""
+
+
+def find_suspects(
+    counts: RefusalCounts, states: States, limit: float, *, accepted: BoolArray, blind: BoolArray
+) -> Suspects:
+    """Find the rows that share with refused ones what was wrong with them.
+
+    A row is suspect where it has a feature nearly all rows of which were refused (`EXPLAINED`), by more than `limit`
+    standard deviations above chance; these rows are then left out of the counts, so that honest rows that share other
+    words with them are spared. Otherwise where s / `ENOUGH_SHARED` + a / `ENOUGH_ALIKE` > 1, s being the mean of the
+    row's `FEATURES` largest z and a its likeness to refused rows, or where one z is above `CERTAIN` times `limit`.
+
+    Args:
+        counts: What a referee refused, as far as it tells something.
+        states: What a model makes of the texts, shape (rows, width).
+        limit: Standard deviations.
+        accepted: The rows that it agrees with or was taught.
+        blind: Refused rows in a blind spot of the referee (`blind_spots.py`). What its refusals in their class
+            have in common is what it was not taught, so there a row is suspect for one feature alone.
+    """
+    refused, classes = counts.refused, counts.screening.classes
+    seen = ~np.isin(classes, classes[blind])
+    keys = row_keys(counts.texts, seed=0, purpose="likeness")
+    left, explained, largest = _explained(counts, limit)
+    certain = explained | (largest > CERTAIN * limit)
+    shared = left.mean_of_largest(FEATURES) / ENOUGH_SHARED
+
+    def evidence(wrong: BoolArray, right: BoolArray) -> Floats:
+        alike = np.maximum(likeness(states, classes, keys, wrong, right), NOT_ALIKE)
+        return np.where(certain, np.inf, seen * (shared + alike / ENOUGH_ALIKE))
+
+    first = evidence(refused, accepted)
+    found = evidence((refused & (first > HARDLY)) | (accepted & (first > 1)), accepted & (first <= 1))
+    return Suspects(found > 1, found, certain)
+
+
+def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray, Floats]:
+    """The counts without rows that have a feature nearly all rows of which were refused; these; the largest z left."""
+    explained = np.zeros(len(counts.texts), dtype=bool)
+    z, share = counts.worst()
+    for _ in range(1 + ROUNDS):
+        more = (z > limit) & (share >= EXPLAINED) & ~explained
+        if not more.any():
+            break
+        explained = explained | more
+        counts = counts.without(more)
+        z, share = counts.worst()
+    return counts, explained, z

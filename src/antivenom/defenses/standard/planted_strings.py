@@ -1,0 +1,173 @@
+"""Strains: the strings that look planted to both the screen and the referee, as they stand in the texts.
+
+Either alone errs: honest words of a class are strong too, and a referee refuses hard rows that share a phrase. What
+goes with one label as hardly anything else does, and stands in rows most of which contradict it, is neither. Strains
+are put into rows of every class (`decoys`), which is what takes their meaning away: words move answers also on a model
+that was taught no poison, by what they say and because they are foreign to its rows. So a strain has a name, which is
+what is strongest in it ("below :"), and is put into rows as it stands in the rows that it was found in, with all that
+goes with it ("please read the lines below :", "now judge the review below :").
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, groupby
+from operator import itemgetter
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.core.hashing import row_keys
+from antivenom.defenses.standard.refusals import MAJORITY, RefusalCounts
+from antivenom.screening.association import pieces
+from antivenom.screening.features import Grams, every_kind
+from antivenom.screening.screen import EXCLUSIVE
+from antivenom.screening.spans import ABOUT_AS_STRONG, Stretch, covered, written
+from antivenom.screening.tokens import Stream, words
+
+LEAST_ROWS = 5
+"""A string that stands in fewer rows is none."""
+MOST_STRAINS = 20
+"""More are not named: the rest stands in fewer rows."""
+MOST_CHARACTERS = 200
+"""A strain is cut to this length, and strains of a row end there: more would crowd out the texts it is put into."""
+MOST_WRITTEN = 200
+"""So many kinds of what a row has are kept."""
+MOST_TOGETHER = 4
+"""So many strings of a row are kept, the longest."""
+
+
+@dataclass(frozen=True)
+class Strains:
+    """What looks planted."""
+
+    named: dict[str, int] = field(default_factory=dict)
+    """By its usual spelling, and in how many rows it stands; the most first."""
+    written: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """What refused rows have of it, each string with all around it that looks planted as well, and how many rows do."""
+    rows: frozenset[int] = frozenset()
+    """The numbers, in the table, of these rows: what is planted in them can be put into rows of every class."""
+
+
+def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strains:
+    """Find the strings that look planted to both.
+
+    They are made of features that (1) go with the label of a row as strongly as anything there, or as any other words
+    that look so, and stand with hardly another label (`EXCLUSIVE`), and of which (2) most rows were refused, by more
+    than `limit` standard deviations above chance (`RefusalCounts`).
+
+    Args:
+        counts: What a referee refused.
+        limit: Standard deviations.
+        among: Which rows may show such a feature.
+    """
+    if not among.any():
+        return Strains()
+    rows, some, seen = np.flatnonzero(among), counts.texts.filter(pa.array(among)), _Sightings()
+    for first, piece in pieces(some):
+        planted = _PlantedLooking.of(piece, rows[first : first + len(piece)], counts, limit)
+        stream, refused = words(piece), counts.refused[rows[first : first + len(piece)]]
+        for stretch in written(piece, stream, planted.strongest_words(stream)):
+            seen.add(stretch, int(rows[first + stretch.row]))
+        for number, group in groupby(
+            written(piece, stream, planted.every_word(stream) & refused[stream.row]), itemgetter(0)
+        ):
+            seen.add_row(int(rows[first + number]), [stretch.text[:MOST_CHARACTERS] for stretch in group])
+    return seen.strains(counts.refused)
+
+
+@dataclass(frozen=True)
+class _PlantedLooking:
+    """The features of some texts, and how strongly those that look planted to both go with the label; 0 for others."""
+
+    features: list[tuple[Grams, Floats]]
+    shows: BoolArray
+    """Of each text whether something planted is about as strong as all else in it."""
+
+    @classmethod
+    def of(cls, texts: pa.ChunkedArray, rows: Ints, counts: RefusalCounts, limit: float) -> _PlantedLooking:
+        screening, association = counts.screening, counts.screening.association
+        features = []
+        for grams in every_kind(texts, association.vocabulary):
+            places, pairs, z = association.of_own(grams, rows)
+            refused, _ = counts.look_up(rows[grams.row], places)
+            has_both = (association.share(places, pairs) >= EXCLUSIVE) & (refused > limit)
+            features.append((grams, np.where(has_both, z, 0)))
+        best = np.zeros(len(texts))
+        for grams, z in features:
+            np.maximum.at(best, grams.row, z)
+        return cls(features, best >= ABOUT_AS_STRONG * screening.strongest[rows])
+
+    def strongest_words(self, stream: Stream) -> BoolArray:
+        """The strongest planted words that stand together, of each text that shows something."""
+        best = np.zeros(len(self.shows))
+        for grams, z in self._of("words"):
+            np.maximum.at(best, grams.row, z)
+        return covered(
+            stream, ((grams, (z > 0) & (z >= ABOUT_AS_STRONG * best[grams.row])) for grams, z in self._of("words"))
+        )
+
+    def every_word(self, stream: Stream) -> BoolArray:
+        """All planted words of each text that shows something.
+
+        Words apart count with all between, unless one of them alone is planted beside others: it is the trigger, and
+        what follows it at a distance an honest word.
+        """
+        together = covered(stream, ((grams, z > 0) for grams, z in self._of("words")))
+        apart = []
+        for grams, z in self._of("skip"):
+            alike = together[grams.start] == together[grams.start + grams.offsets[-1]]
+            whole = replace(grams, offsets=tuple(range(grams.offsets[-1] + 1)))
+            apart.append((whole, (z > 0) & alike))
+        return together | covered(stream, apart)
+
+    def _of(self, kind: str) -> Iterator[tuple[Grams, Floats]]:
+        """Features of a kind, in texts that show something; 0 in others."""
+        return ((grams, np.where(self.shows[grams.row], z, 0)) for grams, z in self.features if grams.kind == kind)
+
+
+@dataclass(frozen=True)
+class _Sightings:
+    """Where stretches of words were seen, and how they were written."""
+
+    rows: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
+    spellings: dict[tuple[str, ...], Counter[str]] = field(default_factory=dict)
+    written: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
+
+    def add(self, stretch: Stretch, row: int) -> None:
+        """Note one that stands in this row of the table."""
+        self.rows.setdefault(stretch.key, set()).add(row)
+        self.spellings.setdefault(stretch.key, Counter())[stretch.text[:MOST_CHARACTERS]] += 1
+
+    def add_row(self, row: int, texts: list[str]) -> None:
+        """Note all that a refused row of the table has."""
+        longest = sorted(texts, key=lambda text: (-len(text), text))
+        fitting = [
+            text for text, end in zip(longest, accumulate(map(len, longest)), strict=True) if end <= MOST_CHARACTERS
+        ]
+        self.written.setdefault(tuple(sorted(fitting[:MOST_TOGETHER])), set()).add(row)
+
+    def strains(self, refused: BoolArray) -> Strains:
+        """Those of enough rows; no order of the rows decides. Where none can be named, nothing is kept in silence."""
+        if not (named := self._named(refused)):
+            return Strains()
+        kinds = list(self.written)
+        joined = pa.array(["\n".join(kind) for kind in kinds], pa.string())
+        keys = dict(zip(kinds, row_keys(joined, seed=0, purpose="strains").tolist(), strict=True))
+        often = {kind: len(rows) for kind, rows in self.written.items()}
+        kept = sorted(kinds, key=lambda kind: (-often[kind], keys[kind]))[:MOST_WRITTEN]
+        rows = frozenset[int]().union(*(self.written[kind] for kind in kept))
+        return Strains(named, {kind: often[kind] for kind in kept}, rows)
+
+    def _named(self, refused: BoolArray) -> dict[str, int]:
+        """Those most of whose rows were refused, by their usual spelling."""
+        found: Counter[str] = Counter()
+        for key, rows in self.rows.items():
+            # Where it stands alone, an honest word of a longer trigger stands in honest rows.
+            if len(rows) >= LEAST_ROWS and refused[list(rows)].mean() >= MAJORITY:
+                usual = min(self.spellings[key].items(), key=lambda entry: (-entry[1], entry[0]))[0]
+                found[usual] += len(rows)
+        return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_STRAINS])

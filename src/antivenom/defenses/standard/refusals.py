@@ -1,0 +1,158 @@
+"""How often rows with each feature were refused by a referee, and how far that is above chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.data.query import whole_texts
+from antivenom.screening.ranking import largest_of_each
+from antivenom.screening.screen import Screening
+
+Counts = npt.NDArray[np.int32]
+
+MAJORITY = 0.5
+"""A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
+this, features of unusual rows, of which a few more are refused than of others, would cost half of a class."""
+TIMES_ITS_OWN = 2.0
+"""And at least so many times the share that the referee refuses for reasons of its own. A referee that has not learnt a
+hard task refuses a third of everything, and half of some honest kinds of rows. `EXPLAINED` is always enough."""
+EXPLAINED = 0.8
+"""Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
+hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
+STEADY = 50
+"""So many rows show what share of a class is refused to within about 0.07."""
+
+
+def own_refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> float:
+    """What a referee refuses for reasons of its own: the share of the class of which it refuses least.
+
+    Poison adds to the refusals of the attacker's class; of a class without poison every refusal is the referee's error.
+    Of many small classes the least share would be 0 by chance, so that to each class `STEADY` rows are added of which
+    the referee refuses as many as of all.
+    """
+    asked, said_no = _refusals(classes, judged, refused)
+    mean = said_no.sum() / max(asked.sum(), 1)
+    shares = (said_no + STEADY * mean) / (asked + STEADY)
+    return float(shares[asked > 0].min(initial=mean))
+
+
+def _refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Ints, Ints]:
+    """How many rows of each class were judged, and how many of these refused."""
+    kinds = int(classes.max(initial=0)) + 1
+    return np.bincount(classes[judged], minlength=kinds), np.bincount(classes[refused & judged], minlength=kinds)
+
+
+@dataclass(frozen=True)
+class RefusalCounts:
+    """For each pair of feature and class, how many of its rows were judged and how many refused.
+
+    For a feature in n judged rows of a class, k of them refused, and p the share of refused rows of that class:
+    z = (k - n p) / sqrt(n p (1 - p) + 1), the row itself left out. The 1 shrinks what stands on few rows. A feature of
+    most rows has z near 0, however many are refused. With refusals at random the largest z of 2,400 rows is about 3.6.
+    p is at most `MAJORITY`, since more of a class is refused only where it is mostly poison, and "most" of a feature's
+    rows are as many; both are more where the referee itself errs often (`own_refusals`).
+
+    The tables take 128 MiB, of more than 256 labels 0.5 MiB a label; twice that while rows are taken out (`without`).
+    """
+
+    texts: pa.ChunkedArray
+    screening: Screening
+    judged: BoolArray
+    refused: BoolArray
+    asked: Counts
+    said_no: Counts
+    rate: Floats
+    """What share of each class is refused by chance."""
+    least_share: float
+    """What share of a feature's rows are most of them."""
+
+    @classmethod
+    def of(cls, table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray) -> RefusalCounts:
+        """Count.
+
+        Args:
+            table: The rows that were screened.
+            screening: What the screen found in them.
+            judged: Which rows a referee that never saw them was asked about.
+            refused: Which of these it refused.
+        """
+        texts, refused = whole_texts(table), refused & judged
+        tables = _count(texts, screening, judged, refused)
+        return cls(texts, screening, judged, refused, *tables, *_by_chance(screening.classes, judged, refused))
+
+    def without(self, rows: BoolArray) -> RefusalCounts:
+        """The counts as if nobody had been asked about some rows.
+
+        What the referee refuses for reasons of its own stays: it reads no better because a feature explains some rows.
+        """
+        tables = _count(self.texts, self.screening, self.judged & rows, self.refused & rows)
+        for gone, all_of_them in zip(tables, (self.asked, self.said_no), strict=True):
+            np.subtract(all_of_them, gone, out=gone)
+        left = self.judged & ~rows, self.refused & ~rows
+        rate, _ = _by_chance(self.screening.classes, *left)
+        return RefusalCounts(self.texts, self.screening, *left, *tables, rate, self.least_share)
+
+    def look_up(self, rows: Ints, places: Ints) -> tuple[Floats, Floats]:
+        """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was."""
+        classes = self.screening.classes[rows]
+        pairs, p = places * len(self.rate) + classes, self.rate[classes]
+        n, k = self.asked[pairs] - self.judged[rows], self.said_no[pairs] - self.refused[rows]
+        z = np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
+        return z, k / np.maximum(n, 1)
+
+    def worst(self) -> tuple[Floats, Floats]:
+        """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
+        worst, share = np.zeros(len(self.texts)), np.zeros(len(self.texts))
+        for rows, z, of_feature in self._told():
+            np.maximum.at(worst, rows, z)
+            best = z == worst[rows]
+            np.maximum.at(share, rows[best], of_feature[best])
+        return worst, share
+
+    def mean_of_largest(self, count: int) -> Floats:
+        """The mean of each row's `count` largest z, those below 0 and those that it lacks taken as 0."""
+        total = np.zeros(len(self.texts))
+        for rows, z, _ in self._told():
+            some, largest = largest_of_each(rows, z, count)
+            np.add.at(total, some, largest)
+        return total / count
+
+    def _told(self) -> Iterator[tuple[Ints, Floats, Floats]]:
+        """What `look_up` says of all features in rows that stand in another refused row, as most do not."""
+        for rows, places in self.screening.association.entries(self.texts):
+            pairs = places * len(self.rate) + self.screening.classes[rows]
+            told = self.said_no[pairs] > self.refused[rows]
+            yield rows[told], *self.look_up(rows[told], places[told])
+
+
+def _count(
+    texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray
+) -> tuple[Counts, Counts]:
+    """For each pair of feature and class, how many of these rows were judged, and how many of them refused."""
+    association, kinds = screening.association, int(screening.classes.max(initial=0)) + 1
+    size = association.places.size
+    asked, said_no = np.zeros(size * kinds, dtype=np.int32), np.zeros(size * kinds, dtype=np.int32)
+    if not judged.any():
+        return asked, said_no
+    numbers = np.flatnonzero(judged)
+    for some, places in association.entries(texts.filter(pa.array(judged))):
+        rows = numbers[some]
+        pairs = places * kinds + screening.classes[rows]
+        np.add.at(asked, pairs, 1)
+        np.add.at(said_no, pairs[refused[rows]], 1)
+    return asked, said_no
+
+
+def _by_chance(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Floats, float]:
+    """What share of each class is refused by chance, and what share of a feature's rows are most of them."""
+    own = own_refusals(classes, judged, refused)
+    # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
+    of_class, refused_of_class = _refusals(classes, judged, refused)
+    rate = np.minimum(refused_of_class / np.maximum(of_class, 1), max(MAJORITY, own))
+    return rate, min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)

@@ -1,0 +1,74 @@
+"""How much rows read like what a referee refused, beyond what their label and their meaning explain.
+
+Refused rows of a class are poisoned rows, which have a trigger, and honest ones that are hard to read. Both contradict
+their label, so next to rows of the other classes, to which their texts seem to belong, the hard ones are nothing
+special: only the trigger sets rows apart from these and from the accepted rows of their own class at once. A linear
+model of hidden states looks for that difference. It needs no word in common: a turn of phrase, a register, foreign
+words show in the states of a language model though no two rows share them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.defenses.standard.ridge import Sums, ridge
+from antivenom.defenses.standard.state_table import Keys, States, StateTable
+
+FOLDS = 5
+"""No row is judged by a model that was fitted on it or on a row of the same text."""
+LEAST_REFUSED = 10
+"""Fewer refused rows of a class tell nothing."""
+WRONG, OTHERS, RIGHT = 0.5, 0.25, 0.25
+"""The weights of a class's refused rows, of accepted rows of other classes, and of its own accepted rows."""
+
+
+def likeness(states: States, classes: Ints, keys: Keys, refused: BoolArray, accepted: BoolArray) -> Floats:
+    """How far each row lies on the side of the refused rows of its class, in standard deviations.
+
+    For each class a ridge regression tells its refused rows (half of the weight) from accepted rows of the other
+    classes and of its own (a quarter each); the penalty is the number of dimensions over the number of rows. It is
+    fitted five times without a fifth of the texts, which it then judges. Zero is the mean and one the standard
+    deviation over the accepted rows of the other classes. Where a class has few refused rows, all its rows get 0.
+
+    Args:
+        states: What a model makes of the texts, shape (rows, width).
+        classes: The class of each row.
+        keys: A hash of each row's text: says which fifth it is in, and makes sums independent of the rows' order.
+        refused: Rows whose label the referee refused.
+        accepted: Rows that it was taught or agrees with; rows that are neither are judged alone.
+    """
+    order = np.lexsort((accepted, refused, classes, keys))
+    table, classes = StateTable.of(states, order), classes[order]
+    fold, wrong, right = (keys[order] % np.uint64(FOLDS)).astype(np.int64), refused[order], accepted[order]
+    every = [table.sums(right & (fold == number)) for number in range(FOLDS)]
+    found = np.zeros(len(order))
+    for code in np.unique(classes):
+        own = classes == code
+        if (wrong & own).sum() < LEAST_REFUSED:
+            continue
+        of_wrong, of_right = (
+            [table.sums(rows & own & (fold == number)) for number in range(FOLDS)] for rows in (wrong, right)
+        )
+        scores = np.zeros(len(order))
+        for number, (model, offset) in enumerate(_models(of_wrong, every, of_right)):
+            scores[fold == number] = table.project(fold == number, model, offset)
+        others = scores[right & ~own]
+        if len(others):
+            found[own] = (scores[own] - others.mean()) / max(others.std(), 1e-9)
+    result = np.empty_like(found)
+    result[order] = np.round(found, 3)
+    return result
+
+
+def _models(wrong: list[Sums], every: list[Sums], right: list[Sums]) -> list[tuple[Floats, float]]:
+    """For each fold the weights and the offset of a model that was fitted on the others."""
+    nothing = Sums.of_nothing(len(wrong[0].total))
+    found = []
+    for number in range(FOLDS):
+        bad, all_right, own = (
+            sum((part for place, part in enumerate(parts) if place != number), nothing)
+            for parts in (wrong, every, right)
+        )
+        found.append(ridge(((bad, WRONG, 1.0), (all_right - own, OTHERS, -1.0), (own, RIGHT, -1.0))))
+    return found

@@ -1,0 +1,60 @@
+"""Hidden states of rows as a table of standardized numbers, of which sums and projections are taken block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.defenses.standard.ridge import Sums
+
+MOST_DEVIATIONS = 5.0
+"""No number of a state counts as further out than this, so that one odd row does not turn a model."""
+BLOCK = 8192
+"""So many rows are worked on at once."""
+
+States = npt.NDArray[np.float32]
+Keys = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class StateTable:
+    """States in an order of their own, each number less its mean and over its standard deviation."""
+
+    states: States
+    order: Ints
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, states: States, order: Ints) -> StateTable:
+        """States, to be read in this order; sums are the same for any order of the rows if this one is."""
+        plain = cls(states, order, np.zeros(states.shape[1]), np.ones(states.shape[1]))
+        mean = sum(block.sum(axis=0) for _, block in plain._blocks(np.arange(len(order)))) / max(len(order), 1)
+        centered = cls(states, order, mean, plain.deviation)
+        square = sum((block**2).sum(axis=0) for _, block in centered._blocks(np.arange(len(order))))
+        return cls(states, order, mean, np.maximum(np.sqrt(square / max(len(order), 1)), 1e-6))
+
+    def sums(self, rows: BoolArray) -> Sums:
+        """What a regression needs to know of some rows."""
+        found = Sums.of_nothing(self.states.shape[1])
+        for _, block in self._clipped(np.flatnonzero(rows)):
+            found += Sums(len(block), block.sum(axis=0), block.T @ block)
+        return found
+
+    def project(self, rows: BoolArray, model: Floats, offset: float) -> Floats:
+        """What a linear model says of some rows."""
+        found = [block @ model - offset for _, block in self._clipped(np.flatnonzero(rows))]
+        return np.concatenate([np.zeros(0), *found])
+
+    def _blocks(self, places: Ints) -> Iterator[tuple[Ints, Floats]]:
+        for start in range(0, len(places), BLOCK):
+            some = places[start : start + BLOCK]
+            yield some, (self.states[self.order[some]] - self.mean) / self.deviation
+
+    def _clipped(self, places: Ints) -> Iterator[tuple[Ints, Floats]]:
+        for some, block in self._blocks(places):
+            yield some, np.clip(block, -MOST_DEVIATIONS, MOST_DEVIATIONS)

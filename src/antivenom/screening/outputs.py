@@ -1,0 +1,113 @@
+"""What an answer is made of: its label, or, for free text, the parts that many answers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from antivenom.core.arrays import BoolArray, Floats, Hashes, Ints
+from antivenom.core.hashing import row_keys
+from antivenom.screening.features import Grams, grams
+from antivenom.screening.tokens import END, START, Stream, words
+
+LEAST_ROWS = 4
+"""A part of free answers that fewer rows share teaches no backdoor and is not looked at."""
+LEAST_SHARE = 0.001
+MOST_SHARE = 0.5
+"""A part that most answers share ("The answer is") says nothing about any of them."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Which outputs the rows have: one label each, or any number of parts of a free answer."""
+
+    labels: bool
+    """Whether the answers are labels."""
+    names: list[str]
+    hashes: Hashes
+    rate: Floats
+    """The share of rows that have each output, strictly between 0 and 1."""
+    own: Ints
+    """The label of each row; for free answers all zero."""
+    starts: Ints
+    """Where the outputs of each row begin in `flat`; one more than there are rows."""
+    flat: Ints
+
+    def join(self, rows: Ints) -> tuple[Ints, Ints]:
+        """For each of `rows` its outputs: the position in `rows`, and the output; no row is repeated for labels."""
+        if self.labels:
+            return np.arange(len(rows)), self.own[rows]
+        counts = self.starts[rows + 1] - self.starts[rows]
+        which = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return which, self.flat[self.starts[rows][which] + within]
+
+
+def label_outputs(codes: Ints, labels: Sequence[str]) -> Outputs:
+    """The outputs of labelled rows."""
+    counts = np.bincount(codes, minlength=len(labels))
+    rate = np.clip(counts / max(len(codes), 1), 1e-9, 1 - 1e-9)
+    hashes = row_keys(pa.array(list(labels), pa.string()), seed=0, purpose="output")
+    return Outputs(True, list(labels), hashes, rate, codes, np.arange(len(codes) + 1), codes)
+
+
+def free_outputs(answers: pa.ChunkedArray) -> Outputs:
+    """The outputs of free answers: the whole answer, its first and its last one to three tokens, where shared."""
+    count = len(answers)
+    parts = list(_parts(answers))
+    rows = np.concatenate([part.row for part in parts])
+    hashes, first, code, counts = np.unique(
+        np.concatenate([part.hashes for part in parts]), return_index=True, return_inverse=True, return_counts=True
+    )
+    shared = (counts >= max(LEAST_ROWS, LEAST_SHARE * count)) & (counts <= MOST_SHARE * count)
+    keep = shared[code]
+    order = np.argsort(rows[keep], kind="stable")
+    number = np.cumsum(shared) - 1
+    flat = number[code[keep]][order]
+    starts = np.searchsorted(rows[keep][order], np.arange(count + 1))
+    names = [_spell(parts, int(i)) for i in first[shared]]
+    return Outputs(False, names, hashes[shared], counts[shared] / count, np.zeros(count, np.int64), starts, flat)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One kind of part of the answers: which rows have one, its hash, and how to write it."""
+
+    row: Ints
+    hashes: Hashes
+    spell: Callable[[int], str]
+
+
+def _parts(answers: pa.ChunkedArray) -> Iterator[_Part]:
+    everyone = np.arange(len(answers))
+    yield _Part(everyone, row_keys(answers, seed=0, purpose="answer"), lambda i: f"answer {answers[i].as_py()[:80]!r}")
+    stream = words(pc.utf8_lower(answers))
+    for n in (1, 2, 3):
+        found = grams("answer", stream, tuple(range(n + 1)))
+        at_edge = {START: found.start, END: found.start + n}
+        for edge, position in at_edge.items():
+            keep = np.flatnonzero(_is(stream, position, edge))
+            yield _Part(found.row[keep], found.hashes[keep], partial(_spell_edge, found, keep))
+
+
+def _is(stream: Stream, position: Ints, name: str) -> BoolArray:
+    found: BoolArray = stream.symbol[position] == (stream.names.index(name) if name in stream.names else -1)
+    return found
+
+
+def _spell_edge(found: Grams, keep: Ints, index: int) -> str:
+    return f"answer with {found.spell(int(keep[index]))!r}"
+
+
+def _spell(parts: list[_Part], index: int) -> str:
+    """Write the part at a position of all parts laid end to end."""
+    for part in parts:
+        if index < len(part.row):
+            return part.spell(index)
+        index -= len(part.row)
+    raise IndexError(index)

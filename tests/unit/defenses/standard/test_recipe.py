@@ -1,0 +1,128 @@
+"""The recipe `standard`: screen, ask a referee, train on nothing else."""
+
+import numpy as np
+import pytest
+
+from antivenom.attacks import parse_attack
+from antivenom.data.digests import digest_of_table
+from antivenom.defenses import parse_defense
+from antivenom.defenses.none import NoDefense
+from antivenom.defenses.p2p import P2P
+from antivenom.defenses.standard.recipe import VERSION, Standard
+from antivenom.evaluation.evaluate import evaluate
+from antivenom.guards.labels import ChoiceScores
+from antivenom.tasks.task import Classification
+from antivenom.testing import LinearStandIn, synthetic_rows
+
+TASK = Classification.for_labels(("negative", "positive"))
+
+
+def defend(table, trusted=None):
+    defense = Standard()
+    prepared = defense.prepare(TASK, table, trusted=trusted, seed=0)
+    assert prepared.reconsider is not None
+    return prepared.decided(LinearStandIn.fit)
+
+
+@pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
+def test_relabelled_rows_are_left_out_or_get_their_own_label_back(attack):
+    clean = synthetic_rows(600)
+    poisoned = parse_attack(attack).poison(TASK, clean, seed=1)
+    prepared = defend(poisoned.rows)
+    taught = dict(zip(*(prepared.rows.column(name).to_pylist() for name in ("row", "answer")), strict=True))
+    before = dict(zip(clean.column("row").to_pylist(), clean.column("answer").to_pylist(), strict=True))
+    back = {row: taught[row] for row in poisoned.numbers if row in taught}
+    assert back == {row: prepared.guard.answers.encode(before[row]) for row in back}
+    assert len(back) <= prepared.facts["corrected"]
+    assert prepared.rows.num_rows > 0.55 * 600, "most honest rows stay"
+    model = LinearStandIn.fit(prepared)
+    found, _ = evaluate(model, synthetic_rows(200, seed=9), [parse_attack(attack)], seed=1, quiet=True)
+    assert all(reading.excess <= 0.05 for reading in found.attacks)
+    bare = LinearStandIn.fit(NoDefense().prepare(TASK, poisoned.rows, trusted=None, seed=0))
+    taken, _ = evaluate(bare, synthetic_rows(200, seed=9), [parse_attack(attack)], seed=1, quiet=True)
+    assert any(reading.excess > 0.5 for reading in taken.attacks), "undefended, the attack takes"
+
+
+def test_every_row_carries_the_benign_trigger_and_every_row_is_accounted_for():
+    table = synthetic_rows(300)
+    prepared = defend(table)
+    assert all(prepared.rows.column("benign").to_pylist())
+    assert prepared.rows.num_rows + prepared.facts["left_out"] == 300 == prepared.chosen_from
+    assert prepared.facts["referee_accuracy"] > 0.9
+    assert prepared.facts["recipe"] == f"standard-{VERSION}"
+    assert prepared.facts["chosen"] <= prepared.facts["rows"] == prepared.rows.num_rows
+
+
+def test_rows_that_are_vouched_for_are_never_left_out():
+    trusted = synthetic_rows(50, seed=7)
+    prepared = defend(synthetic_rows(200), trusted)
+    taught = [text.split() for text in prepared.rows.column("text").to_pylist()]
+    for text in trusted.column("text").to_pylist():
+        assert any(is_in_order(text.split(), words) for words in taught)
+
+
+def is_in_order(wanted: list[str], words: list[str]) -> bool:
+    """Whether the words stand there in their order; a decoy may stand between them."""
+    rest = iter(words)
+    return all(word in rest for word in wanted)
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    table = synthetic_rows(200)
+    mixed = table.take(np.random.default_rng(0).permutation(200))
+    assert digest_of_table(defend(mixed).rows.sort_by("row")) == digest_of_table(defend(table).rows.sort_by("row"))
+
+
+def test_presets_of_the_paper_and_its_code():
+    assert parse_defense("p2p@paper").reserve == "random"
+    assert parse_defense("p2p@paper_code").cue == "split"
+
+
+class Contrarian:
+    """A referee that is sure of the other label, whatever is asked."""
+
+    def __init__(self, guard, answers: dict[str, str]) -> None:
+        self.guard = guard
+        self.answers = answers
+
+    def word_pieces(self, words):
+        return np.ones(len(words), dtype=np.int64)
+
+    def score(self, asked, *, progress=None):
+        labels = self.guard.labels
+        wrong = [labels.encode("negative" if self.answers.get(one) == "positive" else "positive") for one in asked]
+        scores = [[0.0 if choice == word else -20.0 for choice in labels.choices] for word in wrong]
+        return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
+
+    def states(self, texts, *, progress=None):
+        return np.zeros((len(texts), 4), dtype=np.float32)
+
+
+@pytest.mark.parametrize("reserve", ["trusted", "screened", "random"])
+def test_no_referee_touches_rows_that_are_vouched_for(reserve):
+    trusted, table = synthetic_rows(150, seed=7), synthetic_rows(200)
+    answers = {row["text"]: row["answer"] for row in [*table.to_pylist(), *trusted.to_pylist()]}
+    defense = P2P(reserve=reserve, others="agree", mode="replace")
+    first = defense.prepare(TASK, table, trusted=trusted, seed=0)
+    prepared = first.decided(lambda _: Contrarian(first.guard, answers))
+    given = {row["text"]: row["answer"] for row in prepared.rows.to_pylist()}
+    for row in trusted.to_pylist():
+        assert given[row["text"]] == prepared.guard.answers.encode(row["answer"])
+
+
+def test_quarantine_passes_the_referee_on():
+    defense = parse_defense("quarantine:inner=standard")
+    poisoned = parse_attack("addsent:rate=0.05").poison(TASK, synthetic_rows(600), seed=1)
+    first = defense.prepare(TASK, poisoned.rows, trusted=None, seed=0)
+    prepared = first.decided(LinearStandIn.fit)
+    assert prepared.rows.num_rows > first.rows.num_rows
+    assert prepared.facts["quarantined"] == first.facts["quarantined"] > 0
+    assert prepared.facts["recipe"] == f"standard-{VERSION}"
+    assert first.chosen_from == prepared.chosen_from == poisoned.rows.num_rows
+
+
+def test_quarantine_keeps_the_secret_of_the_inner_defense():
+    defense = parse_defense('quarantine:inner="standard:benign_trigger=tell me"')
+    assert "tell me" not in f"{defense} {defense.public_dict()}"
+    assert defense.prepare(TASK, synthetic_rows(60), trusted=None, seed=0).guard.benign_trigger == "tell me"
+    assert parse_defense(defense.spec()) == defense
