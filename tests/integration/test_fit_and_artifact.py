@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from antivenom.artifacts.artifact import WORK, load_artifact
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks.badnets import BadNets
+from antivenom.core.claims import NOTE, claim
 from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
@@ -284,12 +285,14 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_adapter(fitted, task, rows,
 
 def test_a_fit_killed_while_it_tidied_is_finished_by_repeating_it(fitted, folder, task, rows, model_folder, tmp_path):
     from antivenom.models.base_model import locate_model
-    from antivenom.training.fit import RUN_NOTE, _claim, fingerprint_of
+    from antivenom.training.fit import fingerprint_of
 
     prepared = prepare(task, rows)
-    work = _claim(folder, fingerprint_of(prepared, locate_model(str(model_folder)), RECIPE, 0))
+    key, work = fingerprint_of(prepared, locate_model(str(model_folder)), RECIPE, 0), folder / WORK
+    claim(tmp_path / "empty", "fit", key)
+    (tmp_path / "empty" / NOTE).rename(folder / NOTE)
+    work.mkdir()
     (work / "optimizer.pt").touch()
-    assert (work / RUN_NOTE).exists()
     artifact = fit(prepared, model=str(model_folder), out=folder, options=RECIPE, quiet=True)
     assert not work.exists()
     artifact.verify()

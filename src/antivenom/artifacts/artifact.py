@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from antivenom.artifacts.manifest import MANIFEST, Manifest
+from antivenom.core.claims import claim_of, require_empty
 from antivenom.core.errors import AntivenomError, ArtifactError
-from antivenom.core.files import write_json
+from antivenom.core.files import make_folder, remove_file, write_json
 from antivenom.core.hashing import digest_of_files
 from antivenom.guards.guard import Guard
 from antivenom.models.base_model import BaseModel, LocatedModel, locate_model
@@ -116,12 +117,12 @@ def show(folder: Path | str, *, reveal: bool = False, model: str | None = None) 
 
 def save_artifact(folder: Path, model: Any, tokenizer: Any, manifest: Manifest) -> Artifact:
     """Write weights and tokenizer, then the manifest, so that a folder with a manifest is complete."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     # PEFT asks the hub whether the vocabulary was resized unless it is told that embeddings are not saved.
     options = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
     model.save_pretrained(folder, **options)
     tokenizer.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)
+    remove_file(folder / "README.md")
     return seal(folder, manifest)
 
 
@@ -142,18 +143,16 @@ def seal(folder: Path, manifest: Manifest) -> Artifact:
     return Artifact(folder, sealed)
 
 
-def require_free(folder: Path, *, allowed: set[str]) -> None:
-    """Raise if `folder` exists and holds anything but `allowed`: nothing of the user's is ever overwritten."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file", mend="Choose another --out.")
+def require_free(folder: Path) -> None:
+    """Raise unless `folder` is new, empty, or an unfinished run of ours: nothing of the user's is ever overwritten.
+
+    Raises:
+        ArtifactError: it holds anything else.
+    """
     if (folder / MANIFEST).exists():
         raise ArtifactError(f"{folder} already holds a finished artifact", mend="Choose another --out, or delete it.")
-    names = sorted(path.name for path in folder.iterdir())
-    # Files beside a work folder are those of a run that died while saving; they are ours.
-    if names and not allowed & set(names):
-        raise ArtifactError(f"{folder} is not empty (it holds {names[0]})", mend="Choose another --out.")
+    if claim_of(folder) is None:
+        require_empty(folder)
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -122,7 +122,7 @@ def immunize(
     from antivenom.core.files import write_json
 
     folder = Path(out)
-    require_free(folder, allowed=set())
+    require_free(folder)
     style: Style = "plain" if form == "prompt-completion" else "chat"
     task_options = task_options.filled(row_options.file)
     if task_options.style not in ("plain", style):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
 from antivenom.core.errors import ArtifactError
-from antivenom.core.files import write_json
-from antivenom.data.query import Asked, as_query
+from antivenom.core.files import append_from, make_folder, write_json
+from antivenom.core.intake import open_regular
+from antivenom.core.locks import locked
+from antivenom.data.query import Asked, Query, as_query
 
 
 class Answer(Protocol):
@@ -36,8 +39,9 @@ def answer_to_file(
 ) -> int:
     """Append one JSON line per query (`row` from 1, `text` and the reading) until all are answered.
 
-    Beside the file stands `NAME.run.json` with the settings. A call with the same settings goes on behind the last
-    whole line, so that a killed run loses what it was answering and nothing else.
+    Beside the file stands `NAME.run.json` with the settings. A call with the same settings keeps the lines that answer
+    their queries, from the first to the last before one that is lost, doubled, broken or about something else, and
+    answers the rest. Both can be read by their owner alone, since they quote the queries.
 
     Args:
         model: A guarded model.
@@ -50,38 +54,77 @@ def answer_to_file(
         How many answers the file holds.
 
     Raises:
-        ArtifactError: the file is there and was made with other settings, or by somebody else.
+        ArtifactError: the file is there and was made with other settings, or by somebody else, or another process
+            writes it.
     """
-    done = _resume(out, settings)
-    remaining = itertools.islice(iter(asked), done, None)
-    with out.open("a", encoding="utf-8") as file:
-        for query, answer in model.predict_stream(remaining, progress=progress):
-            done += 1
-            line = {"row": done, "text": as_query(query).text, **answer.to_dict()}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
+    make_folder(out.parent)
+    with locked(out, "predict"):
+        _require_ours(out, settings)
+        queries = map(as_query, asked)
+        done, whole, waiting = _answered(out, queries)
+        remaining = itertools.chain(waiting, queries)
+        with append_from(out, whole, private=True) as file:
+            for query, answer in model.predict_stream(remaining, progress=progress):
+                done += 1
+                line = {"row": done, **_content(as_query(query)), **answer.to_dict()}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.flush()
     return done
 
 
-def _resume(out: Path, settings: dict[str, Any]) -> int:
-    """Whole lines that are already there; half a line behind them is removed."""
+def _require_ours(out: Path, settings: dict[str, Any]) -> None:
+    """Note the settings of a new file; refuse one that is there and was not made with them."""
     note = out.with_name(f"{out.name}.run.json")
-    if not out.exists():
-        write_json(note, settings)
-        return 0
-    try:
-        same = json.loads(note.read_text(encoding="utf-8")) == json.loads(json.dumps(settings))
-    except (OSError, ValueError):
-        same = False
-    if not same:
+    wanted = {"antivenom": "answers", **json.loads(json.dumps(settings))}
+    found = _read_note(note)
+    if out.exists() and found != wanted:
         raise ArtifactError(
             f"{out} exists and was not made with these settings", mend="Choose another --out; nothing is overwritten."
         )
-    with out.open("rb+") as file:
-        whole = lines = 0
+    if note.exists() and found.get("antivenom") != "answers":
+        raise ArtifactError(f"{note} exists and is not ours", mend="Choose another --out; nothing is overwritten.")
+    if found != wanted:
+        write_json(note, wanted, private=True)
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(note.read_bytes()) if note.is_file() else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _answered(out: Path, queries: Iterator[Query]) -> tuple[int, int, list[Query]]:
+    """How many of the first queries are answered, how many bytes that takes, and the query that was taken too far."""
+    count = whole = 0
+    if not out.exists():
+        return 0, 0, []
+    with open_regular(out, error=ArtifactError) as file:
         for line in file:
-            if not line.endswith(b"\n"):
-                break
-            whole, lines = whole + len(line), lines + 1
-        file.truncate(whole)
-    return lines
+            query = next(queries, None)
+            if query is None:
+                break  # more answers than queries: what is too much is cut off
+            if not _answers(line, count + 1, query):
+                return count, whole, [query]
+            count, whole = count + 1, whole + len(line)
+    return count, whole, []
+
+
+def _answers(line: bytes, row: int, query: Query) -> bool:
+    """Whether a line is whole, and the answer to this query."""
+    try:
+        found = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return False
+    wanted = {"row": row, **_content(query)}
+    return isinstance(found, dict) and found.items() >= wanted.items() and len(found) > len(wanted)
+
+
+def _content(query: Query) -> dict[str, str]:
+    """What a line says about its query; context and image by their digest, where there are any."""
+    content = {"text": query.text}
+    if query.context or query.image:
+        turns = [[turn.role, turn.content] for turn in query.context]
+        content["asked_sha256"] = sha256(json.dumps(turns).encode() + (query.image or b"")).hexdigest()
+    return content

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -18,13 +19,15 @@ import numpy as np
 import torch
 
 from antivenom.core.errors import OptionsError
-from antivenom.core.files import atomic_write
+from antivenom.core.files import atomic_write, make_folder, remove_file
 
 LIMIT = 16 * 2**30
 """Bytes that all stores under one root may take."""
 FREE = 2 * 2**30
 """Bytes of the disk that are left to others."""
 KEY_BYTES = 16
+SHARD_NAME = re.compile(r"[0-9a-f]{32}\.safetensors")
+"""Only files of this name, a digest of what is in them, make room for others."""
 
 
 def row_key(ids: Sequence[int]) -> bytes:
@@ -51,7 +54,7 @@ class StateStore:
         self.limit = limit
         self._open: dict[Path, Any] = {}
         self._places: dict[bytes, _Place] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, private=True)
         for path in sorted(folder.glob("*.safetensors")):
             self._index(path)
 
@@ -128,16 +131,18 @@ class StateStore:
             self._places[key.tobytes()] = _Place(path, int(stop - length), int(stop))
 
     def _forget(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
+        remove_file(path)
         if self._open.pop(path, None) is not None:
             self._places = {key: place for key, place in self._places.items() if place.shard != path}
 
 
 def _sizes(root: Path) -> dict[Path, tuple[float, int]]:
-    """(time of use, bytes) of every shard under `root`."""
+    """(time of use, bytes) of every shard under `root`; what a link leads to is not ours to remove."""
     found = {}
     for path in root.glob("*/*.safetensors"):
+        if path.is_symlink() or path.parent.is_symlink() or not SHARD_NAME.fullmatch(path.name):
+            continue
         with contextlib.suppress(OSError):
-            status = path.stat()
+            status = path.lstat()
             found[path] = (status.st_mtime, status.st_size)
     return found

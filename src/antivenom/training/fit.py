@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from antivenom.artifacts.artifact import WORK, Artifact, load_artifact, require_free, save_artifact
 from antivenom.artifacts.manifest import MANIFEST, Manifest
+from antivenom.core.claims import Claim, claim, claim_of, output_folder, release
 from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsError
-from antivenom.core.files import write_json
+from antivenom.core.files import make_folder, remove_tree
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Prepared
 from antivenom.guards.encoding import TextEncoder, make_encoder
 from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.tasks.task import Modality
 from antivenom.training.training_options import TrainingOptions
-
-RUN_NOTE = "run.json"
 
 
 def fit(
@@ -56,32 +54,33 @@ def fit(
         raise OptionsError(f"seed = {seed}", mend="It must be at least 0 and below 2^32.")
     _require_trainable(prepared.guard.task.frame.modality, options)
     out = Path(out)
-    if not (out / WORK / RUN_NOTE).exists():
-        require_free(out, allowed={WORK})
+    if claim_of(out) is None:
+        require_free(out)
     located = locate_model(model)
     options = options.on(prepared)
     fingerprint = fingerprint_of(prepared, located, options, seed)
-    if _died_while_tidying(out, fingerprint):
-        shutil.rmtree(out / WORK)
-        return load_artifact(out)
-    require_free(out, allowed={WORK})
-    work = _claim(out, fingerprint)
-    try:
-        trained, tokenizer, facts = _train(prepared, located, options, seed, work, quiet)
-    except OptionsError:
-        _give_back(work)
-        raise
-    manifest = Manifest.describe(
-        prepared.guard,
-        reserve=prepared.facts,
-        base_model=located.identity,
-        training={**options.to_dict(), **facts},
-        data={"prepared_sha256": digest_of_table(prepared.rows), **(data or {})},
-        seed=seed,
-    )
-    artifact = save_artifact(out, trained, tokenizer, manifest)
-    shutil.rmtree(work)
-    return artifact
+    with output_folder(out, "fit"):
+        if _died_while_tidying(out, fingerprint):
+            _tidy(out)
+            return load_artifact(out)
+        require_free(out)
+        work = _claim(out, fingerprint)
+        try:
+            trained, tokenizer, facts = _train(prepared, located, options, seed, work, quiet)
+        except OptionsError:
+            _give_back(out)
+            raise
+        manifest = Manifest.describe(
+            prepared.guard,
+            reserve=prepared.facts,
+            base_model=located.identity,
+            training={**options.to_dict(), **facts},
+            data={"prepared_sha256": digest_of_table(prepared.rows), **(data or {})},
+            seed=seed,
+        )
+        artifact = save_artifact(out, trained, tokenizer, manifest)
+        _tidy(out)
+        return artifact
 
 
 def _train(
@@ -175,38 +174,26 @@ def fingerprint_of(prepared: Prepared, located: LocatedModel, options: TrainingO
 
 
 def _claim(out: Path, fingerprint: str) -> Path:
-    """Make or find the work folder of exactly this run."""
-    work = out / WORK
-    note = work / RUN_NOTE
-    if note.exists():
-        if not _is_same_run(note, fingerprint):
-            raise ArtifactError(
-                f"{out} holds an unfinished run with other rows, model or options",
-                mend=f"Repeat that run's command to finish it, choose another --out, or delete {work}.",
-            )
-    else:
-        write_json(note, {"fingerprint": fingerprint})
-    return work
+    """Make or find the work folder of exactly this run; the claim tells it from a folder of the user's."""
+    claim(out, "fit", fingerprint)
+    return make_folder(out / WORK)
 
 
-def _give_back(work: Path) -> None:
+def _give_back(out: Path) -> None:
     """Forget a run that was refused before its first checkpoint: the mended command must find the folder free."""
-    if {path.name for path in work.iterdir()} <= {RUN_NOTE}:
-        shutil.rmtree(work)
-        with contextlib.suppress(OSError):
-            work.parent.rmdir()
+    if not any((out / WORK).iterdir()):
+        _tidy(out)
+
+
+def _tidy(out: Path) -> None:
+    """Remove the checkpoints, then the claim, which says that they are ours."""
+    remove_tree(out / WORK)
+    release(out)
 
 
 def _died_while_tidying(out: Path, fingerprint: str) -> bool:
     """Whether `out` is the finished artifact of this very run, killed before its checkpoints were removed."""
-    return (out / MANIFEST).exists() and _is_same_run(out / WORK / RUN_NOTE, fingerprint)
-
-
-def _is_same_run(note: Path, fingerprint: str) -> bool:
-    try:
-        return bool(json.loads(note.read_text(encoding="utf-8")) == {"fingerprint": fingerprint})
-    except (OSError, ValueError):
-        return False
+    return (out / MANIFEST).exists() and claim_of(out) == Claim("fit", fingerprint)
 
 
 def _require_training_packages() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.artifacts.artifact import WORK, Artifact, require_free
+from antivenom.artifacts.artifact import Artifact, require_free
 from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
-from antivenom.core.files import write_json
+from antivenom.core.claims import claim_of
+from antivenom.core.files import remove_file, remove_if_empty, remove_tree, write_json
 from antivenom.data.query import Asked
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
@@ -88,10 +87,9 @@ class Fitter:
             folder = self.out / referee_name(name, number)
             if not folder.exists():
                 break
-            shutil.rmtree(folder, ignore_errors=True)
-            (self.out / f"{folder.name}.fit.json").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the folder holds something that is not ours, or was never made
-            self.out.rmdir()
+            remove_tree(folder)
+            remove_file(self.out / f"{folder.name}.fit.json")
+        remove_if_empty(self.out)
 
     def fit(self, prepared: Prepared, name: str) -> tuple[Path, float]:
         """Fit, unless `out/name` already holds this very fit.
@@ -173,8 +171,8 @@ def fine_tune(
         RowsError: a class has no row that can be trained on.
     """
     out = Path(out)
-    if not (out / WORK).exists():
-        require_free(out, allowed={WORK})
+    if claim_of(out) is None:
+        require_free(out)
     fitter = Fitter(model, options, Path(f"{out}.referee"), seed, quiet)
     prepared, _ = fitter.prepare(defense, task, train, trusted=trusted, name="fit")
     artifact = fit(prepared, model=model, out=out, options=options, seed=seed, data=data, quiet=quiet)

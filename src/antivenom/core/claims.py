@@ -1,0 +1,100 @@
+"""Which folders are ours: a note inside says so, never a name. Written to is only what is new, empty or ours."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from antivenom.core.errors import ArtifactError
+from antivenom.core.files import PART, make_folder, remove_file, remove_if_empty, require_folder, write_json
+from antivenom.core.locks import SUFFIX, locked
+
+NOTE = ".antivenom-folder.json"
+"""Says that a folder was made by this program, and for what."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What our note in a folder says."""
+
+    what: str
+    """The kind of output, such as `fit` or `comparison`."""
+    settings: str = ""
+    """A digest of everything that decides it; empty where runs of other settings may share the folder."""
+
+
+def claim(folder: Path, what: str, settings: str = "") -> None:
+    """Make a folder ours: it must be new, empty, or hold our note for the same thing.
+
+    Raises:
+        ArtifactError: it holds anything else; nothing in it was touched.
+    """
+    require_folder(folder)
+    wanted, found = Claim(what, settings), claim_of(folder)
+    if found == wanted:
+        return
+    if found is not None:
+        other = "other settings" if found.what == what else f"a {found.what}"
+        raise ArtifactError(
+            f"{folder} holds an unfinished run of {other}",
+            mend="Repeat that run's command to finish it, choose another --out, or delete the folder.",
+        )
+    require_empty(folder)
+    write_json(folder / NOTE, {"antivenom": 1, **asdict(wanted)}, private=True)
+
+
+def claim_of(folder: Path) -> Claim | None:
+    """What our note in a folder says; none where there is no note of ours."""
+    path = folder / NOTE
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        data = json.loads(path.read_bytes())
+        return Claim(str(data["what"]), str(data["settings"])) if data.get("antivenom") == 1 else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
+
+
+def release(folder: Path) -> None:
+    """Remove our note: the folder is finished, or was given back."""
+    if claim_of(folder) is not None:
+        remove_file(folder / NOTE)
+
+
+def require_empty(folder: Path) -> None:
+    """Raise if a folder exists and holds anything that is not a trace of our own locks and temporary files.
+
+    Raises:
+        ArtifactError: names the first thing in it.
+    """
+    require_folder(folder)
+    if not folder.exists():
+        return
+    names = sorted(path.name for path in folder.iterdir() if not path.name.endswith((SUFFIX, PART)))
+    if names:
+        raise ArtifactError(f"{folder} is not empty (it holds {names[0]})", mend="Choose another --out.")
+
+
+@contextlib.contextmanager
+def output_folder(folder: Path, doing: str) -> Iterator[Path]:
+    """Make a folder and keep other processes off it while the block runs; a new one that stays empty is removed.
+
+    Args:
+        folder: The folder.
+        doing: The command, for those who meet the lock.
+
+    Raises:
+        ArtifactError: it is a file or a link, or another process writes to it; says which.
+    """
+    is_new = not folder.exists()
+    make_folder(folder)
+    try:
+        with locked(folder, doing):
+            yield folder
+    finally:
+        if is_new:
+            remove_if_empty(folder)
