@@ -21,7 +21,7 @@ from antivenom.artifacts.artifact import WORK, load_artifact
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks.badnets import BadNets
 from antivenom.core.claims import NOTE, claim
-from antivenom.core.errors import ArtifactError, OptionsError
+from antivenom.core.errors import ArtifactError, OptionsError, TrainingDivergedError
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate, summarize
@@ -296,6 +296,33 @@ def test_a_fit_killed_while_it_tidied_is_finished_by_repeating_it(fitted, folder
     artifact = fit(prepared, model=str(model_folder), out=folder, options=RECIPE, quiet=True)
     assert not work.exists()
     artifact.verify()
+
+
+def test_a_run_that_diverged_is_refused_again_and_never_continued(task, rows, model_folder, tmp_path):
+    wild = replace(RECIPE, learning_rate=1e18, save_every=1)
+    prepared, options = prepare(task, rows), {"model": str(model_folder), "out": tmp_path / "run", "quiet": True}
+    for _ in range(2):
+        with pytest.raises(TrainingDivergedError, match="diverged"):
+            fit(prepared, options=wild, **options)
+        assert not (tmp_path / "run" / MANIFEST).exists()
+        assert not list((tmp_path / "run" / WORK).glob("checkpoint-*"))
+    fit(prepared, options=RECIPE, **options).verify()
+
+
+def test_weights_that_are_not_finite_are_never_saved(task, rows, model_folder, tmp_path):
+    """The last step's weights meet no further loss."""
+    wild = TrainingOptions(method="full", learning_rate=1e38, batch_size=256, epochs=1)
+    for _ in range(2):
+        with pytest.raises(TrainingDivergedError):
+            fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "run", options=wild, quiet=True)
+    assert not (tmp_path / "run" / MANIFEST).exists()
+
+
+def test_the_manifest_keeps_the_losses(fitted):
+    facts = load_artifact(fitted).manifest.training
+    losses = [point["loss"] for point in facts["losses"]]
+    assert [point["step"] for point in facts["losses"]] == list(range(1, facts["steps"] + 1))
+    assert losses[-1] < losses[0]
 
 
 def test_a_comparison_killed_before_a_fit_was_noted_uses_it(task, rows, model_folder, tmp_path):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from math import inf
 from random import Random
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from antivenom.core.errors import OptionsError
 from antivenom.models.local import load_causal_lm
-from antivenom.training.trainer import IGNORED, LengthGroupedSampler, collate, latest_checkpoint, make_trainer
+from antivenom.training.checkpoints import NOTE, latest_checkpoint, seal_checkpoint
+from antivenom.training.losses import POINTS, loss_curve
+from antivenom.training.order import LengthGroupedSampler
+from antivenom.training.trainer import IGNORED, Rows, collate, make_trainer, use_one_gpu
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -94,15 +99,54 @@ def test_the_sampler_visits_each_row_once_in_batches_of_like_lengths(rows, batch
         assert firsts != sorted(firsts, reverse=True)
 
 
-def test_half_written_checkpoints_are_passed_over(tmp_path):
+@pytest.mark.parametrize("damage", ["cut", "empty file", "file gone", "no note", "empty folder"])
+def test_a_damaged_checkpoint_is_passed_over_when_an_older_one_is_whole(tmp_path, damage):
     assert latest_checkpoint(tmp_path) is None
-    for step, complete in ((10, True), (9, True), (100, False)):
+    for step in (9, 10, 100):
         folder = tmp_path / f"checkpoint-{step}"
+        (folder / "parts").mkdir(parents=True)
+        for name in ("optimizer.pt", "trainer_state.json", "parts/shard.bin"):
+            (folder / name).write_bytes(b"12345678")
+        seal_checkpoint(folder)
+    (tmp_path / "checkpoint-mine").mkdir()
+    assert latest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
+    if damage == "cut":
+        (folder / "parts/shard.bin").write_bytes(b"1234")
+    elif damage == "empty file":
+        (folder / "optimizer.pt").write_bytes(b"")
+    elif damage == "file gone":
+        (folder / "trainer_state.json").unlink()
+    elif damage == "no note":
+        (folder / NOTE).unlink()
+    else:
+        shutil.rmtree(folder)
         folder.mkdir()
-        for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
-            (folder / name).touch()
-        (folder / "trainer_state.json").write_text('{"epoch": 1}' if complete else '{"epo', encoding="utf-8")
     assert latest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+
+
+def test_a_process_that_sees_several_gpus_uses_one(tmp_path):
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none")
+    for seen, used in ((0, 0), (1, 1), (2, 1)):
+        arguments._n_gpu = seen
+        use_one_gpu(arguments)
+        assert arguments.n_gpu == used
+
+
+def test_a_filled_order_gives_every_process_as_many_rows(tmp_path):
+    lengths = [3, 4, 5, 6, 7]
+    plain, filled = (LengthGroupedSampler(lengths, 4, seed=1, fill=fill) for fill in (False, True))
+    assert list(filled) == [*plain, 5, 5, 5]
+    assert len(filled) == 8
+    rows = Rows(examples_of(5))
+    assert (collate([rows[5]])["labels"] == IGNORED).all()
+
+
+@pytest.mark.parametrize("losses", [[1.0], [float(i) for i in range(1000)]])
+def test_the_loss_curve_is_short_and_keeps_the_mean(losses):
+    curve = loss_curve([{"step": i + 1, "loss": loss} for i, loss in enumerate(losses)] + [{"total_flos": 1.0}])
+    assert len(curve) <= POINTS
+    assert curve[-1]["step"] == len(losses)
+    assert sum(point["loss"] for point in curve) / len(curve) == pytest.approx(sum(losses) / len(losses))
 
 
 @pytest.mark.parametrize(

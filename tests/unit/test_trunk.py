@@ -20,14 +20,14 @@ from antivenom.models.local import LocalModel
 from antivenom.models.states import StateStore, row_key
 from antivenom.models.trunk import Trunk, linear_names
 from antivenom.models.trunk_model import TrunkModel
+from antivenom.training.checkpoints import latest_checkpoint
 from antivenom.training.fit import _with_lora
+from antivenom.training.order import LengthGroupedSampler
 from antivenom.training.trainer import (
     LabelTrainer,
-    LengthGroupedSampler,
     collate,
     collate_with,
     inputs_of,
-    latest_checkpoint,
     make_trainer,
 )
 from antivenom.training.training_options import TrainingOptions

@@ -42,3 +42,7 @@ class ArtifactError(AntivenomError):
 
 class MissingPackageError(AntivenomError):
     """An optional package or model is not installed."""
+
+
+class TrainingDivergedError(AntivenomError):
+    """A loss or a weight is not finite: the run is over, and repeating it gives the same."""

@@ -55,8 +55,13 @@ class StateStore:
         self._open: dict[Path, Any] = {}
         self._places: dict[bytes, _Place] = {}
         make_folder(folder, private=True)
-        for path in sorted(folder.glob("*.safetensors")):
-            self._index(path)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See the shards that other processes have added."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path not in self._open:
+                self._index(path)
 
     def __contains__(self, key: object) -> bool:
         return key in self._places

@@ -9,6 +9,7 @@ model with the same adapters; the adapter is an ordinary PEFT adapter.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any
@@ -18,6 +19,7 @@ from torch import nn
 
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import user_cache
+from antivenom.core.processes import on_first, process_count, process_rank, wait_for_all
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.early_exit import states_into
 from antivenom.models.states import LIMIT, StateStore, row_key
@@ -100,31 +102,46 @@ class Trunk:
         name = sha256(f"1:{identity}:{cut}:{model.dtype}".encode()).hexdigest()[:32]
         return cls(model, cut, StateStore(user_cache() / "trunk" / name, limit=limit))
 
-    def prepare(self, rows: Sequence[Sequence[int]], *, quiet: bool = True) -> None:
+    def prepare(self, rows: Sequence[Sequence[int]], *, quiet: bool = True, spread: bool = False) -> None:
         """Compute the states of those rows (token ids) that the store does not hold.
 
         The batches are cut from the longest row on and kept whole, so an interrupted call that is repeated goes on with
         the next batch and computes the same numbers.
 
+        Args:
+            rows: Token ids.
+            quiet: Show no progress bar.
+            spread: Whether all processes of the run ask for these very rows, so that each computes its share.
+
         Raises:
             OptionsError: the states do not fit on the disk, or the architecture cannot be cut.
         """
-        from tqdm.auto import tqdm
-
         unique = sorted({tuple(row) for row in rows}, key=lambda row: (len(row), row))
         self._check(unique[0])
         keys = [row_key(row) for row in unique]
         missing = [row for row, key in zip(unique, keys, strict=True) if key not in self.store]
         width = self.model.config.hidden_size * torch.finfo(self.model.dtype).bits // 8
-        self.store.make_room(sum(map(len, missing)) * width, keep=keys)
+        room = functools.partial(self.store.make_room, sum(map(len, missing)) * width, keep=keys)
         # make_room keeps the shards of these rows, so what was not missing still is not.
+        batches = [[missing[i] for i in batch] for batch in length_batches(list(map(len, missing)), TOKEN_BUDGET)]
+        if not spread:
+            room()
+            self._compute(batches, quiet)
+            return
+        on_first(room)
+        self._compute(batches[process_rank() :: process_count()], quiet)
+        wait_for_all()
+        self.store.refresh()
+
+    def _compute(self, batches: Sequence[Sequence[Sequence[int]]], quiet: bool) -> None:
+        from tqdm.auto import tqdm
+
         pending: list[tuple[bytes, torch.Tensor]] = []
-        with tqdm(total=len(missing), desc="frozen trunk", unit="row", disable=quiet) as bar:
-            for batch in length_batches([len(row) for row in missing], TOKEN_BUDGET):
-                states = self.run([missing[i] for i in batch])
-                pending += [(row_key(missing[i]), s) for i, s in zip(batch, states, strict=True)]
+        with tqdm(total=sum(map(len, batches)), desc="frozen trunk", unit="row", disable=quiet) as bar:
+            for batch in batches:
+                pending += [(row_key(row), states) for row, states in zip(batch, self.run(batch), strict=True)]
                 bar.update(len(batch))
-                if sum(len(s) for _, s in pending) >= SHARD_TOKENS:
+                if sum(len(states) for _, states in pending) >= SHARD_TOKENS:
                     self.store.add(pending)
                     pending = []
         if pending:

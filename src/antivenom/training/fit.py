@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from antivenom.artifacts.artifact import WORK, Artifact, load_artifact, require_free, save_artifact
-from antivenom.artifacts.manifest import MANIFEST, Manifest
-from antivenom.core.claims import Claim, claim, claim_of, output_folder, release
-from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsError
-from antivenom.core.files import make_folder, remove_tree
+from antivenom.artifacts.artifact import Artifact, load_artifact, save_artifact
+from antivenom.artifacts.manifest import Manifest
+from antivenom.core.claims import output_folder
+from antivenom.core.errors import MissingPackageError, OptionsError, TrainingDivergedError
+from antivenom.core.processes import join_processes, on_first
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Prepared
 from antivenom.guards.encoding import TextEncoder, make_encoder
 from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.tasks.task import Modality
+from antivenom.training.run_folder import RunFolder
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -48,51 +50,56 @@ def fit(
     Raises:
         ArtifactError: `out` holds something else.
         OptionsError: the verbalizers cannot be told apart by this model's tokenizer.
+        TrainingDivergedError: a loss or a weight was not finite, now or when this very run was tried before.
     """
     _require_training_packages()
     if not 0 <= seed < 2**32:
         raise OptionsError(f"seed = {seed}", mend="It must be at least 0 and below 2^32.")
     _require_trainable(prepared.guard.task.frame.modality, options)
-    out = Path(out)
-    if claim_of(out) is None:
-        require_free(out)
-    located = locate_model(model)
+    join_processes()
+    located = on_first(lambda: locate_model(model))
     options = options.on(prepared)
-    fingerprint = fingerprint_of(prepared, located, options, seed)
-    with output_folder(out, "fit"):
-        if _died_while_tidying(out, fingerprint):
-            _tidy(out)
-            return load_artifact(out)
-        require_free(out)
-        work = _claim(out, fingerprint)
-        try:
-            trained, tokenizer, facts = _train(prepared, located, options, seed, work, quiet)
-        except OptionsError:
-            _give_back(out)
-            raise
-        manifest = Manifest.describe(
-            prepared.guard,
-            reserve=prepared.facts,
-            base_model=located.identity,
-            training={**options.to_dict(), **facts},
-            data={"prepared_sha256": digest_of_table(prepared.rows), **(data or {})},
-            seed=seed,
-        )
-        artifact = save_artifact(out, trained, tokenizer, manifest)
-        _tidy(out)
-        return artifact
+    run = RunFolder(Path(out), fingerprint_of(prepared, located, options, seed))
+    with contextlib.ExitStack() as stack:
+        on_first(lambda: stack.enter_context(output_folder(run.out, "fit")))
+        if not on_first(run.begin):
+            trained, codec, facts = _train_in(run, prepared, located, options, seed, quiet)
+            manifest = Manifest.describe(
+                prepared.guard,
+                reserve=prepared.facts,
+                base_model=located.identity,
+                training={**options.to_dict(), **facts},
+                data={"prepared_sha256": digest_of_table(prepared.rows), **(data or {})},
+                seed=seed,
+            )
+            on_first(lambda: save_artifact(run.out, trained, codec, manifest) and run.close())
+        return load_artifact(run.out)
+
+
+def _train_in(
+    run: RunFolder, prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int, quiet: bool
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Train in a run's folder; a refused run gives the folder back, one that diverged is refused for good."""
+    try:
+        return _train(prepared, located, options, seed, run.work, quiet)
+    except OptionsError:
+        on_first(run.give_back)
+        raise
+    except TrainingDivergedError as error:
+        raise on_first(functools.partial(run.refuse, error.what)) from None
 
 
 def _train(
     prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int, work: Path, quiet: bool
 ) -> tuple[Any, Any, dict[str, Any]]:
-    import torch
     from transformers import set_seed
 
     from antivenom.models.fused_lora import fused_lora
     from antivenom.models.loading import load_codec, load_model
     from antivenom.models.trunk import Trunk
-    from antivenom.training.trainer import collate_with, collator_of, inputs_of, latest_checkpoint, make_trainer
+    from antivenom.training.checkpoints import latest_checkpoint
+    from antivenom.training.losses import loss_curve, require_finite_weights
+    from antivenom.training.trainer import blank_like, collate_with, collator_of, inputs_of, make_trainer
 
     set_seed(seed)
     modality = prepared.guard.task.frame.modality
@@ -106,16 +113,20 @@ def _train(
         collator = collator_of(encoder.renderer, base)
         if options.top_layers is not None:
             trunk = Trunk.of(base, top=options.top_layers, identity=located.identity.sha256)
-            trunk.prepare(inputs_of(examples), quiet=quiet)
+            trunk.prepare(inputs_of([*examples, blank_like(examples[0])]), quiet=quiet, spread=True)
             collator = collate_with(trunk)
             stack.enter_context(trunk.removed())
         trained = _with_lora(base, options, modality) if options.method == "lora" else base
         stack.enter_context(fused_lora(trained))
         trainer = make_trainer(trained, examples, options, seed=seed, work=work, quiet=quiet, collator=collator)
-        result = trainer.train(resume_from_checkpoint=latest_checkpoint(work))
-    if not torch.isfinite(torch.tensor(result.training_loss)):
-        raise ArtifactError("training diverged: the loss is not finite", mend="Lower --learning-rate.")
-    facts = {"steps": trainer.state.global_step, "device": str(trainer.args.device), "rows": len(examples)}
+        trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    require_finite_weights(trained)
+    facts = {
+        "steps": trainer.state.global_step,
+        "device": str(trainer.args.device),
+        "rows": len(examples),
+        "losses": loss_curve(trainer.state.log_history),
+    }
     if isinstance(encoder, TextEncoder):
         facts["answers_cut"] = sum(not encoder.is_whole(answer) for _, answer in examples)
     return trained, codec, facts
@@ -171,29 +182,6 @@ def fingerprint_of(prepared: Prepared, located: LocatedModel, options: TrainingO
         seed,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _claim(out: Path, fingerprint: str) -> Path:
-    """Make or find the work folder of exactly this run; the claim tells it from a folder of the user's."""
-    claim(out, "fit", fingerprint)
-    return make_folder(out / WORK)
-
-
-def _give_back(out: Path) -> None:
-    """Forget a run that was refused before its first checkpoint: the mended command must find the folder free."""
-    if not any((out / WORK).iterdir()):
-        _tidy(out)
-
-
-def _tidy(out: Path) -> None:
-    """Remove the checkpoints, then the claim, which says that they are ours."""
-    remove_tree(out / WORK)
-    release(out)
-
-
-def _died_while_tidying(out: Path, fingerprint: str) -> bool:
-    """Whether `out` is the finished artifact of this very run, killed before its checkpoints were removed."""
-    return (out / MANIFEST).exists() and claim_of(out) == Claim("fit", fingerprint)
 
 
 def _require_training_packages() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,16 @@ import torch
 from torch.nn import functional
 from transformers import Trainer, TrainingArguments
 
+from antivenom.core.errors import OptionsError
+from antivenom.core.processes import PATIENCE, on_first, process_count, wait_for_all
 from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.guards.prompts import Renderer
 from antivenom.models.answer_loss import IGNORED, losses_for_logits, plain_head
 from antivenom.models.batches import pad_left, positions
 from antivenom.models.vision import ImageBatches
+from antivenom.training.checkpoints import seal_checkpoint
+from antivenom.training.losses import LossHistory
+from antivenom.training.order import LengthGroupedSampler
 from antivenom.training.training_options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -24,42 +28,6 @@ if TYPE_CHECKING:
 
 Example = tuple[list[int], tuple[int, ...]]
 Collator = Callable[[Sequence[Example]], dict[str, torch.Tensor]]
-BATCHES_SORTED_TOGETHER = 48
-"""Batches are cut from this many batches' worth of shuffled rows sorted by length: padding stays under 5 %."""
-
-
-class LengthGroupedSampler(torch.utils.data.Sampler[int]):
-    """A fresh random order each epoch in which neighbors have like lengths and the batches are shuffled.
-
-    transformers' own grouping runs each group from long to short, so rows with the longer benign prompt would come
-    in blocks of time; here whole batches are shuffled.
-    """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        self.lengths = lengths
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch's order; accelerate calls it, also when a run resumes."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order: list[int] = torch.randperm(len(self.lengths), generator=generator).tolist()
-        group = self.batch_size * BATCHES_SORTED_TOGETHER
-        batches = []
-        for start in range(0, len(order), group):
-            near = sorted(order[start : start + group], key=lambda i: self.lengths[i])
-            batches += [near[at : at + self.batch_size] for at in range(0, len(near), self.batch_size)]
-        # The one short batch stays last, or the batches that the loader cuts would straddle two of ours.
-        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []
-        shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-        yield from (i for batch in shuffled + last for i in batch)
 
 
 class LabelTrainer(Trainer):
@@ -68,15 +36,31 @@ class LabelTrainer(Trainer):
     head: torch.nn.Linear | None = None
     """What `plain_head` found. Without one the logits of all columns that hold an answer exist at once."""
 
+    history: LossHistory
+    """Gets the loss of every pass."""
+
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        rows: Sequence[Example] = self.train_dataset if train_dataset is None else train_dataset
-        lengths = [len(prompt) + len(answer) for prompt, answer in rows]
-        per_step = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(lengths, per_step, self.args.data_seed or 0)
+        rows: Rows = self.train_dataset if train_dataset is None else train_dataset
+        lengths = [len(prompt) + len(answer) for prompt, answer in rows.examples]
+        here = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        processes = self.args.world_size
+        return LengthGroupedSampler(lengths, here * processes, self.args.data_seed or 0, fill=processes > 1)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Keep the history; print nothing, because standard output belongs to the command."""
         self.state.log_history.append({**logs, "step": self.state.global_step})
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """One pass forward and back; its loss is noted."""
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        self.history.add(loss)
+        return loss
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        wait_for_all()
+        on_first(lambda: seal_checkpoint(folder))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -92,8 +76,29 @@ class LabelTrainer(Trainer):
             total = functional.cross_entropy(logits, wanted.flatten(), ignore_index=IGNORED, reduction="sum")
         else:
             total = out.logits
-        loss = total / ((wanted != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
+        counted = (wanted != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        # The gradients are averaged over the processes, and the labels were counted in all of them.
+        loss = total * (1 if num_items_in_batch is None else self.args.world_size) / counted
         return (loss, out) if return_outputs else loss
+
+
+class Rows(torch.utils.data.Dataset[Example]):
+    """The examples, and behind the last of them a blank one, of which nothing is learnt: it fills up a batch."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples
+        self.blank = blank_like(examples[0])
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.blank if index == len(self.examples) else self.examples[index]
+
+
+def blank_like(example: Example) -> Example:
+    """The prompt of an example with nothing to predict behind it."""
+    return example[0], (IGNORED,)
 
 
 def inputs_of(examples: Sequence[Example]) -> list[list[int]]:
@@ -151,11 +156,20 @@ def make_trainer(
     quiet: bool,
     collator: Collator = collate,
 ) -> LabelTrainer:
-    """Configure the Trainer: linear decay, AdamW, bf16 where the device has it, a checkpoint now and then."""
-    cuda = torch.cuda.is_available()
+    """Configure the Trainer: linear decay, AdamW, bf16 where the device has it, a checkpoint now and then.
+
+    Raises:
+        OptionsError: the batch cannot be divided among the processes.
+    """
+    cuda, processes = torch.cuda.is_available(), process_count()
+    if options.batch_size % (options.accumulate * processes):
+        raise OptionsError(
+            f"batch_size = {options.batch_size} with accumulate = {options.accumulate} in {processes} processes",
+            mend=f"Choose a multiple of {options.accumulate * processes}: it is the batch of all processes together.",
+        )
     arguments = TrainingArguments(
         output_dir=str(work),
-        per_device_train_batch_size=options.batch_size // options.accumulate,
+        per_device_train_batch_size=options.batch_size // (options.accumulate * processes),
         gradient_accumulation_steps=options.accumulate,
         num_train_epochs=options.epochs,
         learning_rate=options.learning_rate,
@@ -176,28 +190,23 @@ def make_trainer(
         remove_unused_columns=False,
         dataloader_pin_memory=cuda,
         label_names=["labels"],
+        use_cpu=not cuda,
+        ddp_timeout=int(PATIENCE.total_seconds()),
     )
-    trainer = LabelTrainer(model=model, args=arguments, train_dataset=examples, data_collator=collator)
-    trainer.head = plain_head(model)
+    use_one_gpu(arguments)
+    history = LossHistory()
+    trainer = LabelTrainer(
+        model=model, args=arguments, train_dataset=Rows(examples), data_collator=collator, callbacks=[history]
+    )
+    trainer.head, trainer.history = plain_head(model), history
+    trainer.model_accepts_loss_kwargs = True  # our loss takes the number of labels, whatever the model's own does
     return trainer
 
 
-def latest_checkpoint(work: Path) -> str | None:
-    """The last complete checkpoint. One that a kill left half written is removed.
+def use_one_gpu(arguments: TrainingArguments) -> None:
+    """Let a process use one GPU where it sees several.
 
-    The state file and the random state are the last that the Trainer writes, so they show completeness.
+    The Trainer would copy the model onto all of them (DataParallel), and the copies would compute logits where ours
+    computes a loss. Several GPUs are used by as many processes.
     """
-    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    for path in reversed(found):
-        if _is_complete(path):
-            return str(path)
-    return None
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    names = {path.name for path in checkpoint.iterdir()}
-    return {"optimizer.pt", "scheduler.pt"} <= names and any(name.startswith("rng_state") for name in names)
+    arguments._n_gpu = min(arguments.n_gpu, 1)
