@@ -72,8 +72,13 @@ def fit(
                 data={"prepared_sha256": digest_of_table(prepared.rows), **(data or {})},
                 seed=seed,
             )
-            on_first(lambda: save_artifact(run.out, trained, codec, manifest) and run.close())
+            on_first(functools.partial(_save, run, trained, codec, manifest))
         return load_artifact(run.out)
+
+
+def _save(run: RunFolder, trained: Any, codec: Any, manifest: Manifest) -> None:
+    save_artifact(run.out, trained, codec, manifest)
+    run.close()
 
 
 def _train_in(
