@@ -191,6 +191,7 @@ def make_trainer(
         dataloader_pin_memory=cuda,
         label_names=["labels"],
         use_cpu=not cuda,
+        ddp_find_unused_parameters=False,
         ddp_timeout=int(PATIENCE.total_seconds()),
     )
     use_one_gpu(arguments)
