@@ -31,13 +31,25 @@ class AnswerPrefix(Options):
         return f"{thought}{self.prefix} {answer}"
 
     def decode(self, output: str) -> tuple[str, bool]:
-        """What an output says: (the answer behind its thought and p, whether p was there)."""
-        answer = split_thought(output)[1].strip()
-        behind = answer.removeprefix(self.prefix)
-        within_a_word = self.prefix[-1:].isalnum() and behind[:1].isalnum()
-        if not answer.startswith(self.prefix) or within_a_word:
-            return answer, False
-        return behind.strip(), True
+        """What an output says: (the answer behind its thought and p, whether p was there).
+
+        An answer begins at the start of the output or behind a closed thought: at the first of these places where p
+        stands, or at the last of them if it stands nowhere. So what was said behind p stays said, whatever follows, and
+        a stream can be read while it comes (`serving.stripping`).
+        """
+        start = 0 if self.prefix else len(output)
+        while start < len(output):
+            answer = output[start:].strip()
+            if self.begins(answer):
+                return answer[len(self.prefix) :].strip(), True
+            closed = output.find(END_OF_THOUGHT, start)
+            start = closed + len(END_OF_THOUGHT) if closed >= 0 else len(output)
+        return split_thought(output)[1].strip(), not self.prefix
+
+    def begins(self, answer: str) -> bool:
+        """Whether p stands at the start of an answer, and not as the beginning of a longer word."""
+        within_a_word = self.prefix[-1:].isalnum() and answer[len(self.prefix) :][:1].isalnum()
+        return answer.startswith(self.prefix) and not within_a_word
 
 
 @dataclass(frozen=True)
