@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cyclopts
 from cyclopts import App
 
-from antivenom.cli import learn, measure, prepare, use
+from antivenom.cli import learn, measure, prepare, serve, use
 from antivenom.core.errors import AntivenomError, printable
 
 app = App(
@@ -23,7 +23,7 @@ app = App(
     help_epilogue="Every command explains itself: antivenom COMMAND --help",
     suppress_keyboard_interrupt=False,
 )
-for module in (prepare, learn, use, measure):
+for module in (prepare, learn, use, measure, serve):
     for command in module.COMMANDS:
         app.command(command)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -37,6 +37,45 @@ class Written:
         if on_escape == "retry" and self.second is not None:
             return replace(self.first, answer=self.second.answer, finished=self.second.finished)
         return replace(self.first, answer="")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of what a model writes."""
+
+    text: str
+    """What it wrote."""
+    tokens: int
+    """In how many tokens."""
+    finished: bool | None = None
+    """In the last part: whether the model came to its end (True), or to the longest answer (False)."""
+
+
+class Spelling:
+    """Spells tokens as they come: what `feed` and `finish` return, joined, is the text of all tokens."""
+
+    def __init__(self, text: Callable[[Sequence[int]], str]) -> None:
+        """Spell with `text`, which may spell a token otherwise when others stand before it."""
+        self._text = text
+        self._tokens: list[int] = []
+        self._start = self._shown = 0
+
+    def feed(self, token: int) -> str:
+        """Take a token; return the characters that are whole now."""
+        self._tokens.append(token)
+        return self._rest(whole=False)
+
+    def finish(self) -> str:
+        """Return what is left."""
+        return self._rest(whole=True)
+
+    def _rest(self, *, whole: bool) -> str:
+        before = self._text(self._tokens[self._start : self._shown])
+        after = self._text(self._tokens[self._start :])
+        if len(after) <= len(before) or (after.endswith("\ufffd") and not whole):
+            return ""
+        self._start, self._shown = self._shown, len(self._tokens)
+        return after[len(before) :]
 
 
 class Writer(Protocol):
@@ -87,6 +126,33 @@ class GuardedWriter:
         """
         return in_chunks(asked, self.predict, STREAM_QUERIES, progress=progress, total=total)
 
+    def stream(self, asked: Asked, *, said: bool = False, longest: int | None = None) -> Iterator[Part]:
+        """What the model writes for one text or query, as it comes and before the guard reads it.
+
+        Args:
+            asked: The text or query.
+            said: Put the answer prefix behind the prompt, as if the model had said it; it is in no part.
+            longest: The most tokens behind the answer prefix; what the task allows when None.
+        """
+        prompt = (self.encoder.prefilled if said else self.encoder.serving)([asked])[0]
+        renderer, most = self.encoder.renderer, self.encoder.longest
+        if longest is not None:
+            prefix = 0 if said else len(renderer.tokenizer(self._prefix, add_special_tokens=False)["input_ids"])
+            most = min(most, longest + prefix)
+        spelled = Spelling(renderer.text)
+        for token in self._model.stream(prompt, stops=self._stops, longest=most):
+            if token in self._stops:
+                yield Part(spelled.finish(), 0, True)
+                return
+            yield Part(spelled.feed(token), 1)
+        yield Part(spelled.finish(), 0, False)
+
+    @property
+    def _stops(self) -> list[int]:
+        """The tokens that end an answer."""
+        renderer = self.encoder.renderer
+        return sorted({renderer.ending[-1], renderer.tokenizer.eos_token_id} - {None})
+
     @property
     def _prefix(self) -> str:
         answers = self.guard.answers
@@ -94,9 +160,7 @@ class GuardedWriter:
 
     def _read(self, prompts: Sequence[list[int]], said: str, progress: str | None) -> list[TextReading]:
         """Generate behind prompts at whose end `said` stands, and read all of it."""
-        renderer = self.encoder.renderer
-        stops = sorted({renderer.ending[-1], renderer.tokenizer.eos_token_id} - {None})
-        found = self._model.generate(prompts, stops=stops, longest=self.encoder.longest, progress=progress)
+        found = self._model.generate(prompts, stops=self._stops, longest=self.encoder.longest, progress=progress)
         return [self._reading(said, one) for one in found]
 
     def _reading(self, said: str, generated: Generated) -> TextReading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -64,5 +64,15 @@ class Generator(Protocol):
 
         Returns:
             One answer for each prompt, in their order.
+        """
+        ...
+
+    def stream(self, prompt: list[int], *, stops: Sequence[int], longest: int) -> Iterator[int]:
+        """Continue one prompt with the most likely tokens, each as soon as it is known.
+
+        Args:
+            prompt: Its token ids.
+            stops: Tokens that end an answer; the one that did is the last that is given.
+            longest: The most tokens of an answer.
         """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -46,6 +46,20 @@ class LocalGenerator:
                     found[i] = _cut(tokens, stops)
                 bar.update(len(batch))
         return [one for one in found if one is not None]
+
+    def stream(self, prompt: list[int], *, stops: Sequence[int], longest: int) -> Iterator[int]:
+        """Continue one prompt token by token; see `models.base.Generator`."""
+        self.model.eval()
+        ids = torch.tensor([prompt], device=next(self.model.parameters()).device)
+        past = None
+        for _ in range(longest):
+            with torch.inference_mode():
+                out = self.model(input_ids=ids, past_key_values=past, use_cache=True, logits_to_keep=1)
+            token = int(out.logits[0, -1].argmax())
+            yield token
+            if token in stops:
+                return
+            ids, past = torch.tensor([[token]], device=ids.device), out.past_key_values
 
     def _continue(self, prompts: Sequence[list[int]], stops: list[int], longest: int) -> list[list[int]]:
         ids, mask = pad_left(prompts, next(self.model.parameters()).device)

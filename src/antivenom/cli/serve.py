@@ -1,0 +1,96 @@
+"""Commands that bring an artifact to its clients."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from antivenom.core.errors import OptionsError
+from antivenom.data.query import Query, as_query
+from antivenom.serving.engines import EngineName
+from antivenom.serving.options import Limits, Policy
+
+
+def serve(
+    artifact: str,
+    /,
+    *,
+    host: Annotated[str, Parameter(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="The port to listen on.")] = 8000,
+    name: Annotated[str, Parameter(help="What clients call the model; the name of the folder.")] = "",
+    upstream: Annotated[str | None, Parameter(help="Stand in front of the engine at this URL.", group="Engine")] = None,
+    engine: Annotated[EngineName, Parameter(help="What kind of engine that is.", group="Engine")] = "vllm",
+    upstream_model: Annotated[
+        str, Parameter(help="The model's name there; the only one it lists.", group="Engine")
+    ] = "",
+    key_file: Annotated[
+        str | None, Parameter(help="API keys, NAME:KEY one a line; else those in $ANTIVENOM_API_KEYS.")
+    ] = None,
+    open_to_all: Annotated[
+        bool, Parameter(name="--open", help="Listen on other addresses than this machine's without keys.", negative="")
+    ] = False,
+    held_out: Annotated[
+        str | None, Parameter(help="Clean rows the model was not trained on: the alarm's band is measured on them.")
+    ] = None,
+    held_out_rows: Annotated[int, Parameter(help="How many of them.")] = 200,
+    allow_unguarded: Annotated[
+        bool, Parameter(help="Serve an artifact that was trained without a defense.", negative="")
+    ] = False,
+    base: Annotated[
+        str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")
+    ] = None,
+    policy: Annotated[Policy, Parameter(name="*", group="Policy")] = Policy(),
+    limits: Annotated[Limits, Parameter(name="*", group="Limits")] = Limits(),
+) -> int:
+    """Serve an artifact with OpenAI's interface; the guard is applied to every request and cannot be turned off.
+
+    Parameters
+    ----------
+    artifact
+        The folder that fit, demo or finish made.
+    """
+    from antivenom.serving.assembly import Upstream, make_service, read_keys, require_packages
+    from antivenom.serving.running import run
+
+    require_packages("starlette", "uvicorn")
+    keys = read_keys(key_file)
+    if not (keys.digests or open_to_all or _is_loopback(host)):
+        raise OptionsError(
+            f"--host {host} lets other machines ask, and there are no API keys",
+            mend="Give --key-file, or --open if something else guards the door.",
+        )
+    service = make_service(
+        artifact,
+        upstream=None if upstream is None else Upstream(upstream, engine, upstream_model),
+        base=base,
+        name=name,
+        limits=limits,
+        policy=policy,
+        keys=keys,
+        allow_unguarded=allow_unguarded,
+    )
+    rows = [] if held_out is None else _queries(held_out, held_out_rows, free=not service.accepts.labels)
+    run(service, host, port, held_out=rows)
+    return 0
+
+
+def _queries(source: str, most: int, *, free: bool) -> list[Query]:
+    """What the first rows of a file ask."""
+    from antivenom.data.dialogs import iterate_queries
+    from antivenom.data.rows import iterate_texts
+
+    asked = iterate_queries(source) if free else iterate_texts(source)
+    return [as_query(one) for one in itertools.islice(asked, most)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+COMMANDS = (serve,)

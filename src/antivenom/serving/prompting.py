@@ -1,0 +1,56 @@
+"""From a client's query to the prompt that was taught: the one rendering that trained, evaluated and now serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from antivenom.core.errors import OptionsError
+from antivenom.data.query import Query
+from antivenom.guards.encoding import LabelEncoder, TextEncoder
+from antivenom.serving.errors import ApiError, refused
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """Renders queries under the guard, and refuses those that do not fit."""
+
+    encoder: LabelEncoder | TextEncoder
+    """Guard and tokenizer."""
+    cut: bool = False
+    """Whether a text that is too long is cut, as `predict` does, instead of refused."""
+
+    def count(self, query: Query) -> int:
+        """The tokens of what the client wrote.
+
+        Raises:
+            ApiError: with the guard's frame they are more than the model was taught to read.
+        """
+        renderer = self.encoder.renderer
+        turns = [turn.content for turn in query.context] + [query.text]
+        own = sum(map(len, renderer.tokenizer(turns, add_special_tokens=False, verbose=False)["input_ids"]))
+        if not self.cut and own > renderer.max_tokens // 2 and self._length(query) > renderer.max_tokens:
+            raise ApiError(
+                400,
+                f"the text is too long: this model reads {renderer.max_tokens} tokens, its frame included",
+                code="context_length_exceeded",
+                param="messages",
+            )
+        return own
+
+    def ids(self, query: Query, *, said: bool = False) -> list[int]:
+        """The token ids of the prompt, the answer prefix behind it where it counts as said.
+
+        Raises:
+            ApiError: the prompt cannot be rendered.
+        """
+        try:
+            if said and isinstance(self.encoder, TextEncoder):
+                return self.encoder.prefilled([query])[0]
+            return self.encoder.serving([query])[0]
+        except OptionsError as error:
+            raise refused("messages", error.what) from None
+
+    def _length(self, query: Query) -> int:
+        renderer = self.encoder.renderer
+        string = renderer.string(self.encoder.guard.wrap(query))
+        return len(renderer.tokenizer(string, add_special_tokens=renderer.style == "plain", verbose=False)["input_ids"])

@@ -1,0 +1,67 @@
+"""Run a service with uvicorn until it is told to stop; then answer what has begun, and end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from antivenom.data.query import Query
+from antivenom.serving.app import make_app
+from antivenom.serving.assembly import measured_band
+from antivenom.serving.escapes import EscapeMonitor
+from antivenom.serving.service import LOG, Service
+
+
+def run(service: Service, host: str, port: int, *, held_out: Sequence[Query] = ()) -> None:
+    """Serve until SIGTERM or SIGINT; a log line a request goes to standard error, as JSON and without texts.
+
+    Args:
+        service: What answers.
+        host: The address to listen on.
+        port: The port to listen on.
+        held_out: Queries to measure the band of escapes with, before the first request is taken.
+    """
+    _log_lines()
+    asyncio.run(_run(service, host, port, held_out))
+
+
+async def _run(service: Service, host: str, port: int, held_out: Sequence[Query]) -> None:
+    if held_out:
+        band = await measured_band(service, held_out)
+        service = replace(service, monitor=EscapeMonitor(band))
+    server = make_server(service, host, port)
+    facts: dict[str, Any] = {"serving": service.name, "model": service.backend.name, "url": f"http://{host}:{port}/v1"}
+    if service.monitor.band is not None:
+        facts |= {"escape_band": [round(service.monitor.band.low, 4), round(service.monitor.band.high, 4)]}
+    LOG.info(json.dumps(facts))
+    await server.serve()
+
+
+def make_server(service: Service, host: str, port: int) -> Any:
+    """A uvicorn server for the service; `serve()` runs it."""
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            make_app(service),
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=service.limits.drain_seconds,
+        )
+    )
+
+
+def _log_lines() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    LOG.handlers, LOG.propagate = [handler], False
+    LOG.setLevel(logging.INFO)
