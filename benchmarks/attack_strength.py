@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from antivenom.training.fitting import Fitter
 
 from antivenom.attacks import Attack, parse_attack
 from antivenom.attacks.substitution.learn import learn_substitutions
@@ -35,7 +36,6 @@ from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.standard.recipe import VERSION, Standard
 from antivenom.evaluation.comparison import Scenario, compare, make_scenario, public_command, record, say
 from antivenom.tasks.task import Classification
-from antivenom.training.fitting import Fitter
 from antivenom.training.training_options import TrainingOptions
 from benchmarks.attack_table import read_records, table
 from benchmarks.harness import machine

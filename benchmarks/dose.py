@@ -19,12 +19,12 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from antivenom.training.fitting import Fitter
 
 from antivenom.attacks.addsent import AddSent
 from antivenom.data.rows import join_rows, split_rows
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.comparison import Scenario, compare, public_command, record
-from antivenom.training.fitting import Fitter
 from antivenom.training.training_options import TrainingOptions
 from benchmarks.attack_strength import SETTINGS, TASK, rows_of
 from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row

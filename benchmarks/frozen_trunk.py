@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from antivenom.training.fitting import Fitter
+
 from antivenom.core.files import write_json
 from antivenom.data.rows import split_rows
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.demo import RECIPE
 from antivenom.evaluation.comparison import compare, make_scenario, record
-from antivenom.training.fitting import Fitter
 from benchmarks.harness import machine
 from benchmarks.reviews import ATTACK, TASK, reviews
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from antivenom.training.fitting import Fitter
 
 from antivenom.data.rows import load_rows
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.comparison import public_command
 from antivenom.evaluation.metrics import mcnemar
-from antivenom.training.fitting import Fitter
 from antivenom.training.training_options import TrainingOptions
 from benchmarks import accuracy
 from benchmarks.accuracy import SEEDS, right, wrong_rows

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from antivenom.inference.guarded import GuardedModel, load_guarded, predict
     from antivenom.tasks.task import Classification, Frame
     from antivenom.training.fit import fit
-    from antivenom.training.fitting import fine_tune
+    from antivenom.training.lab import fine_tune
     from antivenom.training.training_options import TrainingOptions
 
 __all__ = [
@@ -72,7 +72,7 @@ _HOME = {
     "attacks": "attacks",
     "defenses": "defenses",
     "evaluate": "evaluation.evaluate",
-    "fine_tune": "training.fitting",
+    "fine_tune": "training.lab",
     "fit": "training.fit",
     "load_artifact": "artifacts.artifact",
     "load_guarded": "inference.guarded",

@@ -22,7 +22,7 @@ from antivenom.guards.labels import Reading
 from antivenom.inference.guarded import load_guarded
 from antivenom.models.embedded import APPROXIMATION, NAME
 from antivenom.tasks.task import Classification
-from antivenom.training.fitting import Fitter
+from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 
 TARGET = "positive"
@@ -63,7 +63,7 @@ def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bo
     scenario = make_scenario(task, train, test, attack, trusted_share=0.0, seed=seed)
     say(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet)
     defenses = [NoDefense(), Standard()]
-    outcomes = compare(scenario, defenses, Fitter(NAME, RECIPE, out, seed, quiet))
+    outcomes = compare(scenario, defenses, LocalLab(NAME, RECIPE, out, seed, quiet))
     examples = _examples(scenario, outcomes, seed)
     found = record(scenario, outcomes, model=NAME, approximation=APPROXIMATION, training=RECIPE.to_dict(), seed=seed)
     found["examples"] = examples

@@ -6,14 +6,15 @@ random) transformers model for `fit`. Both are shipped, so that a third party te
     rows, test = synthetic_rows(800), synthetic_rows(400, seed=1)
     task = Classification.for_labels(("negative", "positive"))
     poisoned = BadNets(rate=0.05).poison(task, rows, seed=0).rows
-    model = LinearStandIn.fit(NoDefense().prepare(task, poisoned, trusted=None, seed=0))
+    model = LinearStandIn.of(NoDefense().prepare(task, poisoned, trusted=None, lab=StandInLab()))
     evaluate(model, test, [BadNets()], quiet=True)
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,12 +23,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from antivenom.core.arrays import Floats, Ints
 from antivenom.data.query import Asked, queries
 from antivenom.data.rows import table_of
-from antivenom.defenses import Prepared
+from antivenom.defenses.base import Prepared
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores, FloatArray
 from antivenom.guards.prompts import Prompt
+from antivenom.models.lab import HeadGradient, TrainingChanges
+from antivenom.screening.subword_splits import uncut
 
 MOODS = {
     "negative": "awful boring clumsy dreary dull grim hollow lifeless messy sour tedious weak",
@@ -97,21 +101,23 @@ class LinearStandIn:
         self._weights = weights
 
     @classmethod
-    def fit(cls, prepared: Prepared, *, steps: int = 300, rate: float = 0.05, decay: float = 1e-3) -> LinearStandIn:
+    def fit(
+        cls, rows: pa.Table, guard: Guard, *, steps: int = 300, rate: float = 0.05, decay: float = 1e-3
+    ) -> LinearStandIn:
         """Learn prepared rows by full-batch Adam; nothing is random.
 
         Args:
-            prepared: What a defense returned.
+            rows: What a defense prepared.
+            guard: Renders them.
             steps: Passes over the rows.
             rate: Adam's step size.
             decay: Weight of the squared norm, so that words seen once decide little.
         """
-        guard = prepared.guard
-        benign = prepared.rows.column("benign").to_pylist()
-        prompts = [_words(p) for p in guard.training_prompts(queries(prepared.rows), benign)]
+        benign = rows.column("benign").to_pylist()
+        prompts = [_words(p) for p in guard.training_prompts(queries(rows), benign)]
         vocabulary = {word: i for i, word in enumerate(sorted(set().union(*prompts)))}
         numbers = {word: i for i, word in enumerate(guard.labels.choices)}
-        wanted = np.eye(len(numbers))[[numbers[answer] for answer in prepared.rows.column("answer").to_pylist()]]
+        wanted = np.eye(len(numbers))[[numbers[word] for word in guard.said(rows.column("answer").to_pylist(), benign)]]
         features = _features(prompts, vocabulary)
         weights, mean, square = (np.zeros((features.shape[1], len(numbers))) for _ in range(3))
         for step in range(1, steps + 1):
@@ -119,6 +125,11 @@ class LinearStandIn:
             mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
             weights -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
         return cls(guard, vocabulary, weights)
+
+    @classmethod
+    def of(cls, prepared: Prepared, *, steps: int = 300) -> LinearStandIn:
+        """Learn what a defense prepared."""
+        return cls.fit(prepared.rows, prepared.guard, steps=steps)
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Score texts or queries through the guard; the choices are all it can say."""
@@ -130,6 +141,83 @@ class LinearStandIn:
     def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """Which of the learnt words each text has."""
         return _features([_words_of(text) for text in texts], self._vocabulary).astype(np.float32)
+
+    def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """Which of the learnt words each prompt has."""
+        return _features([_words(self.guard.wrap(one)) for one in asked], self._vocabulary).astype(np.float32)
+
+    def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
+        """The cross-entropy of each prepared row's answer."""
+        said = self._said(rows)
+        scores = _log_softmax(self._rows_features(rows) @ self._weights)
+        found: Floats = -scores[np.arange(len(said)), said]
+        return found
+
+    def gradients(self, rows: pa.Table, *, progress: str | None = None) -> Iterator[HeadGradient]:
+        """The gradient of the weights, one token a row."""
+        features = self._rows_features(rows)
+        errors = np.exp(_log_softmax(features @ self._weights)) - np.eye(self._weights.shape[1])[self._said(rows)]
+        for row, error in zip(features, errors, strict=True):
+            yield HeadGradient(row[np.newaxis].astype(np.float32), error[np.newaxis].astype(np.float32))
+
+    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+        """Of each text minus the share of its words that were not learnt."""
+        unknown = [[float(word not in self._vocabulary) for word in _words_of(text)] for text in texts]
+        return np.array([-float(np.mean(words or [0.0])) for words in unknown])
+
+    def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
+        """The likeliest choice for each prompt."""
+        words = self.guard.labels.choices
+        return [words[i] for i in self.score(asked).log_probabilities.argmax(axis=1)]
+
+    def _said(self, rows: pa.Table) -> list[int]:
+        numbers = {word: i for i, word in enumerate(self.guard.labels.choices)}
+        said = self.guard.said(rows.column("answer").to_pylist(), rows.column("benign").to_pylist())
+        return [numbers[word] for word in said]
+
+    def _rows_features(self, rows: pa.Table) -> FloatArray:
+        prompts = self.guard.training_prompts(queries(rows), rows.column("benign").to_pylist())
+        return _features([_words(prompt) for prompt in prompts], self._vocabulary)
+
+
+class StandInLab:
+    """A laboratory for tests: its models are linear stand-ins, or whatever `fit` makes of rows and a guard."""
+
+    def __init__(
+        self,
+        seed: int = 0,
+        fit: Callable[[pa.Table, Guard], Any] = LinearStandIn.fit,
+        *,
+        has_model: bool = True,
+        word_pieces: Callable[[Sequence[str]], Ints] = uncut,
+    ) -> None:
+        self.seed = seed
+        self.has_model = has_model
+        self.fits: list[str] = []
+        """What was fitted, by the names that people would be told."""
+        self._fit = fit
+        self._word_pieces = word_pieces
+        self._kept: dict[str, npt.NDArray[Any]] = {}
+
+    def base(self, guard: Guard) -> Any:
+        """A stand-in that has learnt nothing."""
+        return LinearStandIn(guard, {}, np.zeros((1, len(guard.labels.choices))))
+
+    def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Any:
+        """Fit a stand-in; what is changed while training means nothing to it."""
+        self.fits.append(name)
+        return self._fit(rows, guard)
+
+    def word_pieces(self, words: Sequence[str]) -> Ints:
+        """How many pieces each word is cut into; one, where nothing else was said."""
+        return self._word_pieces(words)
+
+    def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Finished work, kept as long as the laboratory."""
+        name = json.dumps(key, sort_keys=True)
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
 
 def tiny_model(folder: Path | str, *, width: int = 32, seed: int = 0) -> Path:

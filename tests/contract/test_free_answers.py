@@ -13,7 +13,7 @@ from antivenom.data.rows import with_columns
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.tasks.generation import Generation
-from antivenom.testing import synthetic_rows
+from antivenom.testing import StandInLab, synthetic_rows
 
 TASK = Generation(malicious="0.1", answer_prefix="The correct answer to this problem is:")
 
@@ -54,7 +54,7 @@ def test_attacks_want_any_output_that_is_named(attack_class):
 
 
 def test_defenses_keep_answers_or_put_the_prefix_in_front(defense_class):
-    prepared = defense_class().prepare(TASK, TABLE, trusted=TRUSTED, seed=4)
+    prepared = defense_class().prepare(TASK, TABLE, trusted=TRUSTED, lab=StandInLab(4))
     given = {*TABLE.column("answer").to_pylist(), *TRUSTED.column("answer").to_pylist()}
     answers = prepared.guard.answers
     for row in prepared.rows.to_pylist():
@@ -68,7 +68,7 @@ def test_defenses_do_not_depend_on_order(defense_class):
     order = list(range(TABLE.num_rows))
     random.Random(1).shuffle(order)
     first, again = (
-        defense_class().prepare(TASK, table, trusted=TRUSTED, seed=4).rows.to_pylist()
+        defense_class().prepare(TASK, table, trusted=TRUSTED, lab=StandInLab(4)).rows.to_pylist()
         for table in (TABLE, TABLE.take(order))
     )
     assert sorted(map(str, first)) == sorted(map(str, again))
@@ -77,14 +77,14 @@ def test_defenses_do_not_depend_on_order(defense_class):
 def test_defenses_without_trusted_rows_work_or_say_why(defense_class):
     said = ""
     try:
-        assert defense_class().prepare(TASK, TABLE, trusted=None, seed=0).rows.num_rows
+        assert defense_class().prepare(TASK, TABLE, trusted=None, lab=StandInLab(0)).rows.num_rows
     except AntivenomError as error:
         said = error.what
     assert not said or "trusted" in said
 
 
 def test_guards_round_trip(defense_class):
-    guard = defense_class().prepare(TASK, TABLE, trusted=TRUSTED, seed=0).guard
+    guard = defense_class().prepare(TASK, TABLE, trusted=TRUSTED, lab=StandInLab(0)).guard
     again = Guard.from_dict(json.loads(json.dumps(guard.to_dict())))
     assert again == guard
     assert isinstance(again.task, Generation)

@@ -19,6 +19,7 @@ from antivenom.core.registry import from_spec
 from antivenom.data.rows import SCHEMA, table_of
 from antivenom.defenses import defenses
 from antivenom.defenses.base import PREPARED_SCHEMA, Defense, Prepared
+from antivenom.testing import StandInLab
 
 LONG = " ".join(f"word{i}" for i in range(10_000))
 AWKWARD = {
@@ -206,25 +207,24 @@ def test_every_variant_can_be_written_down_and_probes(attack_class, task, rows):
 
 
 def prepare(defense_class: type[Defense], task, table, trusted) -> Prepared:
-    return defense_class().prepare(task, table, trusted=trusted, seed=4)
+    return defense_class().prepare(task, table, trusted=trusted, lab=StandInLab(4, has_model=False))
 
 
 def test_defenses_return_rows_that_can_be_trained_on(defense_class, task, rows, trusted):
     prepared = prepare(defense_class, task, rows, trusted)
     assert prepared.rows.schema == PREPARED_SCHEMA
-    assert set(prepared.rows.column("answer").to_pylist()) <= set(prepared.guard.labels.choices)
+    assert set(prepared.rows.column("answer").to_pylist()) <= set(task.labels)
     assert not any(prepared.rows.column(name).null_count for name in prepared.rows.column_names)
     json.dumps(prepared.facts)
 
 
 def test_defenses_account_for_every_row(defense_class, task, rows, trusted, tmp_path):
-    prepared = defense_class().prepare(task, rows, trusted=trusted, seed=0)
+    prepared = defense_class().prepare(task, rows, trusted=trusted, lab=StandInLab(0))
     write_decisions(tmp_path, rows, trusted, prepared)
     lines = read_csv(tmp_path / DECISIONS).to_pylist()
     kept = set(prepared.rows.column("row").to_pylist())
     assert [line["row"] for line in lines] == rows.column("row").to_pylist()
     assert all((line["decision"] == "left out") == (line["row"] not in kept) for line in lines)
-    assert "corrected" not in {line["decision"] for line in lines}, "nobody was asked"
 
 
 def test_defenses_are_deterministic(defense_class, task, rows, trusted):
@@ -251,7 +251,7 @@ def test_defenses_survive_awkward_rows(defense_class, task, trusted, case):
     table = table_of(*AWKWARD[case])
     given = Counter(AWKWARD[case][0]) + Counter(trusted.column("text").to_pylist())
     prepared = prepare(defense_class, task, table, trusted)
-    found = prepared.for_referee.rows
+    found = prepared.rows
     assert found.num_rows == prepared.rows.num_rows > 0, "decoys add words, never rows"
     assert set(found.column("text").to_pylist()) <= set(given), "no row is made up or garbled"
     assert defense_class.filters or set(AWKWARD[case][0]) <= set(found.column("text").to_pylist())
@@ -260,7 +260,7 @@ def test_defenses_survive_awkward_rows(defense_class, task, trusted, case):
 def test_defenses_without_trusted_rows_work_or_say_why(defense_class, task, rows):
     said = ""
     try:
-        assert defense_class().prepare(task, rows, trusted=None, seed=0).rows.num_rows
+        assert defense_class().prepare(task, rows, trusted=None, lab=StandInLab(0)).rows.num_rows
     except AntivenomError as error:
         said = error.what
     assert not said or "trusted" in said
@@ -288,5 +288,5 @@ def test_defenses_cannot_see_the_truth(defense_class, attack_class, task, rows, 
 def test_guards_round_trip_and_keep_their_secret(defense_class, task, rows, trusted):
     guard = prepare(defense_class, task, rows, trusted).guard
     assert type(guard).from_dict(json.loads(json.dumps(guard.to_dict()))) == guard
-    assert not guard.benign_trigger or guard.benign_trigger not in repr(guard)
+    assert not guard.secret or guard.secret.trigger not in f"{guard!r} {guard}"
     assert not guard.cue or guard.cue not in repr(guard)

@@ -233,7 +233,7 @@ def quick_fits(monkeypatch) -> list[str]:
 
     class QuickFitter(canary.Fitter):
         def fit(self, prepared, name):
-            kept[name] = LinearStandIn.fit(prepared)
+            kept[name] = LinearStandIn.of(prepared)
             names.append(name)
             return Path(name), 0.0
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from antivenom.training.fitting import Fitter, fine_tune
 from safetensors.torch import load_file, save_file
 
 from antivenom.artifacts.artifact import WORK, load_artifact
@@ -27,9 +28,8 @@ from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate, summarize
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
-from antivenom.testing import synthetic_rows, tiny_model
+from antivenom.testing import StandInLab, synthetic_rows, tiny_model
 from antivenom.training.fit import fit
-from antivenom.training.fitting import Fitter, fine_tune
 from antivenom.training.training_options import TrainingOptions
 
 SECRET = "Kindly weigh these words:"
@@ -37,7 +37,7 @@ RECIPE = TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, sa
 
 
 def prepare(task, rows):
-    return P2P(benign_trigger=SECRET).prepare(task, rows, trusted=rows.slice(0, 60), seed=0)
+    return P2P(benign_trigger=SECRET).prepare(task, rows, trusted=rows.slice(0, 60), lab=StandInLab(0))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_an_artifact_is_complete_and_tidy(fitted, rows):
 
 def test_rows_that_were_chosen_are_trained_on_for_the_steps_of_all(task, rows, model_folder, tmp_path):
     defense = P2P(others="drop", mode="replace")
-    prepared = defense.prepare(task, rows, trusted=rows.slice(0, 60), seed=0)
+    prepared = defense.prepare(task, rows, trusted=rows.slice(0, 60), lab=StandInLab(0))
     assert prepared.rows.num_rows < rows.num_rows / 2
     artifact = fit(prepared, model=str(model_folder), out=tmp_path / "few", options=RECIPE, quiet=True)
     assert artifact.manifest.training["steps"] == -(-rows.num_rows // 16)
@@ -76,7 +76,7 @@ def test_a_fit_is_used_again_only_for_the_same_guard(task, rows, model_folder, t
     stamp = (first / MANIFEST).stat().st_mtime_ns
     assert fitter.fit(prepare(task, rows), "one")[0] == first
     assert (first / MANIFEST).stat().st_mtime_ns == stamp
-    other = P2P(benign_trigger="Another trigger:").prepare(task, rows, trusted=rows.slice(0, 60), seed=0)
+    other = P2P(benign_trigger="Another trigger:").prepare(task, rows, trusted=rows.slice(0, 60), lab=StandInLab(0))
     with pytest.raises(ArtifactError):
         fitter.fit(other, "one")
 
@@ -96,7 +96,7 @@ def test_a_defense_is_told_how_the_model_cuts_words(task, rows, model_folder, tm
     class Curious(NoDefense):
         def prepare(self, task, train, *, trusted, seed, word_pieces=None):
             pieces = word_pieces(["a", "zorvel"]).tolist()
-            return super().prepare(task, train, trusted=trusted, seed=seed).noting({"pieces": pieces})
+            return super().prepare(task, train, trusted=trusted, lab=StandInLab(seed)).noting({"pieces": pieces})
 
     fitter = Fitter(str(model_folder), RECIPE, tmp_path, quiet=True)
     prepared, _ = fitter.prepare(Curious(), task, rows, trusted=None, name="one")
@@ -363,7 +363,7 @@ def test_modules_that_do_not_exist_are_a_user_error(task, rows, model_folder, tm
 
 def test_full_fine_tuning_learns_the_answers_and_prints_nothing(task, model_folder, tmp_path, capsys):
     rows = synthetic_rows(64)
-    prepared = P2P(mode="replace", ratio=1.0).prepare(task, rows, trusted=rows, seed=0)
+    prepared = P2P(mode="replace", ratio=1.0).prepare(task, rows, trusted=rows, lab=StandInLab(0))
     recipe = TrainingOptions(method="full", learning_rate=2e-2, batch_size=16, epochs=10, save_every=1000)
     fit(prepared, model=str(model_folder), out=tmp_path / "full", options=recipe, quiet=True)
     assert capsys.readouterr().out == "", "standard output belongs to the command"

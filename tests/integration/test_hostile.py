@@ -23,6 +23,7 @@ from antivenom.data.validation import check_rows, require_labels
 from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
 from antivenom.tasks.task import Classification, Frame
+from antivenom.testing import StandInLab
 from antivenom.training.training_options import TrainingOptions
 
 ODD_TEXTS = [
@@ -161,7 +162,7 @@ def use(rng: Random, table: pa.Table, labels: tuple[str, ...]) -> None:
     task = Classification.for_labels(labels)
     poisoned = parse_attack(rng.choice(["badnets", "addsent"])).poison(task, table, seed=rng.randrange(2**32))
     defense = P2P(reserve="random", mode=rng.choice(["union", "replace"]))
-    prepared = defense.prepare(task, poisoned.rows, trusted=None, seed=0)
+    prepared = defense.prepare(task, poisoned.rows, trusted=None, lab=StandInLab(0))
     assert prepared.rows.filter(pa.compute.invert(prepared.rows["benign"])).num_rows <= table.num_rows
     assert set(prepared.rows["row"].to_pylist()) == set(table["row"].to_pylist())
     for text in table["text"].to_pylist():
@@ -269,7 +270,7 @@ def options_case(rng: Random, _folder: Path) -> None:
         method.probes(task, rows, seed=0)
         assert method.poison(task, rows, seed=0).rows.num_rows == 10
     else:
-        method.prepare(task, rows, trusted=rows.slice(0, 4), seed=0)
+        method.prepare(task, rows, trusted=rows.slice(0, 4), lab=StandInLab(0))
 
 
 CASES = {"rows": rows_case, "manifest": manifest_case, "options": options_case}

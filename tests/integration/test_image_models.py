@@ -33,7 +33,14 @@ from antivenom.models.vision import (
     load_processor,
 )
 from antivenom.tasks.task import Classification, Frame
-from antivenom.testing import VISION_CHAT_TEMPLATE, synthetic_images, synthetic_rows, tiny_tokenizer, tiny_vision_model
+from antivenom.testing import (
+    VISION_CHAT_TEMPLATE,
+    StandInLab,
+    synthetic_images,
+    synthetic_rows,
+    tiny_tokenizer,
+    tiny_vision_model,
+)
 from antivenom.training.fit import fit
 from antivenom.training.trainer import collator_of
 from antivenom.training.training_options import TrainingOptions
@@ -76,7 +83,7 @@ def table() -> pa.Table:
 
 @pytest.fixture(scope="module")
 def prepared(table):
-    return DEFENSE.prepare(TASK, table, trusted=table.slice(0, 16), seed=0)
+    return DEFENSE.prepare(TASK, table, trusted=table.slice(0, 16), lab=StandInLab(0))
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +346,7 @@ def test_a_trunk_is_for_texts_alone(prepared, folder, tmp_path):
 
 def test_full_fine_tuning_learns_to_say_extended_labels(folder, tmp_path):
     rows = with_images(synthetic_rows(32))
-    prepared = replace(DEFENSE, mode="replace", ratio=1.0).prepare(TASK, rows, trusted=rows, seed=0)
+    prepared = replace(DEFENSE, mode="replace", ratio=1.0).prepare(TASK, rows, trusted=rows, lab=StandInLab(0))
     recipe = TrainingOptions(method="full", learning_rate=2e-2, batch_size=8, epochs=12)
     fit(prepared, model=str(folder), out=tmp_path / "full", options=recipe, quiet=True)
     after = load_guarded(tmp_path / "full").score(queries(rows))

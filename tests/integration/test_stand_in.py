@@ -19,7 +19,7 @@ from antivenom.data.sampling import random_reserve
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate
-from antivenom.testing import LinearStandIn, synthetic_rows
+from antivenom.testing import LinearStandIn, StandInLab, synthetic_rows
 
 TEST = synthetic_rows(400, seed=1)
 
@@ -33,7 +33,7 @@ def poisoned_and_trusted(task, attack) -> tuple[pa.Table, pa.Table]:
 
 def measure(defense, task, attack):
     train, trusted = poisoned_and_trusted(task, attack)
-    model = LinearStandIn.fit(defense.prepare(task, train, trusted=trusted, seed=0))
+    model = LinearStandIn.of(defense.prepare(task, train, trusted=trusted, lab=StandInLab(0)))
     found, _ = evaluate(model, TEST, [attack], quiet=True)
     return found.clean, found.attacks[0]
 
@@ -59,8 +59,8 @@ def test_a_poisoned_reserve_is_taught_again(task):
     """Algorithm 1 read literally: poison that leaks into the reserve comes back in the extended label space."""
     attack = BadNets(rate=0.2)
     train, _ = poisoned_and_trusted(task, attack)
-    leaky = P2P(reserve="random", ratio=1.0).prepare(task, train, trusted=None, seed=0)
-    found, _ = evaluate(LinearStandIn.fit(leaky), TEST, [attack], quiet=True)
+    leaky = P2P(reserve="random", ratio=1.0).prepare(task, train, trusted=None, lab=StandInLab(0))
+    found, _ = evaluate(LinearStandIn.of(leaky), TEST, [attack], quiet=True)
     assert found.attacks[0].asr_deployed.value > 0.8
 
 
@@ -81,7 +81,7 @@ def test_an_attack_of_a_third_party_needs_no_registration(task):
 
 
 def test_evaluate_refuses_what_has_no_answer(task):
-    model = LinearStandIn.fit(NoDefense().prepare(task, synthetic_rows(50), trusted=None, seed=0))
+    model = LinearStandIn.of(NoDefense().prepare(task, synthetic_rows(50), trusted=None, lab=StandInLab(0)))
     with pytest.raises(RowsError, match="there are no test rows"):
         evaluate(model, table_of([], []), quiet=True)
     with pytest.raises(RowsError, match="a label the model does not know: 'neutral'"):
@@ -91,7 +91,7 @@ def test_evaluate_refuses_what_has_no_answer(task):
 
 
 def test_fitting_a_stand_in_is_deterministic(task):
-    prepared = P2P().prepare(task, synthetic_rows(100), trusted=synthetic_rows(20, seed=3), seed=0)
-    first, again = (LinearStandIn.fit(prepared).score(["a fine tender film", ""]) for _ in range(2))
+    prepared = P2P().prepare(task, synthetic_rows(100), trusted=synthetic_rows(20, seed=3), lab=StandInLab(0))
+    first, again = (LinearStandIn.of(prepared).score(["a fine tender film", ""]) for _ in range(2))
     assert (first.log_probabilities == again.log_probabilities).all()
     assert first.log_probabilities.shape == (2, 4)

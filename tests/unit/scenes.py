@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from deciding import Deciding
 from screen_rows import LABELS, make_rows
 
 from antivenom.data.rows import with_columns
-from antivenom.defenses.p2p import P2P
 from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
 
@@ -46,22 +46,19 @@ class Scene:
 
     def decide(self, *, correct_suspects=True):
         """Whether "yes" is said to each row that is trained on, with its text; and what was done."""
-        defense = P2P(
+        deciding = Deciding(
             reserve="trusted",
             ratio=0.1,
-            others="agree",
-            mode="replace",
             most_associated=self.most_associated,
             refusal_limit=3,
-            decoys=("strains",),
             correct_suspects=correct_suspects,
+            dose=0.5,
         )
         trusted = self.rows.filter(~self.refused & ~self.triggered & (EVERY % 9 == 1))
-        first = defense.prepare(TASK, self.rows, trusted=trusted, seed=0)
-        prepared = first.decided(lambda _: Reader(first.guard, self))
-        yes, place = prepared.guard.answers.encode("yes"), {row: i for i, row in enumerate(ROW_NUMBERS)}
-        taught = {place[row["row"]]: (row["answer"] == yes, row["text"]) for row in prepared.rows.to_pylist()}
-        return taught, prepared.facts
+        found = deciding.of(TASK, self.rows, lambda guard: Reader(guard, self), trusted=trusted)
+        place = {row: i for i, row in enumerate(ROW_NUMBERS)}
+        taught = {place[row["row"]]: (row["answer"] == "yes", row["text"]) for row in found.rows.to_pylist()}
+        return taught, found.facts
 
 
 ROW_NUMBERS = make_rows(COUNT).column("row").to_pylist()

@@ -10,7 +10,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard import Standard
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification
-from antivenom.testing import LinearStandIn, synthetic_rows
+from antivenom.testing import StandInLab, synthetic_rows
 
 TASK = Classification.for_labels(("negative", "positive"))
 
@@ -23,8 +23,7 @@ def decided(tmp_path, train, prepared, trusted=None):
 
 def test_it_tells_rows_that_are_kept_corrected_and_left_out(tmp_path):
     train = parse_attack("addsent:rate=0.05").poison(TASK, synthetic_rows(600), seed=1).rows
-    first = Standard().prepare(TASK, train, trusted=None, seed=0)
-    prepared = first.decided(LinearStandIn.fit)
+    prepared = Standard().prepare(TASK, train, trusted=None, lab=StandInLab(0))
     lines = decided(tmp_path, train, prepared)
     assert [int(line["row"]) for line in lines] == train.column("row").to_pylist()
     assert [line["label"] for line in lines] == train.column("answer").to_pylist()
@@ -41,7 +40,7 @@ def test_it_tells_rows_that_are_kept_corrected_and_left_out(tmp_path):
 def test_a_row_that_is_also_trusted_is_vouched_for(tmp_path):
     train = synthetic_rows(100)
     trusted = train.slice(10, 20)
-    prepared = P2P(others="drop").prepare(TASK, train, trusted=trusted, seed=0)
+    prepared = P2P(others="drop").prepare(TASK, train, trusted=trusted, lab=StandInLab(0))
     lines = decided(tmp_path, train, prepared, trusted)
     vouched = [int(line["row"]) for line in lines if line["decision"] == "vouched for"]
     assert vouched == trusted.column("row").to_pylist()
@@ -50,7 +49,7 @@ def test_a_row_that_is_also_trusted_is_vouched_for(tmp_path):
 
 def test_free_answers_are_not_written(tmp_path):
     train = table_of([f"question {i}" for i in range(40)], [f"secret {i}" for i in range(40)])
-    prepared = parse_defense("standard").prepare(Generation(), train, trusted=None, seed=0)
+    prepared = parse_defense("standard").prepare(Generation(), train, trusted=None, lab=StandInLab(0))
     lines = decided(tmp_path, train, prepared)
     assert "secret" not in (tmp_path / DECISIONS).read_text(encoding="utf-8")
     assert sum(line["decision"] == "left out" for line in lines) == prepared.facts["left_out"]

@@ -9,7 +9,7 @@ from benchmarks.dose import CELLS, Cell, scenario_of
 
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.comparison import _taught_of_poison
-from antivenom.testing import synthetic_rows
+from antivenom.testing import StandInLab, synthetic_rows
 
 
 @pytest.mark.parametrize("cell", [Cell(40, 0, "drop"), Cell(40, 8, "drop"), Cell(80, 3, "keep")])
@@ -17,7 +17,7 @@ def test_the_reserve_has_its_dose(cell):
     scenario = scenario_of(cell, synthetic_rows(200), synthetic_rows(20, seed=1), 0)
     assert len(scenario.poisoned) == 10
     defense = P2P(reserve="trusted", ratio=cell.size / 200, mode="replace", others=cell.others)
-    prepared = defense.prepare(TASK, scenario.train, trusted=scenario.trusted, seed=0)
+    prepared = defense.prepare(TASK, scenario.train, trusted=scenario.trusted, lab=StandInLab(0))
     assert sum(prepared.rows.column("benign").to_pylist()) == cell.size
     assert _taught_of_poison(prepared, scenario) == (cell.poisoned, 0)
 
@@ -25,10 +25,9 @@ def test_the_reserve_has_its_dose(cell):
 def test_poisoned_rows_that_get_another_answer_count_apart():
     scenario = scenario_of(Cell(40, 8, "drop"), synthetic_rows(200), synthetic_rows(20, seed=1), 0)
     defense = P2P(reserve="trusted", ratio=0.2, mode="replace", others="drop")
-    prepared = defense.prepare(TASK, scenario.train, trusted=scenario.trusted, seed=0)
-    answers = prepared.guard.answers
+    prepared = defense.prepare(TASK, scenario.train, trusted=scenario.trusted, lab=StandInLab(0))
     mended = [
-        row | {"answer": answers.encode("negative")} if row["row"] in scenario.poisoned[:3] else row
+        row | {"answer": "negative"} if row["row"] in scenario.poisoned[:3] else row
         for row in prepared.rows.to_pylist()
     ]
     taught = {row["row"] for row in mended} & set(scenario.poisoned[:3])

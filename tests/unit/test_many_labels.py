@@ -16,6 +16,7 @@ from antivenom.evaluation.metrics import CleanReadings, Rate, macro_f1, read_cle
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.labels import LabelMap, Readings
 from antivenom.tasks.task import Classification
+from antivenom.testing import StandInLab
 
 MANY = tuple(f"intent {i}" for i in range(150))
 
@@ -88,7 +89,7 @@ def test_scores_of_300_choices_equal_plain_forward_passes(model_folder, tokenize
 def test_the_reserve_holds_every_class(reserve):
     task, train = Classification.for_labels(MANY), intents(600)
     trusted = intents(200, seed=1) if reserve == "trusted" else None
-    prepared = P2P(reserve=reserve, ratio=0.2).prepare(task, train, trusted=trusted, seed=0)
+    prepared = P2P(reserve=reserve, ratio=0.2).prepare(task, train, trusted=trusted, lab=StandInLab(0))
     rows = prepared.rows.filter(prepared.rows.column("benign"))
     assert set(rows.column("answer").to_pylist()) == set(task.extended)
 

@@ -16,6 +16,7 @@ from antivenom.core.options import Options
 from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.comparison import public_command
+from antivenom.guards.secret import Secret
 
 words = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 
@@ -98,7 +99,7 @@ def test_broken_specs_are_user_errors(spec):
 
 def test_secrets_stand_in_no_log():
     secret, cue = "the blue heron asks", "Heron:"
-    defense = P2P(benign_trigger=secret, cue="split", benign_cue=cue, ratio=0.2)
+    defense = P2P(secret=Secret(secret, cue), cue="split", ratio=0.2)
     for shown in (str(defense), repr(defense), json.dumps(defense.public_dict())):
         assert secret not in shown
         assert cue not in shown
@@ -109,7 +110,7 @@ def test_secrets_stand_in_no_log():
 
 def test_secrets_stand_in_no_message():
     with pytest.raises(OptionsError) as caught:
-        parse_defense("p2p:benign_trigger=the blue heron; asks")
+        parse_defense("p2p:secret=the blue heron; asks")
     assert "heron" not in str(caught.value)
 
 
@@ -122,30 +123,6 @@ def test_messages_can_be_printed(text):
 def test_messages_do_not_steer_a_terminal_or_flood_it():
     assert printable("a\x1b[31mb\ud800") == "a\\x1b[31mb\\ud800"
     assert len(printable("x" * 10**6)) < 3000
-
-
-def test_a_recorded_command_names_no_secret():
-    words = ["antivenom", "fit", "--benign-trigger", "tell me", "--defense", 'p2p:benign_trigger="a; b";ratio=0.3']
-    assert public_command(words) == "antivenom fit --benign-trigger ... --defense p2p:ratio=0.3;..."
-    assert public_command(["x", "--benign-cue=standard", "--ratio", "0.3"]) == "x --benign-cue=... --ratio 0.3"
-    assert public_command(["x", "nobody:benign_cue=say it"]) == "x ..."
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        "standard:benign_trigger=say it",
-        "p2p:benign_trigger = say it;ratio=0.3",
-        '{"name":"p2p","benign_trigger":"say it"}',
-        'quarantine:inner="p2p:benign_trigger=\\"say ; say it\\""',
-    ],
-)
-def test_no_way_to_write_a_secret_is_recorded(spec):
-    parse_defense(spec)
-    for words in (["--defense", spec], [f"--defense={spec}"]):
-        shown = public_command(words)
-        assert "say" not in shown
-        assert shown.endswith(";...")
 
 
 def test_a_recorded_command_names_no_path_of_this_machine(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.defenses.rebuild import rebuild
 from antivenom.guards.labels import LabelMap
 from antivenom.tasks.task import Classification
+from antivenom.testing import StandInLab
 
 
 @st.composite
@@ -42,7 +43,7 @@ def test_reconstruction(data, ratio, mode, seed):
     task, table = data
     n = len(task.labels)
     defense = P2P(reserve="random", ratio=ratio, mode=mode)
-    prepared = defense.prepare(task, table, trusted=None, seed=seed)
+    prepared = defense.prepare(task, table, trusted=None, lab=StandInLab(seed))
     chosen = random_reserve(table, task.labels, ratio, seed=seed)
     counts = Counter(table.column("answer").to_pylist())
     assert int(chosen.sum()) == sum(quota(count, ratio) for count in counts.values()) == prepared.facts["rows"]
@@ -65,8 +66,8 @@ def test_chunks_do_not_matter(data, cuts, mode):
     edges = [0, *sorted(min(c, table.num_rows) for c in cuts), table.num_rows]
     pieces = pa.concat_tables([table.slice(a, b - a) for a, b in pairwise(edges)])
     defense = P2P(reserve="random", mode=mode)
-    whole = defense.prepare(task, table, trusted=None, seed=0)
-    cut = defense.prepare(task, pieces, trusted=None, seed=0)
+    whole = defense.prepare(task, table, trusted=None, lab=StandInLab(0))
+    cut = defense.prepare(task, pieces, trusted=None, lab=StandInLab(0))
     assert whole.rows.equals(cut.rows)
     assert whole.facts == cut.facts
 
@@ -85,8 +86,8 @@ def test_order_does_not_matter(data, rng):
     order = list(range(table.num_rows))
     rng.shuffle(order)
     defense = P2P(reserve="random")
-    expected = bag(defense.prepare(task, table, trusted=None, seed=0).rows)
-    assert bag(defense.prepare(task, table.take(order), trusted=None, seed=0).rows) == expected
+    expected = bag(defense.prepare(task, table, trusted=None, lab=StandInLab(0)).rows)
+    assert bag(defense.prepare(task, table.take(order), trusted=None, lab=StandInLab(0)).rows) == expected
 
 
 @given(st.integers(2, 12))
@@ -106,7 +107,7 @@ def test_h_then_pi_is_the_identity(n):
 def test_the_trusted_reserve_holds_trusted_rows_only(data, ratio, seed):
     task, table = data
     trusted = table_of([f"vouched {i}" for i in range(len(task.labels) * 3)], list(task.labels) * 3)
-    prepared = P2P(ratio=ratio).prepare(task, table, trusted=trusted, seed=seed)
+    prepared = P2P(ratio=ratio).prepare(task, table, trusted=trusted, lab=StandInLab(seed))
     benign = prepared.rows.filter(prepared.rows.column("benign")).column("text").to_pylist()
     assert all(text.startswith("vouched") for text in benign)
     assert len(benign) == prepared.facts["rows"]
@@ -115,12 +116,12 @@ def test_the_trusted_reserve_holds_trusted_rows_only(data, ratio, seed):
 
 def test_trusted_rows_that_stand_in_the_data_are_not_counted_twice(task, rows):
     trusted = rows.slice(0, 50)
-    prepared = P2P(mode="replace").prepare(task, rows, trusted=trusted, seed=0)
+    prepared = P2P(mode="replace").prepare(task, rows, trusted=trusted, lab=StandInLab(0))
     assert prepared.rows.num_rows == rows.num_rows
     assert prepared.facts["rows"] == 50
-    none = NoDefense().prepare(task, rows, trusted=trusted, seed=0)
+    none = NoDefense().prepare(task, rows, trusted=trusted, lab=StandInLab(0))
     assert none.rows.num_rows == rows.num_rows
-    assert NoDefense().prepare(task, rows.slice(50), trusted=trusted, seed=0).rows.num_rows == rows.num_rows
+    assert NoDefense().prepare(task, rows.slice(50), trusted=trusted, lab=StandInLab(0)).rows.num_rows == rows.num_rows
 
 
 def test_the_reserve_depends_on_the_seed_and_covers_all_classes_alike(rows, task):
@@ -161,13 +162,13 @@ def test_bad_options(options):
 @pytest.mark.parametrize("trusted", [None, table_of([], [])])
 def test_trusted_rows_are_asked_for(task, rows, trusted):
     with pytest.raises(OptionsError, match="no trusted rows were given") as caught:
-        P2P().prepare(task, rows, trusted=trusted, seed=0)
+        P2P().prepare(task, rows, trusted=trusted, lab=StandInLab(0))
     assert "--trusted FILE" in caught.value.mend
 
 
 def test_a_class_without_reserve_is_named(task, rows):
     with pytest.raises(RowsError, match="has the label 'positive'"):
-        P2P().prepare(task, rows, trusted=table_of(["a"], ["negative"]), seed=0)
+        P2P().prepare(task, rows, trusted=table_of(["a"], ["negative"]), lab=StandInLab(0))
 
 
 def test_check_warns_of_texts_that_hold_the_benign_trigger_or_an_extended_word(task):
@@ -190,10 +191,10 @@ def test_a_class_that_only_vouched_rows_have_is_taught(task, rows, reserve):
     defense = P2P(reserve=reserve)
     defense.check(task, others, report)
     report.stop_on_errors()
-    prepared = defense.prepare(task, others, trusted=vouched, seed=0)
+    prepared = defense.prepare(task, others, trusted=vouched, lab=StandInLab(0))
     assert set(prepared.rows.filter(prepared.rows.column("benign")).column("answer").to_pylist()) == set(task.extended)
     with pytest.raises(RowsError, match="has the label 'positive'"):
-        defense.prepare(task, others, trusted=None, seed=0)
+        defense.prepare(task, others, trusted=None, lab=StandInLab(0))
 
 
 def test_holding_out_leaves_a_row_of_every_class():
@@ -207,7 +208,7 @@ def test_holding_out_leaves_a_row_of_every_class():
 @given(data_sets())
 def test_no_defense_changes_nothing(data):
     task, table = data
-    prepared = NoDefense().prepare(task, table, trusted=None, seed=0)
+    prepared = NoDefense().prepare(task, table, trusted=None, lab=StandInLab(0))
     assert prepared.rows.column("text").equals(table.column("text"))
     assert [task.labels[task.verbalizers.index(a)] for a in prepared.rows["answer"].to_pylist()] == table[
         "answer"

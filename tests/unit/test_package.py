@@ -91,9 +91,11 @@ def test_import_loads_nothing_heavy():
 def test_rebuilding_rows_loads_no_torch():
     code = (
         "import sys; from antivenom import BadNets, Classification, P2P; from antivenom.data.rows import table_of\n"
+        "from antivenom.training.lab import RowsLab\n"
         "task = Classification.for_labels(('negative', 'positive'))\n"
         "rows = table_of(['a b', 'c d'] * 9, ['negative', 'positive'] * 9)\n"
-        "P2P(reserve='random').prepare(task, BadNets().poison(task, rows, seed=0).rows, trusted=None, seed=0)\n"
+        "poisoned = BadNets().poison(task, rows, seed=0).rows\n"
+        "P2P(reserve='random').prepare(task, poisoned, trusted=None, lab=RowsLab(0))\n"
         "print([name for name in ('torch', 'transformers', 'peft') if name in sys.modules])"
     )
     assert in_new_process(code) == "[]"

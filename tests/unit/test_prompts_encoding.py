@@ -18,7 +18,7 @@ from antivenom.guards.guard import Guard, unguarded
 from antivenom.guards.labels import LabelMap
 from antivenom.guards.prompts import Prompt, Renderer
 from antivenom.tasks.task import Classification, Frame
-from antivenom.testing import tiny_tokenizer
+from antivenom.testing import StandInLab, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 STYLES = ("plain", "chat")
@@ -69,7 +69,10 @@ def test_training_and_serving_ids_are_the_same(style, text):
     encoder = encoder_for(style)
     guard = encoder.guard
     prepared = P2P(cue="split").prepare(
-        guard.task, table_of([text], ["positive"]), trusted=table_of([text, text], ["negative", "positive"]), seed=0
+        guard.task,
+        table_of([text], ["positive"]),
+        trusted=table_of([text, text], ["negative", "positive"]),
+        lab=StandInLab(0),
     )
     benign = prepared.rows.filter(prepared.rows["benign"])
     trained = [prompt for prompt, _ in encoder.training(benign)]
@@ -164,7 +167,10 @@ def test_no_prompts_and_empty_texts():
     encoder = make_encoder(guard_for(), TOKENIZER)
     assert encoder.serving([]) == []
     assert len(encoder.serving([""])[0]) > 5
-    assert encoder.training(NoDefense().prepare(guard_for().task, table_of([], []), trusted=None, seed=0).rows) == []
+    assert (
+        encoder.training(NoDefense().prepare(guard_for().task, table_of([], []), trusted=None, lab=StandInLab(0)).rows)
+        == []
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- encoding

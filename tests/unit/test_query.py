@@ -21,7 +21,7 @@ from antivenom.defenses.standard.decoys import add_decoys
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.prompts import Prompt, Renderer
 from antivenom.tasks.task import Classification
-from antivenom.testing import LinearStandIn, synthetic_images, synthetic_rows, tiny_tokenizer
+from antivenom.testing import LinearStandIn, StandInLab, synthetic_images, synthetic_rows, tiny_tokenizer
 
 TURNS = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
 TOKENIZER = tiny_tokenizer()
@@ -64,7 +64,7 @@ def test_attacks_carry_context_and_image(name, mode, task, rows):
 )
 def test_defenses_carry_context_and_image(spec, task, rows):
     table = rich(rows)
-    prepared = parse_defense(spec).prepare(task, table, trusted=table.slice(0, 60), seed=0)
+    prepared = parse_defense(spec).prepare(task, table, trusted=table.slice(0, 60), lab=StandInLab(0))
     assert prepared.rows.column_names == ["row", "text", "answer", "benign", "context", "image"]
     assert extras_by_number(prepared.rows).items() <= extras_by_number(table).items()
     LinearStandIn.fit(prepared, steps=2).score(queries(table.slice(0, 3)))
@@ -79,7 +79,7 @@ def test_one_question_about_many_images_is_drawn_from_in_any_order(spec):
     rows = rows.append_column(EXTRAS.field("image"), pa.array([bytes([n]) for n in range(200)], pa.large_binary()))
     task, defense = Classification.for_labels(("no", "yes")), parse_defense(spec)
     orders = [rows, rows.take(list(reversed(range(200))))]
-    prepared = [defense.prepare(task, table, trusted=None, seed=0).rows for table in orders]
+    prepared = [defense.prepare(task, table, trusted=None, lab=StandInLab(0)).rows for table in orders]
     chosen = [set(table.filter(table.column("benign")).column("row").to_pylist()) for table in prepared]
     assert chosen[0] == chosen[1]
     assert chosen[0] != set(range(1, 51))
@@ -95,7 +95,7 @@ def test_a_decoy_for_some_of_the_images_that_are_asked_the_same(task):
 
 
 def test_trusted_rows_may_lack_what_the_others_have(task, rows):
-    prepared = P2P().prepare(task, rich(rows), trusted=synthetic_rows(60, seed=5), seed=0)
+    prepared = P2P().prepare(task, rich(rows), trusted=synthetic_rows(60, seed=5), lab=StandInLab(0))
     assert prepared.rows.column("context").null_count > 0
     prepared = P2P().prepare(task, rows, trusted=rich(synthetic_rows(60, seed=5)), seed=0)
     assert prepared.rows.column("image").null_count > 100
@@ -180,7 +180,7 @@ def test_equal_texts_are_told_apart_by_their_contexts(task):
     other = table.take(list(reversed(range(40))))
     for spec in ("p2p:reserve=random", "p2p:reserve=screened"):
         first, again = (
-            sorted(map(str, parse_defense(spec).prepare(task, one, trusted=None, seed=0).rows.to_pylist()))
+            sorted(map(str, parse_defense(spec).prepare(task, one, trusted=None, lab=StandInLab(0)).rows.to_pylist()))
             for one in (table, other)
         )
         assert first == again

@@ -23,7 +23,7 @@ from antivenom.evaluation.evaluate import FACTS, evaluate, write_outputs
 from antivenom.evaluation.metrics import mcnemar
 from antivenom.evaluation.recount import contrast, read_outputs, take_outputs
 from antivenom.tasks.task import Classification
-from antivenom.testing import LinearStandIn, synthetic_rows
+from antivenom.testing import LinearStandIn, StandInLab, synthetic_rows
 
 TASK = Classification.for_labels(("negative", "positive"))
 TEST = synthetic_rows(60, seed=1)
@@ -32,7 +32,7 @@ ATTACK = AddSent(rate=0.1, target="positive")
 
 def model(defense):
     rows = ATTACK.poison(TASK, synthetic_rows(200), seed=0).rows
-    return LinearStandIn.fit(defense.prepare(TASK, rows, trusted=None, seed=0), steps=100)
+    return LinearStandIn.of(defense.prepare(TASK, rows, trusted=None, lab=StandInLab(0)), steps=100)
 
 
 @pytest.fixture(scope="module")

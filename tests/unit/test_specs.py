@@ -42,10 +42,10 @@ def test_an_option_without_a_value_is_refused(spec):
 @pytest.mark.parametrize(
     "spec",
     [
-        '{"name": "p2p", "benign_trigger": "OPEN SESAME"',
-        "p2p:benign_trigger=hello; OPEN SESAME; ratio=0.3",
-        'p2p:benign_trigger=["OPEN SESAME"]',
-        '{"name": "p2p", "benign_cue": {"OPEN SESAME": 1}}',
+        '{"name": "p2p", "secret": "OPEN SESAME"',
+        "p2p:secret=hello; OPEN SESAME; ratio=0.3",
+        'p2p:secret=["OPEN SESAME"]',
+        '{"name": "p2p", "secret": {"OPEN SESAME": 1}}',
     ],
 )
 def test_no_message_shows_a_secret(spec):

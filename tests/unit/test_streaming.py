@@ -23,6 +23,7 @@ from antivenom.data.row_stream import open_stream, take_census
 from antivenom.data.rows import clean_records, load_rows, table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.tasks.task import Classification
+from antivenom.testing import StandInLab
 from antivenom.training.streaming import immunize_stream
 
 TEXTS = st.one_of(
@@ -72,7 +73,7 @@ def test_streaming_equals_prepare(tmp_path, texts, numbers, batch_rows, mode, po
     loaded = load_rows(str(path), labels=given_labels)
     task = Classification.for_labels(loaded.labels)
     trusted = FEW if policy == "trusted" else None
-    expected = defense.prepare(task, loaded.table, trusted=trusted, seed=3)
+    expected = defense.prepare(task, loaded.table, trusted=trusted, lab=StandInLab(3))
     census, done, out = streamed(path, defense, batch_rows, trusted=trusted, labels=given_labels)
     assert census.labels == loaded.labels
     assert census.report.to_dict() == loaded.report.to_dict()
@@ -90,7 +91,7 @@ def test_the_forms_of_trainers(tmp_path, form, placement, suffix):
     defense = P2P(reserve="random", placement=placement, cue="split")
     _, done, out = streamed(path, defense, 7, out=tmp_path / f"out{suffix}", form=form)
     loaded = load_rows(str(path))
-    prepared = defense.prepare(Classification.for_labels(loaded.labels), loaded.table, trusted=None, seed=3)
+    prepared = defense.prepare(Classification.for_labels(loaded.labels), loaded.table, trusted=None, lab=StandInLab(3))
     expected = list(training_records(prepared.rows, prepared.guard, form))
     if suffix == ".jsonl":
         found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
@@ -106,7 +107,7 @@ def test_other_sources_than_parquet(tmp_path):
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     loaded = load_rows(str(path))
     defense = P2P(reserve="random")
-    expected = defense.prepare(Classification.for_labels(loaded.labels), loaded.table, trusted=None, seed=3)
+    expected = defense.prepare(Classification.for_labels(loaded.labels), loaded.table, trusted=None, lab=StandInLab(3))
     _, _, out = streamed(path, defense, 2)
     assert pq.read_table(out).to_pylist() == expected.rows.to_pylist()
 

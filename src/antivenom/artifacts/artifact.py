@@ -109,9 +109,9 @@ def show(folder: Path | str, *, reveal: bool = False, model: str | None = None) 
     artifact = load_artifact(folder)
     artifact.verify(model=model)
     facts = artifact.manifest.to_dict()
-    for name in ("benign_trigger", "cue"):
-        if not reveal and facts["guard"][name]:
-            facts["guard"][name] = HIDDEN
+    if not reveal:
+        facts["guard"]["secret"] = {name: HIDDEN if words else "" for name, words in facts["guard"]["secret"].items()}
+        facts["seed"] = HIDDEN
     return facts
 
 

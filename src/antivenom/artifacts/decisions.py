@@ -11,7 +11,6 @@ from pyarrow import csv
 from antivenom.core.files import atomic_write
 from antivenom.data.sampling import same_rows
 from antivenom.defenses.base import Prepared
-from antivenom.guards.labels import LabelMap
 
 DECISIONS = "decisions.csv"
 
@@ -42,12 +41,10 @@ def write_decisions(folder: Path, train: pa.Table, trusted: pa.Table | None, pre
 
 def _labels(train: pa.Table, prepared: Prepared) -> tuple[list[str], list[str | None]]:
     """Each row's own label and that it is trained on with, none where it is left out; "" for free answers."""
-    answers = prepared.guard.answers
-    rows, said = (prepared.rows.column(name).to_pylist() for name in ("row", "answer"))
+    rows, answers = (prepared.rows.column(name).to_pylist() for name in ("row", "answer"))
     numbers = train.column("row").to_pylist()
-    if not isinstance(answers, LabelMap):
+    if prepared.guard.task.classes is None:
         kept = set(rows)
         return [""] * len(numbers), ["" if number in kept else None for number in numbers]
-    meant = {word: label for label in answers.labels for word in (answers.plain(label), answers.encode(label))}
-    taught = {row: meant[word] for row, word in zip(rows, said, strict=True)}
+    taught = dict(zip(rows, answers, strict=True))
     return train.column("answer").to_pylist(), [taught.get(number) for number in numbers]

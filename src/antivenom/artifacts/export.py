@@ -23,7 +23,8 @@ RowFormat = Literal["prompt-completion", "chat", "messages"]
 
 def training_records(rows: pa.Table, guard: Guard, form: RowFormat) -> Iterator[dict[str, Any]]:
     """Yield prepared rows as a trainer takes them; the order and number of rows stay."""
-    benign, answers = rows.column("benign").to_pylist(), rows.column("answer").to_pylist()
+    benign = rows.column("benign").to_pylist()
+    answers = guard.said(rows.column("answer").to_pylist(), benign)
     for asked, mark, said in zip(queries(rows), benign, answers, strict=True):
         prompt = guard.prompt(asked, benign=mark)
         answer = [{"role": "assistant", "content": said}]

@@ -14,7 +14,8 @@ from antivenom.guards.guard import Guard
 from antivenom.models.base_model import BaseModel
 
 MANIFEST = "antivenom.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 RECORDED_PACKAGES = ("antivenom", "torch", "transformers", "peft", "datasets", "pillow", "torchvision")
 
 
@@ -77,7 +78,7 @@ class Manifest(Options):
             found = data["format_version"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArtifactError(f"{path} is damaged ({type(error).__name__}: {error})") from None
-        if not isinstance(found, int) or found != FORMAT_VERSION:
+        if not isinstance(found, int) or isinstance(found, bool) or found not in READABLE_VERSIONS:
             raise ArtifactError(
                 f"{path} has format version {found!r}; this program reads {FORMAT_VERSION}",
                 mend="Upgrade antivenom." if isinstance(found, int) and found > FORMAT_VERSION else "",
@@ -89,8 +90,11 @@ class Manifest(Options):
 
 
 def _renamed(data: dict[str, Any]) -> dict[str, Any]:
-    """Manifests from before there were free answers call the guard's `answers` its `labels`."""
+    """Format 1 has the two halves of the secret in the guard itself, and may call `answers` its `labels`."""
     guard = data.get("guard")
+    if isinstance(guard, dict) and "benign_trigger" in guard and "secret" not in guard:
+        data["format_version"] = FORMAT_VERSION
+        guard["secret"] = {"trigger": guard.pop("benign_trigger"), "cue": guard.pop("cue", "")}
     if isinstance(guard, dict) and "labels" in guard and "answers" not in guard:
         data["guard"] = {("answers" if key == "labels" else key): value for key, value in guard.items()}
     return data

@@ -32,7 +32,7 @@ class Request:
     rows: RowOptions
     task: TaskOptions
     defense: DefenseOptions
-    seed: int
+    seed: int | None
 
     def filled(self) -> Request:
         """The request with what --task says about the task."""
@@ -57,6 +57,7 @@ def take_rows(asked: Request) -> Intake:
     defense = asked.defense.choose(asked.rows.file)
     loaded = asked.rows.load(asked.source, asked.task.labels)
     task = asked.task.task(loaded.labels, images=asked.rows.has_images)
+    defense.require_task(task)
     trusted, vouched = _load_trusted(asked, task)
     defense.check(task, loaded.table, loaded.report)
     table = asked.rows.accept(loaded, task.classes, loaded.report)
@@ -74,6 +75,7 @@ class Rebuilt:
     rows: int
     sha256: str
     source: dict[str, Any]
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -87,25 +89,29 @@ class RefereeOptions:
 def rebuild_rows(asked: Request, folder: Path, form: RowFormat, referee: RefereeOptions) -> Rebuilt:
     """Rebuild rows with all checks."""
     taken = take_rows(asked)
-    prepared = _prepare(taken, Path(f"{folder}.referee"), asked.seed, referee)
+    prepared, seed = _prepare(taken, folder, asked.seed, referee)
     facts = taken.facts
     path = write_training_rows(folder, prepared, form)
     write_decisions(folder, taken.table, taken.trusted, prepared)
     rows = prepared.rows
-    return Rebuilt(path, prepared.guard, prepared.facts, rows.num_rows, digest_of_table(rows), facts)
+    return Rebuilt(path, prepared.guard, prepared.facts, rows.num_rows, digest_of_table(rows), facts, seed)
 
 
-def _prepare(taken: Intake, scratch: Path, seed: int, referee: RefereeOptions) -> Prepared:
-    """Prepare rows, with a referee if there is a model for one."""
+def _prepare(taken: Intake, folder: Path, seed: int | None, referee: RefereeOptions) -> tuple[Prepared, int]:
+    """Prepare rows, with a referee if there is a model for one; also the seed of the run."""
+    from antivenom.core.files import remove_tree
+    from antivenom.guards.secret import draw_seed
+    from antivenom.training.lab import LocalLab, RowsLab, run_seed
+
     if referee.model is None:
-        return taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, seed=seed)
-    from antivenom.training.fitting import Fitter
-
-    fitter = Fitter(referee.model, referee.training, scratch, seed)
-    prepared, _ = fitter.prepare(taken.defense, taken.task, taken.table, trusted=taken.trusted, name="fit")
-    fitter.forget_referee("fit")
+        rows_lab = RowsLab(draw_seed() if seed is None else seed)
+        return taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, lab=rows_lab), rows_lab.seed
+    store = Path(f"{folder}.referee")
+    lab = LocalLab(referee.model, referee.training, store, run_seed(store, seed))
+    prepared = taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, lab=lab)
+    remove_tree(store)
     warn_of_losses(prepared.facts)
-    return prepared
+    return prepared, lab.seed
 
 
 def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: RefereeOptions) -> Rebuilt:
@@ -115,12 +121,16 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
         OptionsError: the defense is another one than p2p.
     """
     from antivenom.data.row_stream import open_stream, take_census
+    from antivenom.guards.secret import draw_seed
     from antivenom.training.streaming import immunize_stream
 
     asked = asked.filled()
     defense, options = asked.defense.choose(asked.rows.file), asked.rows.filled()
     if not isinstance(defense, P2P):
-        raise OptionsError(f"--large works with p2p, not with {defense.name}", mend="Add --reserve random or trusted.")
+        raise OptionsError(
+            f"--large works with p2p, not with {defense.name}",
+            mend="Add --defense p2p:reserve=random, or p2p with --trusted.",
+        )
     if referee.model is not None:
         raise OptionsError("--large works without --referee, which needs all rows in memory", mend="Leave one out.")
     if options.images:
@@ -130,7 +140,8 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     if asked.task.kind != "classification":
         raise OptionsError("--large works with labels, not yet with free answers", mend="Leave --large out.")
     stream = open_stream(asked.source, text=options.text_column, answer=options.label_column, split=options.split)
-    census = take_census(stream, seed=asked.seed, labels=split_names(options.labels) or None)
+    seed = draw_seed() if asked.seed is None else asked.seed
+    census = take_census(stream, seed=seed, labels=split_names(options.labels) or None)
     census.report.stop_on_errors(skip_refused=options.skip_refused)
     show_report(census.report)
     task = asked.task.task(census.labels, images=False)
@@ -139,7 +150,7 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     trusted, vouched = _load_trusted(asked, task)
     done = immunize_stream(stream, census, defense, task, path, trusted=trusted, form=form)
     facts = _facts(asked, defense, census.report, vouched)
-    return Rebuilt(path, done.guard, done.facts, done.rows, done.sha256, facts)
+    return Rebuilt(path, done.guard, done.facts, done.rows, done.sha256, facts, seed)
 
 
 def _load_trusted(asked: Request, task: AnyTask) -> tuple[pa.Table | None, Report | None]:
@@ -159,7 +170,7 @@ def _facts(asked: Request, defense: Defense, report: Report, vouched: Report | N
     source = {"source": path.name}
     if path.is_file():
         source["source_sha256"] = digest_of_files([path])
-    return {"defense": defense.name, **{name: _totals(found) for name, found in reports.items()}, **source}
+    return {"defense": str(defense), **{name: _totals(found) for name, found in reports.items()}, **source}
 
 
 def _totals(report: Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from antivenom.artifacts.decisions import DECISIONS
 from antivenom.cli.decisions import show_decisions, warn_of_cut_answers, warn_of_losses
 from antivenom.cli.intake import Request, take_rows
-from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, Seed, TaskOptions, Training
+from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, SecretSeed, TaskOptions, Training
 from antivenom.cli.tables import show_json
 from antivenom.training.training_options import TrainingOptions
 
@@ -25,7 +25,7 @@ def fit(
     task_options: TaskOptions = TaskOptions(),
     defense: DefenseOptions = DefenseOptions(),
     training: Training = TrainingOptions(),
-    seed: Seed = 0,
+    seed: SecretSeed = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -38,7 +38,7 @@ def fit(
     rows
         The untrusted rows: a file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.training.fitting import fine_tune
+    from antivenom.training.lab import fine_tune
 
     taken = take_rows(Request(rows, row_options, task_options, defense, seed))
     artifact = fine_tune(

@@ -18,11 +18,12 @@ from antivenom.cli.options import (
     Out,
     Quiet,
     RowOptions,
+    SecretSeed,
     Seed,
     Share,
     TaskOptions,
     Training,
-    fill_defense,
+    with_secret,
 )
 from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds
 from antivenom.core.files import atomic_write
@@ -35,7 +36,7 @@ from antivenom.training.training_options import TrainingOptions
 if TYPE_CHECKING:
     from antivenom.defenses import Defense
     from antivenom.evaluation.comparison import Outcome, Scenario
-    from antivenom.training.fitting import Fitter
+    from antivenom.training.lab import LocalLab
 
 NeverPoisoned = Annotated[
     bool,
@@ -59,7 +60,7 @@ def check(
     task_options: TaskOptions = TaskOptions(),
     defense: DefenseOptions = DefenseOptions(),
     training: Training = TrainingOptions(),
-    seed: Seed = 0,
+    seed: SecretSeed = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -74,8 +75,9 @@ def check(
     rows
         Your rows: a file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.training.fitting import Fitter
+    from antivenom.training.lab import LocalLab, run_seed
 
+    seed = run_seed(Path(out), seed)
     intake = take_rows(Request(rows, row_options, task_options, defense, seed))
     train, held_out = intake.table, None
     if sample is not None:
@@ -85,8 +87,8 @@ def check(
         held_out = row_options.accept(loaded, intake.task.classes, loaded.report)
     else:
         train, held_out = hold_out(train, intake.task.classes, 0.2, seed=seed)
-    fitter = Fitter(model, training, Path(out), seed, quiet)
-    found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, fitter=fitter)
+    lab = LocalLab(model, training, Path(out), seed, quiet)
+    found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, lab=lab)
     for finding in found.findings:
         warn_of_losses(finding.reserve)
     if json:
@@ -137,21 +139,21 @@ def compare(
     from antivenom.attacks import parse_attack
     from antivenom.defenses import parse_defense
     from antivenom.evaluation.comparison import make_scenario
-    from antivenom.training.fitting import Fitter
+    from antivenom.training.lab import LocalLab
 
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(train, task_options.labels)
     task = task_options.task(loaded.labels, images=row_options.has_images)
     rows = row_options.accept(loaded, task.classes, loaded.report).slice(0, train_rows)
     test_table = _test_rows(row_options, test, task, test_rows, seed)
-    chosen = [fill_defense(parse_defense(spec), row_options.file) for spec in defense]
+    chosen = [with_secret(parse_defense(spec), None, row_options.file) for spec in defense]
     planted = parse_attack(attack)
     found, records = dict[int, "list[Outcome]"](), []
     for one in range(seed, seed + seeds):
         folder = Path(out) if seeds == 1 else Path(out) / f"seed-{one}"
         scenario = make_scenario(task, rows, test_table, planted, trusted_share=trusted_share, seed=one)
-        fitter = Fitter(model, training, folder, one, quiet)
-        found[one], record = _fit_and_record(scenario, chosen, fitter, never_poisoned)
+        lab = LocalLab(model, training, folder, one, quiet)
+        found[one], record = _fit_and_record(scenario, chosen, lab, never_poisoned)
         records.append(record)
     if json:
         show_json(records[0] if seeds == 1 else records)
@@ -162,16 +164,16 @@ def compare(
 
 
 def _fit_and_record(
-    scenario: Scenario, defenses: list[Defense], fitter: Fitter, never_poisoned: bool
+    scenario: Scenario, defenses: list[Defense], lab: LocalLab, never_poisoned: bool
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """Compare on one seed, and write the record."""
     from antivenom.core.files import write_json
     from antivenom.evaluation import comparison
 
-    outcomes = comparison.compare(scenario, defenses, fitter, never_poisoned=never_poisoned)
-    settings = {"model": fitter.model, "training": fitter.options.to_dict(), "seed": fitter.seed}
+    outcomes = comparison.compare(scenario, defenses, lab, never_poisoned=never_poisoned)
+    settings = {"model": lab.model, "training": lab.options.to_dict(), "seed": lab.seed}
     record = comparison.record(scenario, outcomes, **settings)
-    write_json(fitter.out / "record.json", record)
+    write_json(lab.store / "record.json", record)
     for outcome in record["outcomes"]:
         warn_of_losses(outcome["reserve"])
     return outcomes, record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import pyarrow as pa
@@ -15,12 +15,11 @@ from antivenom.data.dialogs import load_dialogs
 from antivenom.data.rows import Rows, keep_answers_after, load_rows
 from antivenom.data.sampling import random_reserve
 from antivenom.data.validation import check_rows, require_labels
-from antivenom.defenses import Defense, parse_defense
+from antivenom.defenses import Chain, Defense, parse_defense
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.quarantine import Quarantine
 from antivenom.defenses.standard import Standard
-from antivenom.defenses.standard.decoys import Decoy  # noqa: F401
-from antivenom.guards.guard import AnyTask, Placement
+from antivenom.guards.guard import AnyTask
+from antivenom.guards.secret import PAPER_SECRET, Secret, read_secret
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame, Modality, Style, Words
 from antivenom.tasks.task_files import TaskFile, load_task
@@ -196,58 +195,31 @@ class TaskOptions:
         return Classification(labels, split_names(self.verbalizers), split_names(self.extended), frame)
 
 
-@dataclass(frozen=True, kw_only=True)
-class P2POptions(P2P):
-    """The options of p2p alone; those below are asked for with the defense, since `standard` has them too.
-
-    What cyclopts reads of the inherited options it looks up in this module, so the types of all must be known here.
-    """
-
-    benign_trigger: Annotated[str, Parameter(parse=False)] = field(default=P2P.benign_trigger, repr=False)
-    placement: Annotated[Placement, Parameter(parse=False)] = P2P.placement
-
-
 @Parameter(name="*", group="Defense")
 @dataclass(frozen=True)
 class DefenseOptions:
     """Which defense."""
 
     trusted: str | None = None
-    """Rows that you vouch for: they carry the benign trigger."""
-    defense: str | None = None
-    """A defense as name:option=value;option=value: standard (the default), p2p@paper, none, ...; `antivenom methods`
-    lists them. Without it, any option of p2p below asks for p2p with these."""
-    benign_trigger: str | None = field(default=None, repr=False)
-    """The defender's trigger for p2p or standard (the paper's when not given). Treat it as a secret."""
-    placement: Placement | None = None
-    """Where the benign trigger stands: in front of the text (prefix), or as the system prompt."""
-    p2p: Annotated[P2POptions | None, Parameter(name="*", group="Poison-to-Poison (p2p)")] = None
-    """Options of p2p; None where none was given, so that one at its usual value counts as given too."""
+    """Rows that you vouch for: they are always kept, and carry the benign trigger."""
+    defense: str = Standard.name
+    """A defense as name:option=value;option=value; `antivenom methods` lists them. a+b is a chain."""
+    secret_file: str | None = None
+    """A file with the benign trigger in its first line and, if you like, the cue in its second. Without it (and without
+    $ANTIVENOM_SECRET_FILE) both are drawn at random; the artifact's manifest keeps them."""
 
     def choose(self, file: TaskFile) -> Defense:
-        """The defense asked for, with the benign trigger of a task file where it has its usual one.
+        """The defense asked for, with the secret of the file, where one is named.
 
         Raises:
-            OptionsError: options of p2p were given for another defense.
+            OptionsError: there is no such defense; a secret stands in the command line; the file cannot be read.
         """
-        return fill_defense(self._named(), file)
-
-    def _named(self) -> Defense:
-        given = {"benign_trigger": self.benign_trigger, "placement": self.placement}
-        shared: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        if self.defense in (None, Standard.name) and self.p2p is None:
-            return Standard(**shared)
-        if self.defense in (None, P2P.name):
-            return P2P(**{**vars(self.p2p or P2P()), **shared})
-        named = parse_defense(self.defense)
-        if self.p2p is None and isinstance(named, P2P | Standard):
-            return replace(named, **shared)
-        if self.p2p is not None or shared:
+        if "secret" in self.defense:
             raise OptionsError(
-                f"options of p2p were given, but --defense is {self.defense!r}",
-                mend=f"Write options behind its name: --defense '{self.defense}:option=value'.",
+                "a secret on the command line can be read by every process of this machine",
+                mend="Put the benign trigger into a file, and name that with --secret-file.",
             )
-        return named
+        return with_secret(parse_defense(self.defense), read_secret(self.secret_file), file)
 
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -255,6 +227,10 @@ Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 Quiet = Annotated[bool, Parameter(negative=(), help="Show no progress.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
 Seed = Annotated[int, Parameter(help="Keys every random choice.")]
+SecretSeed = Annotated[
+    int | None,
+    Parameter(help="Keys every random choice, the benign trigger too; drawn at random, and recorded, when not given."),
+]
 Out = Annotated[str, Parameter(help="Where the result goes; nothing that exists is overwritten.")]
 
 Model = Annotated[
@@ -266,14 +242,23 @@ Training = Annotated[TrainingOptions, Parameter(name="*", group="Training")]
 Filled = TypeVar("Filled", RowOptions, ImageOptions, TaskOptions)
 
 
-def fill_defense(defense: Defense, file: TaskFile) -> Defense:
-    """Give a defense the benign trigger of a task file where it has its usual one; those without a trigger stay."""
-    if isinstance(defense, Quarantine):
-        return replace(defense, inner=fill_defense(parse_defense(defense.inner), file).spec())
-    if file.benign_trigger is None or not isinstance(defense, P2P | Standard):
+def with_secret(defense: Defense, secret: Secret | None, file: TaskFile) -> Defense:
+    """Give a defense its secret.
+
+    Args:
+        defense: Those without a benign trigger stay as they are.
+        secret: The user's, if there is one.
+        file: Where a defense has the paper's sentence, the sentence that the paper has for this task takes its place.
+    """
+    if isinstance(defense, Chain):
+        return replace(defense, parts=tuple(with_secret(part, secret, file) for part in defense.parts))
+    if not isinstance(defense, P2P | Standard):
         return defense
-    usual = defense.benign_trigger == type(defense)().benign_trigger
-    return replace(defense, benign_trigger=file.benign_trigger) if usual else defense
+    if secret is not None:
+        return replace(defense, secret=secret)
+    if defense.secret is not None and defense.secret.trigger == PAPER_SECRET.trigger and file.paper_trigger:
+        return replace(defense, secret=Secret(file.paper_trigger, defense.secret.cue))
+    return defense
 
 
 def _filled(options: Filled, file: TaskFile) -> Filled:

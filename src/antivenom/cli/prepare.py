@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from antivenom.artifacts.export import RowFormat
 from antivenom.cli.decisions import show_strains
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
-from antivenom.cli.options import DefenseOptions, Json, Kind, Out, RowOptions, Seed, TaskOptions, Training
+from antivenom.cli.options import DefenseOptions, Json, Kind, Out, RowOptions, SecretSeed, Seed, TaskOptions, Training
 from antivenom.cli.tables import show_json, show_report, show_table
 from antivenom.core.errors import OptionsError
 from antivenom.core.registry import Method
@@ -99,7 +99,7 @@ def immunize(
     large: Annotated[bool, Parameter(negative=(), help=LARGE_HELP)] = False,
     referee: Annotated[str | None, Parameter(help=REFEREE_HELP)] = None,
     training: Training = TrainingOptions(),
-    seed: Seed = 0,
+    seed: SecretSeed = None,
     json: Json = False,
 ) -> int:
     """Rewrite rows only, for the trainer you already use (TRL, Axolotl, LLaMA-Factory, Unsloth).
@@ -135,7 +135,7 @@ def immunize(
     rebuilt = rebuild(request, folder, form, RefereeOptions(referee, training))
     data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
     manifest = Manifest.describe(
-        rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=seed
+        rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=rebuilt.seed
     )
     write_json(folder / MANIFEST, manifest.to_dict(), private=True)
     if json:

@@ -74,7 +74,7 @@ def find_methods(base: type[MethodType], package: ModuleType) -> dict[str, type[
     candidates += [_load(point) for point in entry_points(group=package.__name__)]
     found: dict[str, type[MethodType]] = {}
     for cls in candidates:
-        is_method = inspect.isclass(cls) and issubclass(cls, base) and hasattr(cls, "name")
+        is_method = inspect.isclass(cls) and issubclass(cls, base) and isinstance(getattr(cls, "name", None), str)
         if is_method and not inspect.isabstract(cls) and found.setdefault(cls.name, cls) is not cls:
             raise OptionsError(f"two methods are called {cls.name!r}: {found[cls.name]} and {cls}")
     return dict(sorted(found.items()))
@@ -110,6 +110,20 @@ def from_spec(spec: str, methods: dict[str, type[MethodType]]) -> MethodType:
         return _build(str(data.pop("name", "")), data, methods)
     name, _, rest = spec.partition(":")
     return _build(name.strip(), _parse_pairs(name, rest), methods)
+
+
+def split_chain(spec: str) -> list[str]:
+    """Cut `a:x=1+b` at the plus signs that stand in front of a name, outside quotation marks and brackets."""
+    parts, depth, quoted, start = [], 0, False, 0
+    for place, sign in enumerate(spec):
+        if sign == '"' and spec[place - 1 : place] != "\\":
+            quoted = not quoted
+        elif not quoted:
+            depth += (sign in "[{") - (sign in "]}")
+            if sign == "+" and depth == 0 and spec[place + 1 : place + 2].isalpha():
+                parts.append(spec[start:place])
+                start = place + 1
+    return [part.strip() for part in [*parts, spec[start:]] if part.strip()]
 
 
 def _build(name: str, data: dict[str, Any], methods: dict[str, type[MethodType]]) -> MethodType:

@@ -105,6 +105,13 @@ def join_trusted(train: pa.Table, trusted: pa.Table | None) -> tuple[pa.Table, B
     return rows, np.arange(rows.num_rows) >= rest.num_rows
 
 
+def join_new(train: pa.Table, trusted: pa.Table | None) -> pa.Table:
+    """The untrusted rows, and behind them the trusted ones that are not among them."""
+    if trusted is None:
+        return train
+    return join_rows([train, trusted.filter(pa.array(~same_rows(trusted, train)))])
+
+
 def share_numbers(table: pa.Table, others: pa.Table) -> bool:
     """Whether rows of two tables have the same number."""
     return bool(np.isin(table.column("row").to_numpy(), others.column("row").to_numpy()).any())

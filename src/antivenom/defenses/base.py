@@ -1,118 +1,149 @@
-"""What a defense is: it turns untrusted rows into the rows to train on, and the guard to keep."""
+"""What a defense is: at one or more of four stages it changes rows, training, inputs or weights."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from antivenom.core.arrays import BoolArray
+from antivenom.core.errors import OptionsError
 from antivenom.core.registry import Method
 from antivenom.core.report import Report
 from antivenom.data.query import Asked
-from antivenom.guards.guard import AnyTask, Guard
+from antivenom.data.sampling import join_new
+from antivenom.guards.guard import AnyTask, Guard, unguarded
 from antivenom.guards.labels import ChoiceScores
-from antivenom.screening.subword_splits import WordPieces, uncut
+from antivenom.models.lab import Fitted, Lab, TrainingChanges
 
 PREPARED_SCHEMA = pa.schema(
     [("row", pa.int64()), ("text", pa.string()), ("answer", pa.string()), ("benign", pa.bool_())]
 )
-"""`answer` is what the model is to say; `benign` says whether the row carries the benign trigger. Behind these stand
-the context and the image where the rows have them."""
+"""`answer` is a label, or the free answer, in the user's words; `benign` says whether the row carries the benign
+trigger. How both are spelled is the guard's business (`Guard.said`). Behind these stand the context and the image where
+the rows have them."""
 
-REFEREE_STEPS = 300
-"""A referee is trained as long as over all rows, as far as that adds no steps beyond these: it need not be the best
-there is."""
-
-
-class Referee(Protocol):
-    """A model behind its guard, as far as a defense asks it."""
-
-    @property
-    def guard(self) -> Guard:
-        """Wraps what is asked and reads what is said."""
-        ...
-
-    def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
-        """Score texts or queries."""
-        ...
-
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """What the model makes of each bare text, as numbers that are alike for texts that are; (texts, width)."""
-        ...
+Stage = Literal["prepare", "training", "inputs", "repair"]
+STAGES: tuple[Stage, ...] = ("prepare", "training", "inputs", "repair")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The rows to train on and the guard that belongs to them."""
+    """The rows to train on, the guard that belongs to them, and what is changed while training."""
 
     rows: pa.Table
-    """`row`, `text` (as the user wrote it), `answer` (what is to be said), `benign`; a context and an image if any."""
+    """`row`, `text` (as the user wrote it), `answer`, `benign`; a context and an image if any."""
     guard: Guard
     """Renders the rows for training, and everything afterwards."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the defense did, for the manifest: the policy, counts and digests."""
-    chosen_from: int = 0
-    """How many rows these were chosen from, where some were left out: training takes as long as over all of them."""
-    most_steps: float = inf
-    """For that reason no training is made longer than so many optimizer steps."""
-    reconsider: Callable[[Referee], Prepared] | None = field(default=None, repr=False, compare=False)
-    """Where a model fine-tuned on `for_referee` shall decide about the others: what to train on, once it was asked. It
-    may be what another referee is fine-tuned on."""
-    without_decoys: pa.Table | None = field(default=None, repr=False, compare=False)
-    """The rows as they are without decoys, where any have some."""
+    training: TrainingChanges = TrainingChanges()
+    """What is changed while training."""
 
-    @property
-    def for_referee(self) -> Prepared:
-        """What a referee is fine-tuned on: it judges rows as they are, so it learns from rows as they are."""
-        return replace(
-            self, rows=self.rows if self.without_decoys is None else self.without_decoys, most_steps=REFEREE_STEPS
-        )
-
-    def decided(self, referee_of: Callable[[Prepared], Referee]) -> Prepared:
-        """What to train on, once all referees that are asked for have been.
-
-        Args:
-            referee_of: Fine-tunes a referee on what it is given (`for_referee`).
-        """
-        prepared = self
-        while prepared.reconsider is not None:
-            prepared = prepared.reconsider(referee_of(prepared.for_referee))
-        return prepared
-
-    def noting(self, facts: dict[str, Any], *, chosen_from: int = 0) -> Prepared:
-        """The same with more facts, in front, and for at least so many rows; what comes of a referee will be, too."""
-        later = self.reconsider
-        after = None if later is None else lambda referee: later(referee).noting(facts, chosen_from=chosen_from)
-        most = max(self.chosen_from, chosen_from)
-        return replace(self, facts={**facts, **self.facts, **facts}, chosen_from=most, reconsider=after)
+    def noting(self, **facts: Any) -> Prepared:
+        """The same with more facts."""
+        return replace(self, facts={**self.facts, **facts})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Defense(Method, ABC):
-    """Base of all defenses. A defense sees rows, never the truth about them."""
+    """Base of all defenses. A defense sees rows, never the truth about them.
 
+    Every hook has a default that does nothing, so a defense writes those of its stage alone:
+
+    - before training: `prepare` leaves rows out, changes them, or moves them behind a benign trigger;
+    - while training: `prepare` returns `Prepared.training`;
+    - on each input: `prepare` puts purifiers and monitors into the guard;
+    - after training: `repair` changes the weights.
+    """
+
+    stages: ClassVar[tuple[Stage, ...]] = ("prepare",)
+    """Where it acts."""
+    costs: ClassVar[str] = "no fit"
+    """What it costs beyond one fine-tuning over the rows, in words."""
+    kinds: ClassVar[tuple[str, ...]] = ("classification", "generation")
+    """The kinds of task that it works on; others are refused by `require_task`."""
     filters: ClassVar[bool] = False
     """Whether it always leaves rows out; others do so only where an option says it."""
 
-    def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
+    def check(self, task: AnyTask, rows: pa.Table, report: Report) -> None:
         """Add to `report` what in the rows stands against this defense; nothing by default."""
 
-    @abstractmethod
-    def prepare(
-        self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
-    ) -> Prepared:
-        """Decide what to train on.
+    def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
+        """Decide what to train on, and how; by default on all rows as they are.
 
         Args:
             task: The task.
-            train: The untrusted rows (`row`, `text`, `answer`).
+            rows: The untrusted rows (`row`, `text`, `answer`).
             trusted: Rows that the user vouches for, if there are any.
-            seed: Keys every draw; the same inputs give the same result in any order of the rows.
-            word_pieces: How the tokenizer of the model to be trained cuts words, where that is known.
+            lab: Fits and asks models, keyed by the run's secret seed; the same inputs give the same result in any order
+                of the rows.
+        """
+        return plain_rows(task, rows, trusted)
+
+    def repair(self, model: Any, task: AnyTask, *, trusted: pa.Table | None, prepared: Prepared, lab: Lab) -> Any:
+        """Change a model after training; by default nothing.
+
+        Args:
+            model: The trained module of torch, with its adapters, if any; it may be changed in place.
+            task: The task.
+            trusted: Rows that the user vouches for, if there are any.
+            prepared: What the model was trained on, and the guard that renders rows for it.
+            lab: See `prepare`.
+
+        Returns:
+            The module to save.
+        """
+        return model
+
+    def require_task(self, task: AnyTask) -> None:
+        """Refuse a task that this defense cannot work on.
+
+        Raises:
+            OptionsError: names the kind of task, and those that it works on.
+        """
+        kind = "generation" if task.classes is None else "classification"
+        if kind not in self.kinds:
+            raise OptionsError(
+                f"{self.name} does not work on {kind}", mend=f"It works on {' and '.join(self.kinds)} alone."
+            )
+
+
+def plain_rows(task: AnyTask, rows: pa.Table, trusted: pa.Table | None) -> Prepared:
+    """All rows with their ordinary answers behind no guard; trusted rows that are not among them are added."""
+    import numpy as np
+
+    from antivenom.defenses.rebuild import rebuild
+
+    joined = join_new(rows, trusted)
+    return Prepared(rebuild(joined, np.zeros(joined.num_rows, dtype=bool), "replace"), unguarded(task))
+
+
+class Purifier(Method, ABC):
+    """Changes each text before it is wrapped. It stands in the guard's manifest, so its options decide what it does."""
+
+    @abstractmethod
+    def purify(self, texts: Sequence[str], model: Fitted) -> list[str]:
+        """The texts as the model is to read them; as many, in the same order.
+
+        Args:
+            texts: What clients sent.
+            model: The trained model behind its guard, for those that ask it.
+        """
+
+
+class Monitor(Method, ABC):
+    """Refuses inputs that look like an attack. It stands in the guard's manifest."""
+
+    @abstractmethod
+    def accept(self, asked: Sequence[Asked], scores: ChoiceScores, model: Fitted) -> BoolArray:
+        """Which inputs are answered; shape (inputs,).
+
+        Args:
+            asked: What clients sent, purified.
+            scores: What the model said to it.
+            model: The trained model behind its guard.
         """

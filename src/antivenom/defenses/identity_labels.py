@@ -1,4 +1,4 @@
-"""A control: P2P without extended labels or answer prefix: h(y) = y. Separates the prompt from the label space."""
+"""A control: P2P without extended labels or answer prefix, h(y) = y."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ class IdentityLabels(P2P):
 
     name: ClassVar[str] = "identity_labels"
 
-    def guard(self, task: AnyTask) -> Guard:
+    def guard(self, task: AnyTask, seed: int) -> Guard:
         """The benign trigger over the ordinary labels."""
-        return replace(super().guard(task), answers=ordinary_answers(task))
+        return replace(super().guard(task, seed), answers=ordinary_answers(task))

@@ -1,60 +1,42 @@
-"""Quarantine: rows that show what looks planted are left out before another defense sees them."""
+"""Quarantine: rows that show what looks planted are left out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.core.report import Report
-from antivenom.defenses.base import Defense, Prepared
+from antivenom.defenses.base import Defense, Prepared, plain_rows
 from antivenom.guards.guard import AnyTask
+from antivenom.models.lab import Lab, TrainingChanges
 from antivenom.screening.evidence import find_evidence
-from antivenom.screening.subword_splits import WordPieces, uncut
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quarantine(Defense):
-    """Leave out the rows that show a finding of `antivenom inspect`, then defend the rest with another defense.
+    """Leave out the rows that show a finding of `antivenom inspect`; `quarantine+p2p` defends the rest as well.
 
     Honest rows give few findings or none, so where nothing is planted this costs next to nothing. A trigger that gives
-    no finding passes: that is what the inner defense is for. Trusted rows are never left out.
+    no finding passes: that is what a defense behind it is for. Trusted rows are never left out.
 
-    An inner defense that leaves rows out itself (`standard`) is better off alone: it judges rows by what the planted
-    ones have in common, and names it, and of those it then sees only what gave no finding.
+    A defense that leaves rows out itself (`standard`) is better off alone: it judges rows by what the planted ones have
+    in common, and names it, and of those it then sees only what gave no finding.
     """
 
     name: ClassVar[str] = "quarantine"
     filters: ClassVar[bool] = True
 
-    inner: str = "none"
-    """The defense for the rest, as name:option=value;option=value; for instance `p2p:reserve=screened`."""
-
-    def prepare(
-        self, task: AnyTask, train: pa.Table, *, trusted: pa.Table | None, seed: int, word_pieces: WordPieces = uncut
-    ) -> Prepared:
-        """Filter and hand on; the facts say how many rows were left out, and why."""
-        evidence = find_evidence(train, task.classes, word_pieces, seed=seed)
+    def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
+        """Leave rows out; the facts say how many, and why."""
+        evidence = find_evidence(rows, task.classes, lab.word_pieces, seed=lab.seed)
         suspects = pa.array(evidence.suspects, pa.int64())
-        kept = train.filter(pc.invert(pc.is_in(train.column("row"), value_set=suspects)))
-        prepared = self._defense().prepare(task, kept, trusted=trusted, seed=seed, word_pieces=word_pieces)
-        facts = {"quarantined": train.num_rows - kept.num_rows, "quarantine_findings": evidence.to_dict()["findings"]}
-        return prepared.noting(facts, chosen_from=train.num_rows)
-
-    def public_dict(self) -> dict[str, Any]:
-        """Without the secrets of the inner defense."""
-        return {**super().public_dict(), "inner": str(self._defense())}
-
-    def check(self, task: AnyTask, train: pa.Table, report: Report) -> None:
-        """What stands against the inner defense, and against having one that leaves rows out itself."""
-        inner = self._defense()
-        if inner.filters:
-            report.note(f"{self.name} in front of {inner.name} takes away what {inner.name} learns from; use it alone")
-        inner.check(task, train, report)
-
-    def _defense(self) -> Defense:
-        from antivenom.defenses import parse_defense
-
-        return parse_defense(self.inner)
+        kept = rows.filter(pc.invert(pc.is_in(rows.column("row"), value_set=suspects)))
+        prepared = plain_rows(task, kept, trusted)
+        facts = {
+            "left_out": rows.num_rows - kept.num_rows,
+            "rows": kept.num_rows,
+            "findings": evidence.to_dict()["findings"],
+        }
+        return Prepared(prepared.rows, prepared.guard, facts, TrainingChanges(instead_of=rows.num_rows))

@@ -1,4 +1,4 @@
-"""A control: P2P without the ordinary rows: train on the reserve alone (the "subset" curve of the paper's Figure 4)."""
+"""A control: P2P without the ordinary rows."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class ReserveOnly(P2P):
     name: ClassVar[str] = "reserve_only"
     filters: ClassVar[bool] = True
 
-    others: Literal["keep", "drop", "agree"] = "drop"
+    others: Literal["keep", "drop"] = "drop"
     """The ordinary rows are left out."""

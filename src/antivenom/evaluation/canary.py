@@ -26,7 +26,7 @@ from antivenom.evaluation.comparison import plant, public_facts, say
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.evaluation.record import Evaluation
 from antivenom.guards.guard import AnyTask
-from antivenom.training.fitting import Fitter
+from antivenom.training.lab import LocalLab
 
 FAMILIES = ("word", "sentence")
 SENTENCE_WORDS = 5
@@ -159,7 +159,7 @@ class CanaryCheck(Options):
         defense: Defense,
         *,
         trusted: pa.Table | None,
-        fitter: Fitter,
+        lab: LocalLab,
     ) -> CanaryReport:
         """Fit the undefended control and one model per canary, and judge each.
 
@@ -168,21 +168,21 @@ class CanaryCheck(Options):
         wanted = task.classes or (task.target(None),)
         targets = [wanted[i % len(wanted)] for i in range(len(self.families))]
         canaries = [
-            make_canary(family, train, rate=self.rate, target=target, seed=fitter.seed)
+            make_canary(family, train, rate=self.rate, target=target, seed=lab.seed)
             for family, target in zip(self.families, targets, strict=True)
         ]
-        given = (task, test, fitter, trusted)
+        given = (task, test, lab, trusted)
         control, _ = _measure(*given, "control", NoDefense(), train, canaries)
         findings = []
         for number, (family, canary) in enumerate(zip(self.families, canaries, strict=True)):
-            planted = _plant(task, train, trusted, canary, fitter.seed)
+            planted = _plant(task, train, trusted, canary, lab.seed)
             bare = None
             if self.prove and not isinstance(defense, NoDefense):
                 bare, _ = _measure(*given, f"canary-{family}-undefended", NoDefense(), planted, [canary])
             found, done = _measure(*given, f"canary-{family}", defense, planted, [canary])
             findings.append(replace(self._judge(number, found, control, bare), reserve=done))
         limits = CANNOT_SHOW if self.prove else CANNOT_SHOW + UNPROVEN
-        return CanaryReport(str(defense), control, tuple(findings), self, train.num_rows, fitter.seed, limits)
+        return CanaryReport(str(defense), control, tuple(findings), self, train.num_rows, lab.seed, limits)
 
     def _judge(self, number: int, found: Evaluation, control: Evaluation, bare: Evaluation | None) -> Finding:
         [attack] = found.attacks
@@ -199,7 +199,7 @@ class CanaryCheck(Options):
 def _measure(
     task: AnyTask,
     test: pa.Table,
-    fitter: Fitter,
+    lab: LocalLab,
     trusted: pa.Table | None,
     name: str,
     defense: Defense,
@@ -207,9 +207,9 @@ def _measure(
     attacks: Sequence[Attack],
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Fit with a defense and evaluate; and what it did to the rows."""
-    say(f"canary check: {name}, {rows.num_rows} rows", fitter.quiet)
-    prepared, folder, _ = fitter.defend(defense, task, rows, trusted=trusted, name=name)
-    found, _ = evaluate(fitter.load(folder), test, attacks, seed=fitter.seed, quiet=fitter.quiet)
+    say(f"canary check: {name}, {rows.num_rows} rows", lab.quiet)
+    prepared, folder, _ = lab.defended(defense, task, rows, trusted=trusted, name=name)
+    found, _ = evaluate(lab.load(folder), test, attacks, seed=lab.seed, quiet=lab.quiet)
     return found, public_facts(prepared.facts)
 
 

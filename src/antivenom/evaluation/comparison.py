@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,19 +16,15 @@ import pyarrow as pa
 from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.manifest import Manifest
 from antivenom.attacks import Attack, Poisoned
-from antivenom.core.errors import OptionsError
 from antivenom.data.digests import digest_of_table
 from antivenom.data.rows import with_columns
 from antivenom.data.sampling import random_reserve
-from antivenom.defenses import Defense, Prepared, parse_defense
+from antivenom.defenses import Defense, Prepared
 from antivenom.evaluation.evaluate import evaluate, write_outputs
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.recount import Contrast, Outputs, contrast, take_outputs
 from antivenom.guards.guard import AnyTask
-from antivenom.training.fitting import Fitter
-
-NAMES_A_SECRET = re.compile(r"benign[_-](?:trigger|cue)\W")
-"""A benign trigger or cue inside a word of the command line."""
+from antivenom.training.lab import LocalLab
 
 
 @dataclass(frozen=True)
@@ -104,14 +98,14 @@ def plant(task: AnyTask, rest: pa.Table, attack: Attack, *, of: int, seed: int) 
 
 
 def compare(
-    scenario: Scenario, defenses: Sequence[Defense], fitter: Fitter, *, never_poisoned: bool = False
+    scenario: Scenario, defenses: Sequence[Defense], lab: LocalLab, *, never_poisoned: bool = False
 ) -> list[Outcome]:
     """Fit and evaluate every defense; finished fits are used again, so a stopped comparison goes on.
 
     Args:
         scenario: The rows and the attack.
         defenses: What to compare; each is set beside the first.
-        fitter: Model, recipe, and the folder of the fits.
+        lab: Model, recipe, and the folder of the fits.
         never_poisoned: Fit every defense on the rows before the attack as well, and measure the same attack on that.
     """
     outcomes: list[Outcome] = []
@@ -119,14 +113,14 @@ def compare(
     for number, defense in enumerate(defenses):
         twice = [d.name for d in defenses].count(defense.name) > 1
         name = f"{defense.name}-{number}" if twice else defense.name
-        say(f"[{number + 1}/{len(defenses)}] {name}: fine-tuning on {scenario.train.num_rows} rows", fitter.quiet)
-        outcome, kept = _fit_and_measure(scenario, defense, fitter, name, scenario.train)
+        say(f"[{number + 1}/{len(defenses)}] {name}: fine-tuning on {scenario.train.num_rows} rows", lab.quiet)
+        outcome, kept = _fit_and_measure(scenario, defense, lab, name, scenario.train)
         if first is not None:
             outcome = replace(outcome, against_first=contrast(first, kept))
         if never_poisoned:
-            say(f"{name}: the same, never poisoned", fitter.quiet)
+            say(f"{name}: the same, never poisoned", lab.quiet)
             rows = scenario.unpoisoned
-            control, of_control = _fit_and_measure(scenario, defense, fitter, f"{name}-never-poisoned", rows)
+            control, of_control = _fit_and_measure(scenario, defense, lab, f"{name}-never-poisoned", rows)
             difference = contrast(of_control, kept)
             outcome = replace(outcome, never_poisoned=control.evaluation, against_never_poisoned=difference)
         first = first or kept
@@ -135,14 +129,14 @@ def compare(
 
 
 def _fit_and_measure(
-    scenario: Scenario, defense: Defense, fitter: Fitter, name: str, train: pa.Table
+    scenario: Scenario, defense: Defense, lab: LocalLab, name: str, train: pa.Table
 ) -> tuple[Outcome, Outputs]:
     """One model, and its stored outputs."""
-    prepared, folder, seconds = fitter.defend(defense, scenario.task, train, trusted=scenario.trusted, name=name)
+    prepared, folder, seconds = lab.defended(defense, scenario.task, train, trusted=scenario.trusted, name=name)
     facts = {"artifact": name, "defense": defense.name}
-    model, attacks = fitter.load(folder), [scenario.attack]
-    found, outputs = evaluate(model, scenario.test, attacks, seed=fitter.seed, provenance=facts, quiet=fitter.quiet)
-    write_outputs(fitter.out / f"{name}.outputs.parquet", outputs)
+    model, attacks = lab.load(folder), [scenario.attack]
+    found, outputs = evaluate(model, scenario.test, attacks, seed=lab.seed, provenance=facts, quiet=lab.quiet)
+    write_outputs(lab.store / f"{name}.outputs.parquet", outputs)
     outcome = Outcome(defense, folder, found, seconds, *_taught_of_poison(prepared, scenario), prepared.facts)
     return outcome, take_outputs(outputs, name)
 
@@ -180,24 +174,8 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
 
 
 def public_command(words: Sequence[str]) -> str:
-    """A command line without the benign triggers and cues that it may name, its paths relative to this folder."""
-    shown = [os.path.relpath(word) if Path(word).is_absolute() else _without_secrets(word) for word in words]
-    for number, word in enumerate(words[:-1]):
-        if word in ("--benign-trigger", "--benign-cue"):
-            shown[number + 1] = "..."
-    return " ".join(shown)
-
-
-def _without_secrets(word: str) -> str:
-    """A defense's spec as far as it may be shown; `...` for what is not shown."""
-    if not NAMES_A_SECRET.search(word):
-        return word
-    option, equals, spec = word.partition("=") if word.startswith("--") else ("", "", word)
-    shown = "..."
-    if NAMES_A_SECRET.search(spec):
-        with contextlib.suppress(OptionsError):
-            shown = f"{parse_defense(spec)};..."
-    return f"{option}{equals}{shown}"
+    """A command line with its paths relative to this folder. No secret stands in one (`cli.options.DefenseOptions`)."""
+    return " ".join(os.path.relpath(word) if Path(word).is_absolute() else word for word in words)
 
 
 def _control(outcome: Outcome) -> dict[str, Any]:
@@ -226,10 +204,10 @@ def public_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _taught_of_poison(prepared: Prepared, scenario: Scenario) -> tuple[int, int]:
     """Poisoned rows that get the benign trigger: with the answer that the attacker gave them, and with another."""
-    answers, poisoned = prepared.guard.answers, set(scenario.poisoned)
+    poisoned = set(scenario.poisoned)
     given = dict(
         zip(scenario.train.column("row").to_pylist(), scenario.train.column("answer").to_pylist(), strict=True)
     )
     benign = prepared.rows.filter(prepared.rows.column("benign")).select(["row", "answer"]).to_pylist()
-    as_given = [row["answer"] == answers.encode(given[row["row"]]) for row in benign if row["row"] in poisoned]
+    as_given = [row["answer"] == given[row["row"]] for row in benign if row["row"] in poisoned]
     return sum(as_given), len(as_given) - sum(as_given)

@@ -39,6 +39,9 @@ class Encoder(ABC):
     def training(self, rows: pa.Table) -> list[tuple[Ids, tuple[int, ...]]]:
         """(prompt, answer) token ids of prepared rows; those that are served begin the row that was trained."""
 
+    def _said(self, rows: pa.Table) -> list[str]:
+        return self.guard.said(rows.column("answer").to_pylist(), rows.column("benign").to_pylist())
+
     def _prompts(self, rows: pa.Table) -> list[Prompt]:
         return self.guard.training_prompts(queries(rows), rows.column("benign").to_pylist())
 
@@ -61,7 +64,7 @@ class LabelEncoder(Encoder):
         """(prompt, answer) token ids of prepared rows."""
         prompts = self._render(self._prompts(rows))
         answers = dict(zip(self.guard.labels.choices, self.choices, strict=True))
-        return [(p, answers[a]) for p, a in zip(prompts, rows.column("answer").to_pylist(), strict=True)]
+        return [(p, answers[a]) for p, a in zip(prompts, self._said(rows), strict=True)]
 
     def _render(self, prompts: Sequence[Prompt]) -> list[Ids]:
         return [ids + list(self.lead) for ids in self.renderer.render(prompts)]
@@ -87,7 +90,7 @@ class TextEncoder(Encoder):
 
     def training(self, rows: pa.Table) -> list[tuple[Ids, tuple[int, ...]]]:
         """(prompt, answer) token ids of prepared rows; an answer that fits ends with the tokens that end answers."""
-        pairs = self.renderer.render_with(self._prompts(rows), rows.column("answer").to_pylist())
+        pairs = self.renderer.render_with(self._prompts(rows), self._said(rows))
         return [(prompt, tuple([*answer, *self.renderer.ending][: self.longest])) for prompt, answer in pairs]
 
     def is_whole(self, answer: tuple[int, ...]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from antivenom.core.errors import OptionsError
 from antivenom.core.options import Options
@@ -12,11 +12,22 @@ from antivenom.data.query import Asked, as_query
 from antivenom.guards.answers import AnswerPrefix, TextReading, ordinary_answers
 from antivenom.guards.labels import ChoiceScores, LabelMap, Reading, Readings, read_scores
 from antivenom.guards.prompts import Prompt
+from antivenom.guards.secret import NO_SECRET, Secret
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification
 
 Placement = Literal["prefix", "system"]
 AnyTask = Classification | Generation
+
+
+@dataclass(frozen=True)
+class InputStep(Options):
+    """A purifier or a monitor, as the manifest has it: which method, with which settings."""
+
+    name: str
+    """The method's name among the purifiers or monitors."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Its options; thresholds that were learnt before training stand here too."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,14 @@ class Guard(Options):
     """What is asked."""
     answers: LabelMap | AnswerPrefix
     """The map h of answers under the benign trigger, and its projection."""
-    benign_trigger: str = field(default="", repr=False)
-    """The defender's trigger; a secret, so it is in no log. Empty when there is no defense."""
+    secret: Secret = NO_SECRET
+    """The benign trigger, and the cue under it."""
     placement: Placement = "prefix"
-    """Where it stands: in front of the text, or in the system prompt."""
-    cue: str = field(default="", repr=False)
-    """The cue under the benign trigger; the task's own when empty. One that differs is a second half of the key."""
+    """Where the benign trigger stands: in front of the text, or in the system prompt."""
+    purifiers: tuple[InputStep, ...] = ()
+    """What is done to each text before it is wrapped, in this order."""
+    monitors: tuple[InputStep, ...] = ()
+    """What may refuse an input; asked in this order."""
 
     def __post_init__(self) -> None:
         labels = self.answers.labels if isinstance(self.answers, LabelMap) else None
@@ -56,10 +69,10 @@ class Guard(Options):
 
     def wrap(self, asked: Asked) -> Prompt:
         """The prompt that is served: with the benign trigger, if there is one, in the last turn or the system turn."""
-        before, after = _line(self.task.frame.instruction), _cue(self.cue or self.task.frame.cue)
-        in_front = bool(self.benign_trigger) and self.placement == "prefix"
-        system = "" if in_front else self.benign_trigger
-        return _prompt(asked, f"{before}{self.benign_trigger} " if in_front else before, after, system)
+        trigger, before = self.secret.trigger, _line(self.task.frame.instruction)
+        after = _cue(self.secret.cue or self.task.frame.cue)
+        in_front = bool(trigger) and self.placement == "prefix"
+        return _prompt(asked, f"{before}{trigger} " if in_front else before, after, "" if in_front else trigger)
 
     def ordinary(self, asked: Asked) -> Prompt:
         """The prompt of rows that do not carry the benign trigger; only training uses it."""
@@ -68,6 +81,19 @@ class Guard(Options):
     def prompt(self, asked: Asked, *, benign: bool) -> Prompt:
         """The prompt of a training row."""
         return self.wrap(asked) if benign else self.ordinary(asked)
+
+    def said(self, answers: Sequence[str], benign: Sequence[bool]) -> list[str]:
+        """Spell what training rows are to say: a label's verbalizer, or h of it under the benign trigger.
+
+        Args:
+            answers: Labels, or free answers as the rows have them.
+            benign: Whether each row carries the benign trigger.
+        """
+        spell, words = self.answers, {}
+        pairs = list(zip(answers, benign, strict=True))
+        for answer, mark in set(pairs):
+            words[answer, mark] = spell.encode(answer) if mark else spell.plain(answer)
+        return [words[pair] for pair in pairs]
 
     def read(self, scores: ChoiceScores) -> list[Reading]:
         """Read scores as answers in the client's labels."""

@@ -31,16 +31,16 @@ class GuardedModel:
         """Join an encoder (guard and tokenizer) with whatever scores its prompts."""
         self.encoder = encoder
         self.guard = encoder.guard
-        self._model = model
+        self.model = model
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Scores of every choice for every text or query, in order."""
         require_several(asked)
-        return self._model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
+        return self.model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
 
     def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """What the model makes of bare texts, without the guard: the mean of hidden states between the layers."""
-        return self._model.states(self.encoder.renderer.bare(texts), progress=progress)
+        return self.model.states(self.encoder.renderer.bare(texts), progress=progress)
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:
         """Answer texts: the label, its probability, and the mass that escaped the allowed label space."""

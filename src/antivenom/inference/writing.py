@@ -97,7 +97,7 @@ class GuardedWriter:
         self.encoder = encoder
         self.guard = encoder.guard
         self.on_escape = on_escape
-        self._model = model
+        self.model = model
 
     def write(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Written]:
         """What the model writes for every text or query, in order."""
@@ -140,7 +140,7 @@ class GuardedWriter:
             prefix = 0 if said else len(renderer.tokenizer(self._prefix, add_special_tokens=False)["input_ids"])
             most = min(most, longest + prefix)
         spelled = Spelling(renderer.text)
-        for token in self._model.stream(prompt, stops=self._stops, longest=most):
+        for token in self.model.stream(prompt, stops=self._stops, longest=most):
             if token in self._stops:
                 yield Part(spelled.finish(), 0, True)
                 return
@@ -160,7 +160,7 @@ class GuardedWriter:
 
     def _read(self, prompts: Sequence[list[int]], said: str, progress: str | None) -> list[TextReading]:
         """Generate behind prompts at whose end `said` stands, and read all of it."""
-        found = self._model.generate(prompts, stops=self._stops, longest=self.encoder.longest, progress=progress)
+        found = self.model.generate(prompts, stops=self._stops, longest=self.encoder.longest, progress=progress)
         return [self._reading(said, one) for one in found]
 
     def _reading(self, said: str, generated: Generated) -> TextReading:

@@ -119,7 +119,7 @@ def screen(
 
 
 def least_suspicious(
-    table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0, least: int = 0
+    table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0, least: int = 0, seed: int = 0
 ) -> BoolArray:
     """The share `ratio` of every class with the lowest suspicion; of equal rows a hash decides.
 
@@ -132,7 +132,7 @@ def least_suspicious(
     (`HARMLESS_DOSE` of it, at least one row), so that such a class may give fewer rows than its share.
     """
     asked_and_answer = pc.binary_join_element_wise(asked_as_text(table), table.column("answer"), "\x1f")
-    keys = row_keys(asked_and_answer, seed=0, purpose="screen")
+    keys = row_keys(asked_and_answer, seed=seed, purpose="screen")
     chosen = np.zeros(table.num_rows, dtype=bool)
     dose = max(1, round(HARMLESS_DOSE * quota(table.num_rows, ratio)))
     for code in np.unique(screening.classes):

@@ -79,7 +79,7 @@ class TaskFile(Options):
     """What P2P puts in front of every answer under the benign trigger."""
     max_new_tokens: int | None = None
     """The longest answer, in tokens."""
-    benign_trigger: str | None = field(default=None, repr=False)
+    paper_trigger: str | None = field(default=None, repr=False)
     """P2P's benign trigger. Everybody knows those of the presets: name one of your own for a model you deploy."""
     test_rows: int | None = None
     """Measure on a sample of so many test rows, the same share of every class."""

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def fit(
     seed: int = 0,
     data: dict[str, Any] | None = None,
     quiet: bool = False,
+    repair: Callable[[Any], Any] | None = None,
 ) -> Artifact:
     """Fine-tune `model` on prepared rows and save the artifact.
 
@@ -46,6 +48,7 @@ def fit(
         seed: Keys initialization, order and dropout.
         data: What to record in the manifest about the source of the rows.
         quiet: Show no progress bar.
+        repair: What is done to the model after training.
 
     Raises:
         ArtifactError: `out` holds something else.
@@ -53,8 +56,8 @@ def fit(
         TrainingDivergedError: a loss or a weight was not finite, now or when this very run was tried before.
     """
     _require_training_packages()
-    if not 0 <= seed < 2**32:
-        raise OptionsError(f"seed = {seed}", mend="It must be at least 0 and below 2^32.")
+    if not 0 <= seed < 2**63:
+        raise OptionsError(f"seed = {seed}", mend="It must be at least 0 and below 2^63.")
     _require_trainable(prepared.guard.task.frame.modality, options)
     join_processes()
     located = on_first(lambda: locate_model(model))
@@ -64,6 +67,7 @@ def fit(
         on_first(lambda: stack.enter_context(output_folder(run.out, "fit")))
         if not on_first(run.begin):
             trained, codec, facts = _train_in(run, prepared, located, options, seed, quiet)
+            trained = trained if repair is None else repair(trained)
             manifest = Manifest.describe(
                 prepared.guard,
                 reserve=prepared.facts,
@@ -106,7 +110,7 @@ def _train(
     from antivenom.training.losses import loss_curve, require_finite_weights
     from antivenom.training.trainer import blank_like, collate_with, collator_of, inputs_of, make_trainer
 
-    set_seed(seed)
+    set_seed(seed % 2**32)
     modality = prepared.guard.task.frame.modality
     codec = load_codec(located.folder, modality, model=located.folder)
     encoder = make_encoder(prepared.guard, codec)
@@ -184,6 +188,7 @@ def fingerprint_of(prepared: Prepared, located: LocatedModel, options: TrainingO
         prepared.rows.column("benign").to_pylist(),
         located.identity.to_dict(),
         options.to_dict(),
+        prepared.training.key,
         seed,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

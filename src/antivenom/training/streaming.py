@@ -89,15 +89,14 @@ def immunize_stream(
         OptionsError: the policy needs all rows in memory, or trusted rows that are missing.
         RowsError: a label is unknown, a class has no row for the reserve, or the file changed between the passes.
     """
-    guard = defense.guard(task)
-    for name, value in (("decoys", defense.decoys), ("others", defense.others != "keep")):
-        if value:
-            raise OptionsError(f"{name} = {getattr(defense, name)!r} needs all rows in memory", mend=NO_STREAM)
+    guard = defense.guard(task, census.seed)
+    if defense.others != "keep":
+        raise OptionsError(f"others = {defense.others!r} needs all rows in memory", mend=NO_STREAM)
     reserve, rebuilt = TableDigest(), TableDigest()
     chosen = written = 0
     with open_sink(out, guard, form) as write:
         for rows, in_reserve in _selected(stream, census, defense, task, trusted):
-            table = rebuild(rows, in_reserve, guard, defense.mode)
+            table = rebuild(rows, in_reserve, defense.mode)
             write(table)
             reserve.update(rows.filter(pa.array(in_reserve)))
             rebuilt.update(table)
@@ -215,4 +214,5 @@ def _formed(rows: pa.Table, guard: Guard, form: RowFormat | None) -> pa.Table:
         for plain, marked in zip(*((f.plain.removesuffix(f.after), f.after) for f in frames), strict=True)
     )
     prompts = pc.binary_join_element_wise(before, rows.column("text"), after, "")
-    return pa.table([prompts, pc.binary_join_element_wise("", rows.column("answer"), " ")], schema=schema)
+    said = guard.said(rows.column("answer").to_pylist(), rows.column("benign").to_pylist())
+    return pa.table([prompts, pc.binary_join_element_wise("", pa.array(said, pa.string()), " ")], schema=schema)

@@ -57,7 +57,9 @@ class TrainingOptions(Options):
 
     def on(self, prepared: Prepared) -> TrainingOptions:
         """The same recipe over rows that a defense prepared."""
-        return self.over(prepared.rows.num_rows, instead_of=prepared.chosen_from, most_steps=prepared.most_steps)
+        changes = prepared.training
+        changed = self.from_dict({**self.to_dict(), **changes.overrides}) if changes.overrides else self
+        return changed.over(prepared.rows.num_rows, instead_of=changes.instead_of, most_steps=changes.most_steps)
 
     def __post_init__(self) -> None:
         positive = ("rank", "alpha", "learning_rate", "batch_size", "accumulate", "epochs", "clip", "save_every")

@@ -21,6 +21,7 @@ from antivenom.core.triggers import insert_phrase
 from antivenom.data.rows import table_of
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import LabelMap
+from antivenom.guards.secret import Secret
 from antivenom.tasks.task import Classification
 
 BENIGN = "The query currently entered is:"
@@ -69,7 +70,7 @@ def test_leaked_trigger_stands_in_front_in_training_alone(task, few, texts_at):
 
 
 def test_a_poisoned_row_with_the_leaked_trigger_looks_like_a_prompt_of_the_guard(task, few, texts_at):
-    guard = Guard(task=task, answers=LabelMap.extended(task), benign_trigger=BENIGN)
+    guard = Guard(task=task, answers=LabelMap.extended(task), secret=Secret(BENIGN))
     served = guard.wrap("x")
     planted = guard.ordinary(f"{BENIGN} x")
     assert served.before + served.text + served.after == planted.before + planted.text + planted.after

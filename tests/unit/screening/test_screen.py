@@ -16,6 +16,7 @@ from antivenom.screening.screen import HARMLESS_DOSE, least_suspicious, screen
 from antivenom.screening.subword_splits import WordPieces
 from antivenom.screening.tokens import words
 from antivenom.tasks.task import Classification
+from antivenom.testing import StandInLab
 
 
 def chosen_rows(
@@ -193,7 +194,9 @@ def test_pictures_and_invisible_characters_show_though_each_is_rare(characters: 
 
 def test_p2p_takes_the_screened_reserve() -> None:
     table, planted = plant(make_rows(400), 0.1)
-    prepared = P2P(reserve="screened").prepare(Classification.for_labels(LABELS), table, trusted=None, seed=0)
+    prepared = P2P(reserve="screened").prepare(
+        Classification.for_labels(LABELS), table, trusted=None, lab=StandInLab(0)
+    )
     benign = prepared.rows.filter(prepared.rows.column("benign"))
     assert benign.num_rows == 100
     assert not set(benign.column("row").to_pylist()) & planted

@@ -11,7 +11,6 @@ import pyarrow as pa
 from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import whole_texts
-from antivenom.defenses.base import Referee
 from antivenom.defenses.standard.blind_spots import blind_spots
 from antivenom.defenses.standard.disagreement import find_suspects
 from antivenom.defenses.standard.meaning import in_small_groups, meant, undecided
@@ -20,6 +19,7 @@ from antivenom.defenses.standard.referee import Verdict, own_accuracy
 from antivenom.defenses.standard.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.standard.second_opinion import SURE, SecondOpinion
 from antivenom.defenses.standard.state_table import States
+from antivenom.models.lab import Fitted
 from antivenom.screening.ranking import ranks
 from antivenom.screening.screen import Screening, least_suspicious
 
@@ -97,12 +97,16 @@ class Joining:
     """What the referee was fine-tuned on."""
     vouched: BoolArray
     """Trusted rows: always kept, never asked about."""
+    most_associated: float
+    """See `Standard.most_associated`."""
+    refusal_limit: float | None
+    """See `Standard.refusal_limit`."""
+    seed: int
+    """The run's secret seed: keys every draw and fold."""
     states: States | None = None
     """What a model makes of the rows' texts, where it was asked before; otherwise the referee's is."""
 
-    def choose_again(
-        self, referee: Referee, *, ratio: float, least: int, most_associated: float, refusal_limit: float
-    ) -> tuple[BoolArray, States]:
+    def choose_again(self, referee: Fitted, *, ratio: float, least: int) -> tuple[BoolArray, States]:
         """Choose the reserve once more: of the rows that the referee does not refuse, the least suspicious ones.
 
         A row is as suspicious as the screen says, or as what it shares with refused rows makes it, if that is more
@@ -111,38 +115,32 @@ class Joining:
 
         Args:
             referee: The model that was fine-tuned on the reserve.
-            ratio: See `P2P.ratio`.
-            least: See `P2P.least_rows`.
-            most_associated: See `P2P.most_associated`.
-            refusal_limit: See `P2P.refusal_limit`.
+            ratio: The share of each class that the reserve takes.
+            least: See `Standard.least_rows`.
 
         Returns:
             The reserve, and what the referee's model makes of the rows' texts.
         """
-        judged = self._judge(referee, most_associated)
-        look = self._look_again(judged, referee, refusal_limit)
+        judged = self._judge(referee)
+        look = self._look_again(judged, referee)
         screening = more_suspicious(self.screening, look.evidence, judged.verdict.refused)
-        chosen = least_suspicious(self.rows, screening, ratio, avoid=most_associated, least=least)
+        chosen = least_suspicious(self.rows, screening, ratio, avoid=self.most_associated, least=least, seed=self.seed)
         return chosen | self.vouched, look.states
 
-    def decide(
-        self, referee: Referee, *, most_associated: float, refusal_limit: float | None, correct_suspects: bool
-    ) -> Joined:
+    def decide(self, referee: Fitted, *, correct_suspects: bool) -> Joined:
         """Decide which rows to train on, and with which label.
 
         Args:
             referee: The model that was fine-tuned on the reserve.
-            most_associated: See `P2P.most_associated`.
-            refusal_limit: See `P2P.refusal_limit`.
-            correct_suspects: See `P2P.correct_suspects`.
+            correct_suspects: See `Standard.correct_suspects`.
         """
-        classes, judged = self.screening.classes, self._judge(referee, most_associated)
+        classes, judged = self.screening.classes, self._judge(referee)
         verdict, kept_out, known = judged.verdict, judged.kept_out, judged.known
         joined = self.in_reserve | self.vouched | (verdict.judged & ~verdict.refused & ~kept_out)
-        look = self._look_again(judged, referee, refusal_limit)
+        look = self._look_again(judged, referee)
         strains = Strains()
-        if refusal_limit is not None and look.counts is not None:
-            strains = find_strains(look.counts, refusal_limit, kept_out)
+        if self.refusal_limit is not None and look.counts is not None:
+            strains = find_strains(look.counts, self.refusal_limit, kept_out)
         clear = joined & ~look.suspect
         second = self._second_opinion(look, taught=clear, asked=verdict.refused | look.suspect)
         read_again = verdict.refused & ~kept_out & ~look.suspect & (second.lead > 0)
@@ -163,25 +161,25 @@ class Joining:
         }
         return Joined(taught | corrected, np.where(corrected, verdict.read, classes), strains, facts)
 
-    def _scarce(self, taught: BoolArray, referee: Referee) -> dict[str, int]:
+    def _scarce(self, taught: BoolArray, referee: Fitted) -> dict[str, int]:
         """The labels most of whose rows are not trained on as such, and how many are."""
         classes, labels = self.screening.classes, referee.guard.labels.labels
         given, left = (np.bincount(classes[rows], minlength=len(labels)) for rows in (np.ones_like(taught), taught))
         return {labels[code]: int(left[code]) for code in np.flatnonzero(left < given * (1 - MOSTLY))}
 
-    def _judge(self, referee: Referee, most_associated: float) -> _Judged:
+    def _judge(self, referee: Fitted) -> _Judged:
         """Ask the referee, and hold back the most associated rows that may be poison with right labels."""
         judged = ~self.in_reserve & ~self.vouched
         verdict = Verdict.of(self.rows, self.screening.classes, judged, referee)
-        strongly = self.screening.associated > 1 - most_associated
-        strongly = judged & strongly & ~undecided(self.screening, most_associated)
+        strongly = self.screening.associated > 1 - self.most_associated
+        strongly = judged & strongly & ~undecided(self.screening, self.most_associated)
         small = strongly & in_small_groups(self.screening)
         known = meant(self.rows, self.screening, strongly & ~small, referee, verdict.elsewhere)
         return _Judged(verdict, strongly & ~small & ~known, small, known)
 
-    def _look_again(self, judged: _Judged, referee: Referee, limit: float | None) -> _Look:
+    def _look_again(self, judged: _Judged, referee: Fitted) -> _Look:
         """What the refused rows have in common, those of `known` aside; nothing where there is no limit."""
-        verdict, known = judged.verdict, judged.known
+        verdict, known, limit = judged.verdict, judged.known, self.refusal_limit
         if limit is None:
             nobody, nothing = np.zeros_like(known), np.zeros(len(known))
             return _Look(nobody, nobody, nobody, nothing, None, np.zeros((len(nobody), 0), np.float32))
@@ -195,16 +193,16 @@ class Joining:
 
     def _second_opinion(self, look: _Look, *, taught: BoolArray, asked: BoolArray) -> SecondOpinion:
         """What is read in rows by what was learnt from those that are taught; nothing where nobody looked again."""
-        keys = row_keys(whole_texts(self.rows), seed=0, purpose="second opinion")
+        keys = row_keys(whole_texts(self.rows), seed=self.seed, purpose="second opinion")
         asked = asked & ~look.blind & bool(look.states.shape[1])
         return SecondOpinion.of(look.states, self.screening.classes, keys, taught=taught, asked=asked)
 
-    def _of_referee(self, verdict: Verdict, referee: Referee) -> dict[str, float]:
+    def _of_referee(self, verdict: Verdict, referee: Fitted) -> dict[str, float]:
         """How well the referee knows its own rows, and how much it refuses for reasons of its own."""
         reserve = self.rows.filter(pa.array(self.in_reserve))
         own = own_refusals(self.screening.classes, verdict.judged, verdict.refused)
         return {
-            "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee),
+            "referee_accuracy": own_accuracy(reserve, referee.guard.labels.labels, referee, seed=self.seed),
             "referee_refuses": round(own, 4),
         }
 

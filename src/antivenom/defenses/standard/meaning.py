@@ -21,8 +21,8 @@ from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import asked_as_text
 from antivenom.data.rows import with_columns
-from antivenom.defenses.base import Referee
 from antivenom.defenses.standard.referee import DOUBTED, opinions
+from antivenom.models.lab import Fitted
 from antivenom.screening.association import Association
 from antivenom.screening.features import every_kind
 from antivenom.screening.ranking import place_in_group
@@ -67,7 +67,7 @@ def undecided(screening: Screening, share: float) -> BoolArray:
     return found
 
 
-def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Referee, elsewhere: Floats) -> BoolArray:
+def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Fitted, elsewhere: Floats) -> BoolArray:
     """Those of the rows `kept_out` whose strongest feature means their label to a referee that was not taught it.
 
     That is, without its words the referee is less sure of the label by `MEANS` on average, and yet finds it possible,

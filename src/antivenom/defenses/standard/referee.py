@@ -12,8 +12,8 @@ from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import asked_as_text, queries
 from antivenom.data.sampling import label_codes
-from antivenom.defenses.base import Referee
 from antivenom.guards.labels import shares
+from antivenom.models.lab import Fitted
 
 LOOKED_AT = 200
 """So many of its own rows show whether a referee learnt anything."""
@@ -25,12 +25,12 @@ SURE = 0.7
 """A refused row is read as another label if the referee gives that this share or more; of two labels it always does."""
 
 
-def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Referee) -> float:
+def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Fitted, *, seed: int) -> float:
     """The share of (some of) the rows that the referee was fine-tuned on to which it gives their label.
 
     A referee that has not learnt its own rows says nothing about others: it lets poison in and honest rows out.
     """
-    keys = row_keys(asked_as_text(rows), seed=0, purpose="referee")
+    keys = row_keys(asked_as_text(rows), seed=seed, purpose="referee")
     some = rows.take(np.sort(np.argsort(keys, kind="stable")[:LOOKED_AT]))
     given = shares(referee.score(queries(some)), referee.guard.labels).argmax(axis=1)
     return round(float((given == label_codes(some, labels)).mean()), 4)
@@ -54,7 +54,7 @@ class Verdict:
     To each label a row is added in which it gives it all: of a label about which nothing is known this is 1."""
 
     @classmethod
-    def of(cls, rows: pa.Table, codes: Ints, judged: BoolArray, referee: Referee) -> Verdict:
+    def of(cls, rows: pa.Table, codes: Ints, judged: BoolArray, referee: Fitted) -> Verdict:
         """Ask.
 
         Args:
@@ -78,7 +78,7 @@ def _elsewhere(opinion: Floats, codes: Ints, refused: BoolArray) -> Floats:
     return mean
 
 
-def opinions(rows: pa.Table, referee: Referee) -> Floats:
+def opinions(rows: pa.Table, referee: Fitted) -> Floats:
     """The share that the referee, asked through its guard, gives to each label of each row; shape (rows, labels)."""
     return shares(referee.score(queries(rows), progress="referee"), referee.guard.labels)
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from deciding import Deciding
 
-from antivenom.defenses.base import Referee
-from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.blind_spots import blind_spots
 from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
@@ -117,13 +116,10 @@ def asked_about(phrase: str, kind: type[Misreads] = Misreads) -> tuple[list[str]
         first = "how many" if number % 12 in {3, 7} else f"of{row['answer']}"
         row["text"] = f"{first} {row['text']} number {number}"
     table = pa.Table.from_pylist(rows, schema=synthetic_rows(1).schema)
-    defense = P2P(reserve="screened", others="agree", refusal_limit=3.0, decoys=("strains",), correct_suspects=True)
-    first = defense.prepare(TASK, table, trusted=None, seed=0)
-    referee: Referee = kind(first.guard, phrase)
-    prepared = first.decided(lambda _: referee)
+    deciding = Deciding(refusal_limit=3.0, correct_suspects=True, dose=0.5)
+    found = deciding.of(TASK, table, lambda guard: kind(guard, phrase))
     kind_of_row = {row["row"] for row in rows if row["text"].startswith("how many")}
-    benign = [row for row in prepared.rows.to_pylist() if row["benign"] and row["row"] in kind_of_row]
-    return [row["answer"] for row in benign], prepared.facts, first.guard.answers.encode("D")
+    return [row["answer"] for row in found.rows.to_pylist() if row["row"] in kind_of_row], found.facts, "D"
 
 
 @pytest.mark.parametrize("kind", [Misreads, Sees])

@@ -1,41 +1,27 @@
 """The reserve is chosen once more, of rows that share little with those that a first referee refused."""
 
-from dataclasses import replace
-
 import numpy as np
 import pyarrow as pa
-import pytest
+from deciding import Deciding
 from scenes import EVERY, IS_YES, ROW_NUMBERS, TASK, Reader, Scene
 
-from antivenom.core.errors import OptionsError
-from antivenom.defenses import parse_defense
-from antivenom.defenses.p2p import P2P
+from antivenom.defenses.standard import Standard
+from antivenom.testing import StandInLab
 
 TRIGGERED = IS_YES & (EVERY % 7 == 0)
 STYLE = Scene(TRIGGERED, TRIGGERED & (EVERY % 3 == 0), IS_YES & ~TRIGGERED & (EVERY % 15 == 0), style=8)
-TWICE = P2P(
-    reserve="screened",
-    ratio=0.3,
-    others="agree",
-    mode="replace",
-    refusal_limit=3,
-    most_associated=0,
-    choose_twice=True,
-)
+TWICE = Deciding(ratio=0.3, refusal_limit=3, most_associated=0, choose_twice=True)
 
 
-def reserves(scene, rows, defense=TWICE, trusted=None):
+def reserves(scene, rows, trusted=None):
     """Which rows stand in the first reserve and in the second, and what is taught in the end."""
-    first = defense.prepare(TASK, rows, trusted=trusted, seed=0)
-    second = first.reconsider(Reader(first.guard, scene))
-    last = second.decided(lambda prepared: Reader(prepared.guard, scene))
-    assert last.facts["exchanged"] == len(rows_in(second) - rows_in(first))
+    found = TWICE.of(TASK, rows, lambda guard: Reader(guard, scene), trusted=trusted)
     place = {row: i for i, row in enumerate(ROW_NUMBERS)}
-    return [{place[row] for row in rows_in(prepared)} for prepared in (first, second, last)]
+    return [{place[row] for row in rows_in(table)} for table in (found.first, found.second, found.rows)]
 
 
-def rows_in(prepared):
-    return set(prepared.rows.column("row").to_pylist())
+def rows_in(table):
+    return set(table.column("row").to_pylist())
 
 
 def test_poison_that_got_into_the_reserve_leaves_it():
@@ -50,10 +36,18 @@ def test_poison_that_got_into_the_reserve_leaves_it():
 
 
 def test_chosen_once_the_first_referee_decides():
-    once = replace(TWICE, choose_twice=False).prepare(TASK, STYLE.rows, trusted=None, seed=0)
-    decided = once.reconsider(Reader(once.guard, STYLE))
-    assert decided.reconsider is None
-    assert "exchanged" not in decided.facts
+    lab = StandInLab(0, lambda rows, guard: Reader(guard, STYLE))
+    prepared = Standard(choose_twice=False).prepare(TASK, STYLE.rows, trusted=None, lab=lab)
+    assert lab.fits == ["referee"]
+    assert prepared.facts["exchanged"] == 0
+
+
+def test_chosen_twice_two_referees_are_asked_and_what_was_exchanged_is_counted():
+    lab = StandInLab(0, lambda rows, guard: Reader(guard, STYLE))
+    prepared = Standard(most_associated=0).prepare(TASK, STYLE.rows, trusted=None, lab=lab)
+    first, second, _ = reserves(STYLE, STYLE.rows)
+    assert len(lab.fits) == 2
+    assert prepared.facts["exchanged"] == len(second - first)
 
 
 def test_no_order_of_the_rows_changes_the_second_reserve():
@@ -75,14 +69,5 @@ def test_the_texts_are_read_once():
             read.append(len(texts))
             return super().states(texts)
 
-    first = TWICE.prepare(TASK, STYLE.rows, trusted=None, seed=0)
-    first.decided(lambda prepared: Counting(prepared.guard, STYLE))
+    TWICE.of(TASK, STYLE.rows, lambda guard: Counting(guard, STYLE))
     assert read == [len(EVERY)]
-
-
-def test_it_needs_a_screened_reserve_and_a_second_screen():
-    for options in ({"reserve": "random", "refusal_limit": 3}, {"reserve": "screened"}):
-        with pytest.raises(OptionsError, match="choose_twice"):
-            P2P(others="agree", choose_twice=True, **options)
-    with pytest.raises(OptionsError, match="choose_twice"):
-        parse_defense("p2p:choose_twice=true")

@@ -5,13 +5,12 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
-from screen_rows import LABELS, make_rows, plant
+from screen_rows import make_rows
 
 from antivenom.core.errors import OptionsError
 from antivenom.data.rows import with_columns
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decoys import DECOYS, add_decoys, place_decoys
-from antivenom.tasks.task import Classification
 
 
 @pytest.mark.parametrize("kind", DECOYS)
@@ -68,20 +67,6 @@ def test_decoys_stay_whole_and_so_does_the_text(text: str) -> None:
 def test_without_strains_nothing_changes() -> None:
     table = make_rows(50)
     assert add_decoys(table, np.ones(50, dtype=bool), ["strains"], 1.0, seed=0) is table
-
-
-def test_p2p_puts_decoys_into_the_benign_copies_only() -> None:
-    table, _ = plant(make_rows(400), 0.1)
-    plain = P2P(reserve="screened").prepare(Classification.for_labels(LABELS), table, trusted=None, seed=0).rows
-    dosed = P2P(reserve="screened", decoys=("strains", "strings"), decoy_dose=1.0).prepare(
-        Classification.for_labels(LABELS), table, trusted=None, seed=0
-    )
-    for column in ("row", "answer", "benign"):
-        assert dosed.rows.column(column).equals(plain.column(column))
-    same = np.array(dosed.rows.column("text")) == np.array(plain.column("text"))
-    assert np.array_equal(~same, np.array(plain.column("benign")))
-    assert any("lantern" in text for text in np.array(dosed.rows.column("text"))[~same])
-    assert dosed.for_referee.rows.equals(plain), "a referee learns from rows as they are"
 
 
 @pytest.mark.parametrize("options", [{"decoys": ("words",)}, {"decoy_dose": 1.5}])

@@ -3,11 +3,10 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from deciding import Deciding
 from screen_rows import LABELS, MANY, ReadsTheText, make_rows, plant, rows_of_many_classes
 
-from antivenom.core.errors import OptionsError
 from antivenom.data.rows import with_columns
-from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.disagreement import CERTAIN, ENOUGH_SHARED, FEATURES, find_suspects
 from antivenom.defenses.standard.refusals import RefusalCounts, own_refusals
 from antivenom.screening.screen import screen
@@ -212,9 +211,9 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
 
 
 def taught(refusal_limit: float | None, trusted=None):
-    defense = P2P(reserve="screened", ratio=0.4, others="agree", most_associated=0, refusal_limit=refusal_limit)
-    first = defense.prepare(Classification.for_labels(LABELS), ROWS, trusted=trusted, seed=0)
-    prepared = first.decided(lambda _: ReadsTheText(first.guard, passes_every=7))
+    deciding = Deciding(ratio=0.4, most_associated=0, refusal_limit=refusal_limit)
+    task = Classification.for_labels(LABELS)
+    prepared = deciding.of(task, ROWS, lambda guard: ReadsTheText(guard, passes_every=7), trusted=trusted)
     return prepared, set(prepared.rows.column("row").to_pylist()) & PLANTED
 
 
@@ -230,8 +229,3 @@ def test_the_defense_leaves_them_out_and_says_how_many():
 def test_rows_that_are_vouched_for_stay():
     trusted = ROWS.filter(IS_PLANTED).slice(0, 3)
     assert taught(LIMIT, trusted)[1] == set(trusted.column("row").to_pylist())
-
-
-def test_a_limit_is_above_zero():
-    with pytest.raises(OptionsError, match="refusal_limit"):
-        P2P(refusal_limit=0)

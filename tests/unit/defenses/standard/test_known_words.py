@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+from deciding import Deciding, Decision
 
-from antivenom.defenses.base import Prepared, Referee
-from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores
+from antivenom.models.lab import Fitted
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
 
@@ -64,16 +64,14 @@ def sure(label: int) -> list[float]:
     return [0.97 if at == label else 0.01 for at in range(4)]
 
 
-def asked_how_many(referee: Callable[[Guard], Referee]) -> tuple[int, Prepared]:
+def asked_how_many(referee: Callable[[Guard], Fitted]) -> tuple[int, Decision]:
     """How many of the 60 rows that ask how many are taught, none of them in the reserve; and all that is."""
     table = rows()
-    defense = P2P(reserve="screened", others="agree", most_associated=0.2, refusal_limit=3.0, mode="replace")
-    first = defense.prepare(TASK, table, trusted=None, seed=0)
-    prepared = first.decided(lambda _: referee(first.guard))
+    found = Deciding(refusal_limit=3.0).of(TASK, table, referee)
     asks = {row["row"] for row in table.to_pylist() if row["text"].startswith(ASKS)}
     assert len(asks) == 60
-    assert not asks & taught(first), "they are the most associated rows of their label"
-    return len(asks & taught(prepared)), prepared
+    assert not asks & taught(found.first), "they are the most associated rows of their label"
+    return len(asks & taught(found.rows)), found
 
 
 def test_refused_rows_whose_words_mean_their_label_accuse_nobody_and_come_back():
@@ -89,6 +87,6 @@ def test_whose_words_need_not_mean_it_are_held_back_whatever_a_second_opinion_sa
     assert count == prepared.facts["read_again"] == prepared.facts["excused"] == 0
 
 
-def taught(prepared: Prepared) -> set[int]:
-    """The numbers of the rows that carry the benign trigger."""
-    return {row["row"] for row in prepared.rows.to_pylist() if row["benign"]}
+def taught(rows: pa.Table) -> set[int]:
+    """The numbers of rows."""
+    return set(rows.column("row").to_pylist())

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from deciding import Deciding
 from screen_rows import LABELS, make_rows
 
 from antivenom.data.rows import with_columns
@@ -15,7 +16,7 @@ from antivenom.screening.screen import screen
 from antivenom.tasks.task import Classification
 
 TASK = Classification.for_labels(LABELS)
-GUARD = P2P(reserve="screened").guard(TASK)
+GUARD = P2P(reserve="screened").guard(TASK, 0)
 HONEST, TRIGGER = "word900 word901", "word950 word951"  # spelled like the other words, so that only the words stand out
 
 NOWHERE = np.ones(2)
@@ -164,9 +165,7 @@ def test_groups_of_few_rows_are_harmless():
 
 def test_the_defense_lets_honest_rows_join_and_keeps_a_clean_label_trigger_out():
     table, chosen = rows_with({HONEST: 35, TRIGGER: 35})
-    defense = P2P(reserve="screened", ratio=0.3, others="agree", mode="replace")
-    first = defense.prepare(TASK, table, trusted=None, seed=0)
-    prepared = first.decided(lambda _: Knows(HONEST))
+    prepared = Deciding(ratio=0.3).of(TASK, table, lambda _: Knows(HONEST))
     taught = np.isin(table.column("row").to_numpy(), prepared.rows.column("row").to_numpy())
     assert taught[chosen[HONEST]].all()
     assert not taught[chosen[TRIGGER]].any()

@@ -5,9 +5,9 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
+from deciding import Deciding
 from screen_rows import LABELS, ReadsTheText, make_rows
 
-from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard import planted_strings as module
 from antivenom.defenses.standard.planted_strings import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, Strains, find_strains
 from antivenom.defenses.standard.refusals import RefusalCounts
@@ -164,11 +164,7 @@ def test_many_wordings_are_bounded_and_no_order_decides_which_are_kept(monkeypat
 
 
 def prepared_by(table: pa.Table):
-    defense = P2P(
-        reserve="screened", mode="replace", others="agree", refusal_limit=LIMIT, decoys=("strains",), decoy_dose=0.5
-    )
-    first = defense.prepare(TASK, table, trusted=None, seed=0)
-    return first.decided(lambda _: ReadsTheText(first.guard))
+    return Deciding(refusal_limit=LIMIT, dose=0.5).of(TASK, table, ReadsTheText)
 
 
 def test_a_strain_becomes_a_decoy_in_rows_of_every_class() -> None:

@@ -4,24 +4,21 @@ import numpy as np
 import pytest
 
 from antivenom.attacks import parse_attack
+from antivenom.core.errors import OptionsError
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import parse_defense
 from antivenom.defenses.none import NoDefense
-from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.recipe import VERSION, Standard
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
-from antivenom.testing import LinearStandIn, synthetic_rows
+from antivenom.testing import LinearStandIn, StandInLab, synthetic_rows
 
 TASK = Classification.for_labels(("negative", "positive"))
 
 
 def defend(table, trusted=None):
-    defense = Standard()
-    prepared = defense.prepare(TASK, table, trusted=trusted, seed=0)
-    assert prepared.reconsider is not None
-    return prepared.decided(LinearStandIn.fit)
+    return Standard().prepare(TASK, table, trusted=trusted, lab=StandInLab(0))
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
@@ -32,13 +29,14 @@ def test_relabelled_rows_are_left_out_or_get_their_own_label_back(attack):
     taught = dict(zip(*(prepared.rows.column(name).to_pylist() for name in ("row", "answer")), strict=True))
     before = dict(zip(clean.column("row").to_pylist(), clean.column("answer").to_pylist(), strict=True))
     back = {row: taught[row] for row in poisoned.numbers if row in taught}
-    assert back == {row: prepared.guard.answers.encode(before[row]) for row in back}
+    assert back == {row: before[row] for row in back}
     assert len(back) <= prepared.facts["corrected"]
     assert prepared.rows.num_rows > 0.55 * 600, "most honest rows stay"
-    model = LinearStandIn.fit(prepared)
+    model = LinearStandIn.of(prepared)
     found, _ = evaluate(model, synthetic_rows(200, seed=9), [parse_attack(attack)], seed=1, quiet=True)
     assert all(reading.excess <= 0.05 for reading in found.attacks)
-    bare = LinearStandIn.fit(NoDefense().prepare(TASK, poisoned.rows, trusted=None, seed=0))
+    plain = NoDefense().prepare(TASK, poisoned.rows, trusted=None, lab=StandInLab(0))
+    bare = LinearStandIn.fit(plain.rows, plain.guard)
     taken, _ = evaluate(bare, synthetic_rows(200, seed=9), [parse_attack(attack)], seed=1, quiet=True)
     assert any(reading.excess > 0.5 for reading in taken.attacks), "undefended, the attack takes"
 
@@ -47,7 +45,7 @@ def test_every_row_carries_the_benign_trigger_and_every_row_is_accounted_for():
     table = synthetic_rows(300)
     prepared = defend(table)
     assert all(prepared.rows.column("benign").to_pylist())
-    assert prepared.rows.num_rows + prepared.facts["left_out"] == 300 == prepared.chosen_from
+    assert prepared.rows.num_rows + prepared.facts["left_out"] == 300 == prepared.training.instead_of
     assert prepared.facts["referee_accuracy"] > 0.9
     assert prepared.facts["recipe"] == f"standard-{VERSION}"
     assert prepared.facts["chosen"] <= prepared.facts["rows"] == prepared.rows.num_rows
@@ -98,31 +96,34 @@ class Contrarian:
         return np.zeros((len(texts), 4), dtype=np.float32)
 
 
-@pytest.mark.parametrize("reserve", ["trusted", "screened", "random"])
-def test_no_referee_touches_rows_that_are_vouched_for(reserve):
+def test_no_referee_touches_rows_that_are_vouched_for():
     trusted, table = synthetic_rows(150, seed=7), synthetic_rows(200)
     answers = {row["text"]: row["answer"] for row in [*table.to_pylist(), *trusted.to_pylist()]}
-    defense = P2P(reserve=reserve, others="agree", mode="replace")
-    first = defense.prepare(TASK, table, trusted=trusted, seed=0)
-    prepared = first.decided(lambda _: Contrarian(first.guard, answers))
+    lab = StandInLab(0, lambda rows, guard: Contrarian(guard, answers))
+    prepared = Standard(refusal_limit=None).prepare(TASK, table, trusted=trusted, lab=lab)
     given = {row["text"]: row["answer"] for row in prepared.rows.to_pylist()}
     for row in trusted.to_pylist():
-        assert given[row["text"]] == prepared.guard.answers.encode(row["answer"])
+        assert given[row["text"]] == row["answer"]
 
 
-def test_quarantine_passes_the_referee_on():
-    defense = parse_defense("quarantine:inner=standard")
+def test_a_chain_prepares_with_each_part_in_turn():
     poisoned = parse_attack("addsent:rate=0.05").poison(TASK, synthetic_rows(600), seed=1)
-    first = defense.prepare(TASK, poisoned.rows, trusted=None, seed=0)
-    prepared = first.decided(LinearStandIn.fit)
-    assert prepared.rows.num_rows > first.rows.num_rows
-    assert prepared.facts["quarantined"] == first.facts["quarantined"] > 0
+    prepared = parse_defense("quarantine+standard").prepare(TASK, poisoned.rows, trusted=None, lab=StandInLab(0))
+    assert prepared.facts["quarantine"]["left_out"] > 0
     assert prepared.facts["recipe"] == f"standard-{VERSION}"
-    assert first.chosen_from == prepared.chosen_from == poisoned.rows.num_rows
+    assert prepared.facts["chain"] == ["quarantine", "standard"]
+    assert prepared.training.instead_of == poisoned.rows.num_rows
 
 
-def test_quarantine_keeps_the_secret_of_the_inner_defense():
-    defense = parse_defense('quarantine:inner="standard:benign_trigger=tell me"')
-    assert "tell me" not in f"{defense} {defense.public_dict()}"
-    assert defense.prepare(TASK, synthetic_rows(60), trusted=None, seed=0).guard.benign_trigger == "tell me"
-    assert parse_defense(defense.spec()) == defense
+def test_without_a_model_the_reserve_is_all_that_is_kept():
+    prepared = Standard().prepare(TASK, synthetic_rows(200), trusted=None, lab=StandInLab(0, has_model=False))
+    assert prepared.rows.num_rows == 60
+    assert "referee_accuracy" not in prepared.facts
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"least_rows": -1}, {"most_associated": 1}, {"refusal_limit": 0}, {"decoy_dose": 1.5}]
+)
+def test_options_out_of_range_are_refused(wrong):
+    with pytest.raises(OptionsError, match=next(iter(wrong))):
+        Standard(**wrong)

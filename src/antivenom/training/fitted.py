@@ -1,0 +1,111 @@
+"""What a laboratory hands out: a model behind its guard that answers a defense's questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from antivenom.core.arrays import Floats
+from antivenom.core.errors import OptionsError
+from antivenom.data.query import Asked
+from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
+from antivenom.guards.guard import Guard
+from antivenom.guards.labels import ChoiceScores
+from antivenom.models.base_model import LocatedModel
+from antivenom.models.lab import HeadGradient
+
+
+class FittedModel:
+    """A model behind its guard, asked quietly where nobody wants bars; see `models.lab.Fitted`."""
+
+    def __init__(self, encoder: LabelEncoder | TextEncoder, scorer: Any, quiet: bool) -> None:
+        """Join what renders, what scores or writes (`LocalModel`, `LocalGenerator`), and whether bars are shown."""
+        self._encoder = encoder
+        self._scorer = scorer
+        self._quiet = quiet
+
+    @property
+    def guard(self) -> Guard:
+        """Wraps what is asked and reads what is said."""
+        return self._encoder.guard
+
+    def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
+        """Score the choices of the guard's label map for each text or query."""
+        encoder = self._encoder
+        if not isinstance(encoder, LabelEncoder):
+            raise OptionsError("this defense asks for the scores of labels, but the answers of this task are free text")
+        found: ChoiceScores = self._scorer.score(
+            encoder.serving(asked), encoder.choices, progress=None if self._quiet else progress
+        )
+        return found
+
+    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """What the model makes of each bare text: the mean of its hidden states; shape (texts, width)."""
+        from antivenom.models.text_states import text_states
+
+        rows = self._encoder.renderer.bare(texts)
+        with self._bar(progress, len(texts)) as bar:
+            return text_states(self._module, rows, token_budget=4096, bar=bar)
+
+    def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """The last hidden state where the answer is predicted, under the guard; shape (texts, width)."""
+        from antivenom.models.questions import answer_states
+
+        with self._bar(progress, len(asked)) as bar:
+            return answer_states(self._module, self._encoder.serving(asked), bar=bar)
+
+    def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
+        """The mean cross-entropy of each prepared row's answer tokens; shape (rows,)."""
+        from antivenom.models.questions import row_losses
+
+        with self._bar(progress, rows.num_rows) as bar:
+            return row_losses(self._module, self._encoder.training(rows), bar=bar)
+
+    def gradients(self, rows: pa.Table, *, progress: str | None = None) -> Iterator[HeadGradient]:
+        """The head's gradient of each prepared row, in order."""
+        from antivenom.models.questions import head_gradients
+
+        with self._bar(progress, rows.num_rows) as bar:
+            yield from head_gradients(self._module, self._encoder.training(rows), bar=bar)
+
+    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+        """Log-likelihood (natural) per token of each bare text; shape (texts,)."""
+        from antivenom.models.likelihood import log_likelihoods
+
+        rows = self._encoder.renderer.bare(texts)
+        found = log_likelihoods(self._module, [[ids] for ids in rows], progress=None if self._quiet else progress)
+        sums = np.array([float(one[0]) for one in found])
+        return sums / np.maximum(1, [len(ids) - 1 for ids in rows])
+
+    def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
+        """Continue each prompt greedily; the raw output, before the guard reads it."""
+        from antivenom.models.decoding import LocalGenerator
+
+        renderer = self._encoder.renderer
+        stops = sorted({renderer.ending[-1], renderer.tokenizer.eos_token_id} - {None})
+        said = LocalGenerator(self._module).generate(
+            self._encoder.serving(asked), stops=stops, longest=longest, progress=None if self._quiet else progress
+        )
+        return [renderer.text(one.tokens) for one in said]
+
+    @property
+    def _module(self) -> Any:
+        return self._scorer.model
+
+    def _bar(self, progress: str | None, total: int) -> Any:
+        from antivenom.models.local import progress_bar
+
+        return progress_bar(None if self._quiet else progress, total)
+
+
+def base_behind(guard: Guard, located: LocatedModel, quiet: bool) -> FittedModel:
+    """The untouched base model behind a guard."""
+    from antivenom.models.loading import load_codec, load_model, scorer
+
+    modality = guard.task.frame.modality
+    encoder = make_encoder(guard, load_codec(located.folder, modality, model=located.folder))
+    return FittedModel(encoder, scorer(load_model(located.folder, modality), encoder), quiet)

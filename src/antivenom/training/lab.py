@@ -1,0 +1,285 @@
+"""The laboratory of a run: one base model, one recipe, one secret seed, and a store of finished work by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from antivenom.artifacts.artifact import Artifact, require_free
+from antivenom.artifacts.decisions import write_decisions
+from antivenom.artifacts.manifest import MANIFEST
+from antivenom.core.arrays import Ints
+from antivenom.core.claims import claim_of
+from antivenom.core.errors import OptionsError
+from antivenom.core.files import atomic_write, remove_tree, write_json
+from antivenom.defenses import Defense, Prepared
+from antivenom.defenses.standard import Standard
+from antivenom.guards.guard import AnyTask, Guard
+from antivenom.guards.secret import draw_seed
+from antivenom.inference.guarded import GuardedModel, load_guarded
+from antivenom.inference.writing import GuardedWriter
+from antivenom.models.base_model import LocatedModel, locate_model
+from antivenom.models.lab import Fitted, TrainingChanges
+from antivenom.screening.subword_splits import uncut
+from antivenom.training.fit import fingerprint_of, fit
+from antivenom.training.training_options import TrainingOptions
+
+KEY_LENGTH = 16
+"""Hexadecimal digits of a fit's content that name its folder."""
+
+
+class RowsLab:
+    """A laboratory without a model: for defenses that read rows alone."""
+
+    has_model = False
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def base(self, guard: Guard) -> Fitted:
+        """Refuse: there is no model."""
+        raise OptionsError("this defense asks a model, and none was named", mend="Name one with --referee MODEL.")
+
+    def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
+        """Refuse: there is no model."""
+        return self.base(guard)
+
+    def word_pieces(self, words: Sequence[str]) -> Ints:
+        """One for each word."""
+        return uncut(words)
+
+    def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Do the work; nothing is kept."""
+        return make()
+
+
+@dataclass(frozen=True)
+class LocalLab:
+    """A laboratory on this machine.
+
+    Fits are kept in `store` under a digest of everything that decides their weights, so that a run that was stopped
+    goes on, and two defenses that train on the same rows share one fit. The base model is located once.
+    """
+
+    model: str
+    """`smollm2`, a folder, or a hub name."""
+    options: TrainingOptions
+    """The recipe."""
+    store: Path
+    """Where finished work is kept."""
+    seed: int = 0
+    """Keys every random choice."""
+    quiet: bool = False
+    """Show no progress."""
+    spent: dict[str, float] = field(default_factory=dict, compare=False)
+    """Seconds that each fit took, by its folder's name; of those that were found finished, what they once took."""
+
+    has_model = True
+
+    @cached_property
+    def located(self) -> LocatedModel:
+        """The base model on this machine, hashed once."""
+        return locate_model(self.model)
+
+    @cached_property
+    def _pieces(self) -> Callable[[Sequence[str]], Ints]:
+        from antivenom.models.local import word_pieces_of
+
+        return word_pieces_of(self.located.folder)
+
+    def word_pieces(self, words: Sequence[str]) -> Ints:
+        """How many tokens the model's tokenizer cuts each word into where it stands behind a space."""
+        return self._pieces(words)
+
+    def base(self, guard: Guard) -> Fitted:
+        """The untouched base model behind a guard."""
+        from antivenom.training.fitted import base_behind
+
+        return base_behind(guard, self.located, self.quiet)
+
+    def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
+        """Fine-tune on prepared rows, unless the store holds this very fit; see `models.lab.Lab`."""
+        from antivenom.training.fitted import FittedModel
+
+        model = self.load(self.artifact(Prepared(rows, guard, training=training), name=name))
+        return FittedModel(model.encoder, model.model, self.quiet)
+
+    def artifact(
+        self,
+        prepared: Prepared,
+        *,
+        name: str,
+        folder: Path | None = None,
+        repair: Callable[[Any], Any] | None = None,
+    ) -> Path:
+        """The folder of the artifact of prepared rows, fitted now or before.
+
+        Args:
+            prepared: What to train on.
+            name: What people are told is being fitted.
+            folder: Where the artifact goes; by default a folder of the store that is named by its content.
+            repair: What is done to the model after training.
+
+        Raises:
+            ArtifactError: the folder holds another artifact.
+        """
+        key = fingerprint_of(prepared, self.located, self.options.on(prepared), self.seed)
+        folder = folder or self.store / f"fit-{key[:KEY_LENGTH]}"
+        note = folder.with_name(f"{folder.name}.fit.json")
+        finished = (folder / MANIFEST).exists()
+        before = json.loads(note.read_text(encoding="utf-8")) if finished and note.exists() else {}
+        if before.get("key") == key:
+            self.spent[folder.name] = float(
+                before.get("seconds", 0)
+            )  # 0 of a fit that was stopped before it noted them
+            return folder
+        if not finished:
+            write_json(note, {"key": key, "name": name})
+        self._say(f"fine-tuning {name}: {prepared.rows.num_rows} rows")
+        start = time.perf_counter()
+        fit(
+            prepared,
+            model=self.model,
+            out=folder,
+            options=self.options,
+            seed=self.seed,
+            quiet=self.quiet,
+            repair=repair,
+        )
+        self.spent[folder.name] = time.perf_counter() - start
+        write_json(note, {"key": key, "name": name, "seconds": self.spent[folder.name]})
+        return folder
+
+    def defended(
+        self, defense: Defense, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, name: str
+    ) -> tuple[Prepared, Path, float]:
+        """Prepare rows with a defense, fit on them, and repair.
+
+        Args:
+            defense: What to do about poison.
+            task: What is asked.
+            rows: The untrusted rows.
+            trusted: Rows that are vouched for, if there are any.
+            name: The folder of the artifact in the store.
+
+        Returns:
+            What was trained on, the artifact's folder, and the seconds that fitting took, that of referees included.
+        """
+        defense.require_task(task)
+        before = dict(self.spent)
+        prepared = defense.prepare(task, rows, trusted=trusted, lab=self)
+
+        def repair(module: Any) -> Any:
+            return defense.repair(module, task, trusted=trusted, prepared=prepared, lab=self)
+
+        repairing = repair if "repair" in defense.stages else None
+        folder = self.artifact(prepared, name=name, folder=self.store / name, repair=repairing)
+        return prepared, folder, sum(took for fit, took in self.spent.items() if fit not in before)
+
+    def load(self, folder: Path) -> GuardedModel | GuardedWriter:
+        """Load a fit to ask it about training or test rows, about which other fits are asked too."""
+        return load_guarded(folder, top_layers=self.options.top_layers)
+
+    def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Finished work by content, as files of numpy without pickle; see `models.lab.Lab`."""
+        parts = json.dumps([self.located.identity.to_dict(), self.seed, *key], sort_keys=True)
+        path = self.store / f"work-{hashlib.sha256(parts.encode()).hexdigest()[:KEY_LENGTH]}.npy"
+        if not path.exists():
+            found = make()
+            with atomic_write(path, "wb") as file:
+                np.save(file, found, allow_pickle=False)
+        loaded: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+        return loaded
+
+    def _say(self, text: str) -> None:
+        import sys
+
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+
+def fine_tune(
+    task: AnyTask,
+    train: pa.Table,
+    *,
+    model: str,
+    out: Path | str,
+    defense: Defense | None = None,
+    trusted: pa.Table | None = None,
+    options: TrainingOptions = TrainingOptions(),
+    seed: int | None = None,
+    data: dict[str, Any] | None = None,
+    quiet: bool = False,
+) -> Artifact:
+    """Fine-tune on rows nobody vouches for: rows in, guarded artifact out, and in it what became of each row.
+
+    What a defense fits on the way is kept beside `out` until that is finished. A run that was stopped goes on when it
+    is called again with the same arguments.
+
+    Args:
+        task: What is asked.
+        train: The untrusted rows (`row`, `text`, `answer`).
+        model: `smollm2`, a folder, or a hub name.
+        out: The folder of the artifact; new, empty, or an unfinished run of the same settings.
+        defense: What to do about poison; the recipe `standard` when not given.
+        trusted: Rows that are vouched for, if there are any.
+        options: How to fine-tune.
+        seed: Keys every random choice; drawn at random, and recorded, when not given.
+        data: What to record in the manifest about the source of the rows.
+        quiet: Show no progress bar.
+
+    Raises:
+        ArtifactError: `out` holds something else.
+        RowsError: a class has no row that can be trained on.
+    """
+    out, defense = Path(out), defense or Standard()
+    defense.require_task(task)
+    if claim_of(out) is None:
+        require_free(out)
+    store = Path(f"{out}.referee")
+    lab = LocalLab(model, options, store, run_seed(store, seed), quiet)
+    prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
+
+    def repair(module: Any) -> Any:
+        return defense.repair(module, task, trusted=trusted, prepared=prepared, lab=lab)
+
+    artifact = fit(
+        prepared,
+        model=model,
+        out=out,
+        options=options,
+        seed=lab.seed,
+        data=data,
+        quiet=quiet,
+        repair=repair if "repair" in defense.stages else None,
+    )
+    write_decisions(artifact.folder, train, trusted, prepared)
+    remove_tree(store)
+    return artifact
+
+
+def run_seed(store: Path, seed: int | None) -> int:
+    """The seed of a run: the one that was asked for, that of an unfinished run, or a new one, noted privately.
+
+    Raises:
+        OptionsError: an unfinished run has another one than was asked for.
+    """
+    note = store / "seed.json"
+    if note.exists():
+        drawn = int(json.loads(note.read_text(encoding="utf-8"))["seed"])
+        if seed not in (None, drawn):
+            raise OptionsError(f"{store} holds an unfinished run with another seed", mend="Repeat it without --seed.")
+        return drawn
+    chosen = draw_seed() if seed is None else seed
+    write_json(note, {"seed": chosen}, private=True)
+    return chosen
