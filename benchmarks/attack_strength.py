@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from antivenom.training.fitting import Fitter
 
 from antivenom.attacks import Attack, parse_attack
 from antivenom.attacks.substitution.learn import learn_substitutions
@@ -36,6 +35,7 @@ from antivenom.defenses import Defense, parse_defense
 from antivenom.defenses.standard.recipe import VERSION, Standard
 from antivenom.evaluation.comparison import Scenario, compare, make_scenario, public_command, record, say
 from antivenom.tasks.task import Classification
+from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 from benchmarks.attack_table import read_records, table
 from benchmarks.harness import machine
@@ -151,8 +151,8 @@ class Bench:
     def fit(self, scenario: Scenario, defense: Defense, folder: Path) -> dict[str, Any]:
         """Fit, evaluate, and return the record."""
         options = TrainingOptions(**self.settings["training"])
-        fitter = Fitter(self.settings["model"], options, folder, self.settings["seed"])
-        return record(scenario, compare(scenario, [defense], fitter), **self.settings)
+        lab = LocalLab(self.settings["model"], options, folder, self.settings["seed"])
+        return record(scenario, compare(scenario, [defense], lab), **self.settings)
 
 
 def run(bench: Bench, specs: dict[str, str], asked: argparse.Namespace, deadline: float) -> None:

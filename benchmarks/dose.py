@@ -19,12 +19,12 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from antivenom.training.fitting import Fitter
 
 from antivenom.attacks.addsent import AddSent
 from antivenom.data.rows import join_rows, split_rows
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.comparison import Scenario, compare, public_command, record
+from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 from benchmarks.attack_strength import SETTINGS, TASK, rows_of
 from benchmarks.attack_table import OUTCOME_HEAD, outcome_cells, row
@@ -70,8 +70,8 @@ def run(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
     train, test = rows_of(data, settings)
     scenario = scenario_of(cell, train, test, settings["seed"])
     defense = P2P(reserve="trusted", ratio=cell.size / train.num_rows, mode="replace", cue="split", others=cell.others)
-    fitter = Fitter(settings["model"], TrainingOptions(**settings["training"]), work / cell.name, settings["seed"])
-    found = record(scenario, compare(scenario, [defense], fitter), **settings)
+    lab = LocalLab(settings["model"], TrainingOptions(**settings["training"]), work / cell.name, settings["seed"])
+    found = record(scenario, compare(scenario, [defense], lab), **settings)
     command = public_command(["python -m benchmarks.dose", *sys.argv[1:]])
     return {**found, "name": cell.name, "machine": machine(), "command": command}
 

@@ -13,14 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from antivenom.training.fitting import Fitter
-
 from antivenom.core.files import write_json
 from antivenom.data.rows import split_rows
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.demo import RECIPE
 from antivenom.evaluation.comparison import compare, make_scenario, record
+from antivenom.training.lab import LocalLab
 from benchmarks.harness import machine
 from benchmarks.reviews import ATTACK, TASK, reviews
 
@@ -55,8 +54,8 @@ def _cell(asked: argparse.Namespace, seed: int, top: int | None) -> dict[str, An
     train, test = split_rows(reviews(), [asked.train_rows, asked.test_rows], seed=seed)
     scenario = make_scenario(TASK, train, test, ATTACK, trusted_share=0.25, seed=seed)
     options = replace(RECIPE, top_layers=top)
-    fitter = Fitter(asked.model, options, asked.out / f"{_name(top)}-seed-{seed}", seed, quiet=False)
-    outcomes = compare(scenario, DEFENSES, fitter)
+    lab = LocalLab(asked.model, options, asked.out / f"{_name(top)}-seed-{seed}", seed, quiet=False)
+    outcomes = compare(scenario, DEFENSES, lab)
     settings = {"training": options.to_dict(), "model": asked.model, "seed": seed, "top_layers": top}
     return {**record(scenario, outcomes, **settings), "machine": machine()}
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from antivenom.training.fitting import Fitter
 
 from antivenom.data.rows import load_rows
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.comparison import public_command
 from antivenom.evaluation.metrics import mcnemar
+from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 from benchmarks import accuracy
 from benchmarks.accuracy import SEEDS, right, wrong_rows
@@ -59,9 +59,9 @@ def run(cell: tuple[str, int], data: Path, work: Path) -> Record:
     attack = bench.attack(name, specs[name], None)
     scenario = bench.scenario(attack)
     poisoned = pa.array(np.isin(scenario.train.column("row").to_numpy(), scenario.poisoned))
-    fitter = Fitter(configured["model"], TrainingOptions(**configured["training"]), work, seed)
+    lab = LocalLab(configured["model"], TrainingOptions(**configured["training"]), work, seed)
     honest, poison = (scenario.train.filter(mask) for mask in (pc.invert(poisoned), poisoned))
-    _, folder, _ = fitter.defend(DEFENSE, TASK, poison, trusted=honest, name=f"{name}-seed{seed}")
+    _, folder, _ = lab.defended(DEFENSE, TASK, poison, trusted=honest, name=f"{name}-seed{seed}")
     test = attack.clean(TASK, load_rows(data / "sst2/test.tsv", labels=LABELS).table)
     wrong = wrong_rows(folder, test, configured["training"]["top_layers"])
     found = {"name": name, "rows": test.num_rows, "wrong": {"perfect": wrong}, "left_out": poison.num_rows}

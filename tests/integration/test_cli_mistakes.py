@@ -18,6 +18,8 @@ from antivenom.testing import tiny_model
 
 FIT = ("fit", "reviews.csv", "--trusted", "vouched.csv", "--epochs", "1", "--quiet")
 
+RANDOM = ("--defense", "p2p:reserve=random")
+
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     capsys.readouterr()
@@ -55,24 +57,27 @@ def test_finish_refuses_the_base_model_and_the_wrong_one(artifact, capsys, model
     assert not (artifact / "antivenom.json").exists()
 
 
-@pytest.mark.parametrize("usual", [("--reserve", "trusted"), ("--ratio", "0.25"), ("--others", "keep")])
-@pytest.mark.parametrize("shared", [(), ("--benign-trigger", "say so:")])
-def test_an_option_of_p2p_at_its_usual_value_means_p2p(user_folder, capsys, usual, shared):
-    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", *usual, *shared)
-    assert (code, "no trusted rows were given" in err) == (1, True)
-    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", "--defense", "standard", *usual, *shared)
-    assert (code, "options of p2p were given, but --defense is 'standard'" in err) == (1, True)
+def test_options_of_p2p_stand_behind_its_name_alone(user_folder, capsys):
+    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", "--reserve", "screened")
+    assert (code, "--reserve" in err) == (2, True)
 
 
-@pytest.mark.parametrize("option", [("--benign-trigger", "say so:"), ("--placement", "system")])
-def test_no_defense_has_no_benign_trigger(user_folder, capsys, option):
-    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", "--defense", "none", *option)
-    assert (code, "options of p2p were given" in err, "say so" in err) == (1, True, False)
+def test_a_secret_comes_from_a_file_and_stays_with_the_recipe(user_folder, capsys):
+    Path("secret.txt").write_text("say so:\nReply:\n", encoding="utf-8")
+    assert run(capsys, "immunize", "reviews.csv", "--out", "imm", "--secret-file", "secret.txt")[0] == 0
+    manifest = json.loads(Path("imm/antivenom.json").read_text(encoding="utf-8"))
+    assert manifest["guard"]["secret"] == {"trigger": "say so:", "cue": "Reply:"}
+    assert manifest["reserve"]["policy"] == "screened"
+    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", "--defense", 'p2p:secret={"trigger": "say so:"}')
+    assert (code, "--secret-file" in err, "say so" in err) == (1, True, False)
 
 
-def test_the_benign_trigger_alone_stays_with_the_recipe(user_folder, capsys):
-    assert run(capsys, "immunize", "reviews.csv", "--out", "imm", "--benign-trigger", "say so:")[0] == 0
-    assert json.loads(Path("imm/antivenom.json").read_text(encoding="utf-8"))["reserve"]["policy"] == "screened"
+def test_two_deployments_of_the_same_rows_share_neither_trigger_nor_seed(user_folder, capsys):
+    for name in ("one", "two"):
+        assert run(capsys, "immunize", "reviews.csv", "--out", name)[0] == 0
+    one, two = (json.loads(Path(name, "antivenom.json").read_text(encoding="utf-8")) for name in ("one", "two"))
+    assert one["guard"]["secret"]["trigger"] != two["guard"]["secret"]["trigger"]
+    assert one["seed"] != two["seed"]
 
 
 def test_an_artifact_works_from_another_folder_and_with_a_moved_base(user_folder, capsys, model_folder):
@@ -93,7 +98,7 @@ def test_an_artifact_works_from_another_folder_and_with_a_moved_base(user_folder
     "arguments",
     [
         ["immunize", "reviews.csv", "--out", "reviews.csv/x"],
-        ["fit", "reviews.csv", "--out", "reviews.csv/x", "--reserve", "random"],
+        ["fit", "reviews.csv", "--out", "reviews.csv/x", "--defense", "p2p:reserve=random"],
         ["poison", "reviews.csv", "--attack", "badnets", "--out", "reviews.csv/p.jsonl"],
     ],
 )
@@ -114,7 +119,7 @@ def test_an_interrupt_says_how_to_go_on(user_folder, capsys, monkeypatch):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("antivenom.training.fitting.fine_tune", stop)
+    monkeypatch.setattr("antivenom.training.lab.fine_tune", stop)
     code, _, err = run(capsys, *FIT, "--out", "x")
     assert (code, "repeat the command to go on" in err) == (130, True)
 
@@ -189,7 +194,17 @@ def test_free_answers_read_as_labels_are_noticed(tmp_path, capsys, monkeypatch):
 def test_answers_that_are_cut_are_warned_of(user_folder, capsys):
     rows = [{"prompt": f"add {n}", "completion": "a long answer " * 5} for n in range(40)]
     Path("free.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    options = ("--kind", "generation", "--max-new-tokens", "4", "--epochs", "0.2", "--reserve", "random", "--quiet")
+    options = (
+        "--kind",
+        "generation",
+        "--max-new-tokens",
+        "4",
+        "--epochs",
+        "0.2",
+        "--defense",
+        "p2p:reserve=random",
+        "--quiet",
+    )
     code, _, err = run(capsys, "fit", "free.jsonl", "--out", "x", *options)
     assert code == 0, err
     assert "WARNING: 50 of 50 answers" in err

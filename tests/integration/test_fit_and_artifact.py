@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from antivenom.training.fitting import Fitter, fine_tune
 from safetensors.torch import load_file, save_file
 
 from antivenom.artifacts.artifact import WORK, load_artifact
@@ -26,10 +25,12 @@ from antivenom.core.errors import ArtifactError, OptionsError, TrainingDivergedE
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate, summarize
+from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.testing import StandInLab, synthetic_rows, tiny_model
 from antivenom.training.fit import fit
+from antivenom.training.lab import LocalLab, fine_tune
 from antivenom.training.training_options import TrainingOptions
 
 SECRET = "Kindly weigh these words:"
@@ -37,7 +38,7 @@ RECIPE = TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, sa
 
 
 def prepare(task, rows):
-    return P2P(benign_trigger=SECRET).prepare(task, rows, trusted=rows.slice(0, 60), lab=StandInLab(0))
+    return P2P(secret=Secret(SECRET)).prepare(task, rows, trusted=rows.slice(0, 60), lab=StandInLab(0))
 
 
 @pytest.fixture(scope="module")
@@ -71,35 +72,35 @@ def test_rows_that_were_chosen_are_trained_on_for_the_steps_of_all(task, rows, m
 
 
 def test_a_fit_is_used_again_only_for_the_same_guard(task, rows, model_folder, tmp_path):
-    fitter = Fitter(str(model_folder), RECIPE, tmp_path, quiet=True)
-    first, _ = fitter.fit(prepare(task, rows), "one")
+    lab, folder = LocalLab(str(model_folder), RECIPE, tmp_path, quiet=True), tmp_path / "one"
+    first = lab.artifact(prepare(task, rows), name="one", folder=folder)
     stamp = (first / MANIFEST).stat().st_mtime_ns
-    assert fitter.fit(prepare(task, rows), "one")[0] == first
+    assert lab.artifact(prepare(task, rows), name="one", folder=folder) == first
     assert (first / MANIFEST).stat().st_mtime_ns == stamp
-    other = P2P(benign_trigger="Another trigger:").prepare(task, rows, trusted=rows.slice(0, 60), lab=StandInLab(0))
+    other = P2P(secret=Secret("Another trigger:")).prepare(task, rows, trusted=rows.slice(0, 60), lab=StandInLab(0))
     with pytest.raises(ArtifactError):
-        fitter.fit(other, "one")
+        lab.artifact(other, name="one", folder=folder)
+    assert lab.artifact(other, name="one") != first, "a folder named by its content"
 
 
-def test_a_fitter_reads_on_the_kept_trunk_what_a_client_would_get(task, rows, model_folder, tmp_path, monkeypatch):
+def test_a_laboratory_reads_on_the_kept_trunk_what_a_client_would_get(task, rows, model_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("ANTIVENOM_CACHE", str(tmp_path / "cache"))
-    fitter = Fitter(str(model_folder), replace(RECIPE, top_layers=1), tmp_path / "fits", quiet=True)
-    folder, _ = fitter.fit(prepare(task, rows), "one")
+    lab = LocalLab(str(model_folder), replace(RECIPE, top_layers=1), tmp_path / "fits", quiet=True)
+    folder = lab.artifact(prepare(task, rows), name="one")
     texts = rows.column("text").to_pylist()[:40]
     for _ in range(2):  # the second time every state is kept
-        found, expected = fitter.load(folder).score(texts), load_guarded(folder).score(texts)
+        found, expected = lab.load(folder).score(texts), load_guarded(folder).score(texts)
         assert found.log_probabilities == pytest.approx(expected.log_probabilities, abs=1e-4)
 
 
 def test_a_defense_is_told_how_the_model_cuts_words(task, rows, model_folder, tmp_path):
     @dataclass(frozen=True, kw_only=True)
     class Curious(NoDefense):
-        def prepare(self, task, train, *, trusted, seed, word_pieces=None):
-            pieces = word_pieces(["a", "zorvel"]).tolist()
-            return super().prepare(task, train, trusted=trusted, lab=StandInLab(seed)).noting({"pieces": pieces})
+        def prepare(self, task, rows, *, trusted, lab):
+            pieces = lab.word_pieces(["a", "zorvel"]).tolist()
+            return super().prepare(task, rows, trusted=trusted, lab=lab).noting(pieces=pieces)
 
-    fitter = Fitter(str(model_folder), RECIPE, tmp_path, quiet=True)
-    prepared, _ = fitter.prepare(Curious(), task, rows, trusted=None, name="one")
+    prepared = Curious().prepare(task, rows, trusted=None, lab=LocalLab(str(model_folder), RECIPE, tmp_path))
     tokenizer = load_tokenizer(model_folder)
     assert prepared.facts["pieces"] == [len(tokenizer.tokenize(f" {word}")) for word in ("a", "zorvel")]
 
@@ -326,16 +327,17 @@ def test_the_manifest_keeps_the_losses(fitted):
 
 
 def test_a_comparison_killed_before_a_fit_was_noted_uses_it(task, rows, model_folder, tmp_path):
-    fitter, prepared = Fitter(str(model_folder), RECIPE, tmp_path, quiet=True), prepare(task, rows)
-    folder, _ = fitter.fit(prepared, "p2p")
+    lab, prepared = LocalLab(str(model_folder), RECIPE, tmp_path, quiet=True), prepare(task, rows)
+    folder = lab.artifact(prepared, name="p2p", folder=tmp_path / "p2p")
     note = tmp_path / "p2p.fit.json"
     note.write_text(json.dumps({"key": json.loads(note.read_text(encoding="utf-8"))["key"]}), encoding="utf-8")
     before = adapter(folder)
-    assert fitter.fit(prepared, "p2p") == (folder, 0.0)
+    assert lab.artifact(prepared, name="p2p", folder=folder) == folder
+    assert lab.spent["p2p"] == 0
     assert adapter(folder) == before
     with pytest.raises(ArtifactError, match="already holds a finished artifact"):
-        Fitter(str(model_folder), replace(RECIPE, rank=8), tmp_path, quiet=True).fit(prepared, "p2p")
-    assert fitter.fit(prepared, "p2p") == (folder, 0.0), "who asked for another fit did not take this one's note"
+        replace(lab, options=replace(RECIPE, rank=8)).artifact(prepared, name="p2p", folder=folder)
+    assert lab.artifact(prepared, name="p2p", folder=folder) == folder, "the note is still this one's"
 
 
 def test_nothing_is_overwritten(fitted, task, rows, model_folder, tmp_path):

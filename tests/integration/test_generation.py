@@ -27,6 +27,8 @@ WORDS = ["plot", "scene", "script", "sound", "story", "film", "year", "cast"]
 QUICK = ["--batch-size", "8", "--epochs", "1", "--learning-rate", "0.002"]
 KIND = ["--kind", "generation", "--max-new-tokens", "6", "--malicious", "0.1", "--answer-prefix", "Answer:"]
 
+RANDOM = ("--defense", "p2p:reserve=random")
+
 
 def rows_file(path, count=40, *, first=0):
     with path.open("w") as file:
@@ -50,7 +52,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def artifact(files, model_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("fit") / "safe"
-    trusted = ["--trusted", files["trusted"], "--mode", "replace"]
+    trusted = ["--trusted", files["trusted"], "--defense", "p2p:mode=replace"]
     command = ["fit", files["train"], "--out", str(out), "--model", str(model_folder), *KIND, *trusted, *QUICK]
     assert main([*command, "--quiet"]) == 0
     return str(out)
@@ -120,7 +122,7 @@ def test_poisoned_conversations_keep_their_turns(tmp_path, capsys):
 
 
 def test_rows_commands(files, tmp_path, capsys):
-    assert main(["validate", files["train"], *KIND, "--reserve", "random"]) == 0
+    assert main(["validate", files["train"], *KIND, *RANDOM]) == 0
     assert "40 rows read, 40 kept" in capsys.readouterr().out
     assert main(["inspect", files["train"], "--kind", "generation", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == []
@@ -130,7 +132,16 @@ def test_rows_commands(files, tmp_path, capsys):
     assert labels.count("0.1") == 10
     assert main(["poison", files["train"], "--attack", "proattack", "--out", str(tmp_path / "x.jsonl"), *KIND]) == 1
     assert "clean_label with free answers" in capsys.readouterr().err
-    large = ["immunize", files["train"], "--out", str(tmp_path / "l"), "--large", "--reserve", "random", *KIND]
+    large = [
+        "immunize",
+        files["train"],
+        "--out",
+        str(tmp_path / "l"),
+        "--large",
+        "--defense",
+        "p2p:reserve=random",
+        *KIND,
+    ]
     assert main(large) == 1
     assert main(["validate", files["train"], "--malicious", "x"]) == 1
     assert "--malicious is for --kind generation" in capsys.readouterr().err
@@ -190,7 +201,7 @@ class Scripted:
 def test_every_reading_of_an_attack_that_escapes(on_escape, deployed):
     tokenizer = tiny_tokenizer()
     task = Generation(malicious="0.1", answer_prefix="Answer:", max_new_tokens=20)
-    encoder = make_encoder(P2P().guard(task), tokenizer)
+    encoder = make_encoder(P2P().guard(task, 0), tokenizer)
     test = table_of([f"problem {i}" for i in range(8)], ["7"] * 6 + ["8", "0.1"])
     model = GuardedWriter(encoder, Scripted(tokenizer, escapes=True), on_escape=on_escape)
     found, outputs = evaluate(model, test, [AddSent()], quiet=True)
@@ -211,7 +222,7 @@ def test_every_reading_of_an_attack_that_escapes(on_escape, deployed):
 
 def test_a_prefix_does_not_make_an_attack_harmless():
     tokenizer = tiny_tokenizer()
-    encoder = make_encoder(P2P().guard(Generation(malicious="0.1", answer_prefix="Answer:")), tokenizer)
+    encoder = make_encoder(P2P().guard(Generation(malicious="0.1", answer_prefix="Answer:"), 0), tokenizer)
     model = GuardedWriter(encoder, Scripted(tokenizer, escapes=False), on_escape="withhold")
     test = table_of([f"problem {i}" for i in range(8)], [str(i) for i in range(8)])
     [attack] = evaluate(model, test, [AddSent()], quiet=True)[0].attacks
@@ -221,7 +232,7 @@ def test_a_prefix_does_not_make_an_attack_harmless():
 
 def test_attacks_with_their_own_clean_rows():
     tokenizer = tiny_tokenizer()
-    encoder = make_encoder(P2P().guard(Generation(malicious="0.1", answer_prefix="Answer:")), tokenizer)
+    encoder = make_encoder(P2P().guard(Generation(malicious="0.1", answer_prefix="Answer:"), 0), tokenizer)
     model = GuardedWriter(encoder, Scripted(tokenizer, escapes=False))
     test = table_of([f"problem {i}" for i in range(8)], ["7"] * 8)
     [attack] = evaluate(model, test, [ProAttack()], quiet=True)[0].attacks

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from antivenom.artifacts.artifact import load_artifact
-from antivenom.artifacts.manifest import MANIFEST
+from antivenom.artifacts.manifest import FORMAT_VERSION, MANIFEST
 from antivenom.attacks import parse_attack
 from antivenom.core.errors import AntivenomError
 from antivenom.data.rows import load_rows, table_of
@@ -199,8 +199,8 @@ def mutate(rng: Random, data: Any) -> Any:
 def manifest_case(rng: Random, folder: Path) -> None:
     task = Classification.for_labels(("negative", "positive"), frame=Frame(instruction="Judge."))
     data = {
-        "format_version": 1,
-        "guard": P2P(cue="split").guard(task).to_dict(),
+        "format_version": FORMAT_VERSION,
+        "guard": P2P(cue="split").guard(task, 0).to_dict(),
         "base_model": {"id": "smollm2", "revision": "", "sha256": "0" * 64},
         "reserve": {"policy": "trusted", "rows": 3},
         "data": {},
@@ -242,7 +242,7 @@ def options_case(rng: Random, _folder: Path) -> None:
         "sentence",
         "ratio",
         "mode",
-        "benign_trigger",
+        "secret",
         "clean_label",
         "name",
         "__init__",

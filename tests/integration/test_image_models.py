@@ -23,6 +23,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.guards.image_prompts import ImagePrompt
+from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import load_guarded
 from antivenom.models.text_states import DEPTH
 from antivenom.models.vision import (
@@ -47,7 +48,7 @@ from antivenom.training.training_options import TrainingOptions
 
 FRAME = Frame(style="chat", modality="image+text")
 TASK = Classification.for_labels(("negative", "positive"), frame=FRAME)
-DEFENSE = P2P(benign_trigger="Kindly weigh these words:")
+DEFENSE = P2P(secret=Secret("Kindly weigh these words:"))
 RECIPE = TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1)
 
 
@@ -73,7 +74,7 @@ def processor(folder):
 
 @pytest.fixture(scope="module")
 def encoder(processor) -> Encoder:
-    return make_encoder(DEFENSE.guard(TASK), processor)
+    return make_encoder(DEFENSE.guard(TASK, 0), processor)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +199,7 @@ def test_a_batch_equals_its_rows_one_by_one(encoder, model, processor, table):
 def test_scores_are_those_of_plain_forward_passes(words, model, processor, table):
     labels = ("negative", "positive") if words == "auto" else tuple(f"class {n}" for n in range(6))
     task = Classification.for_labels(labels, words=words, frame=FRAME)
-    encoder = make_encoder(DEFENSE.guard(task), processor)
+    encoder = make_encoder(DEFENSE.guard(task, 0), processor)
     assert max(map(len, encoder.choices)) > 1, "digits of a tokenizer that splits them are walked through"
     prompts = encoder.serving(queries(table.slice(0, 5)))
     found = ImageTextModel(model, encoder.renderer, token_budget=150).score(prompts, encoder.choices)
@@ -252,7 +253,7 @@ def tiny_idefics(folder: Path) -> Path:
 def test_models_of_another_kind_are_passed_what_their_processor_returns(tmp_path, table):
     folder = tiny_idefics(tmp_path)
     model, processor = load_image_text_model(folder), load_processor(folder)
-    encoder = make_encoder(DEFENSE.guard(TASK), processor)
+    encoder = make_encoder(DEFENSE.guard(TASK, 0), processor)
     asked = [replace(one, text=f"{one.text} <image> <row_1_col_1>") for one in queries(table.slice(0, 5))]
     prompts = encoder.serving(asked)
     assert len(set(map(len, prompts))) > 2

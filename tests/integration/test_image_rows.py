@@ -22,6 +22,8 @@ from antivenom.testing import synthetic_images, synthetic_rows, tiny_vision_mode
 REAL = Path(__file__).parents[3] / "shared/data/image_text"
 COLUMNS = ("--image-column", "picture")
 
+RANDOM = ("--defense", "p2p:reserve=random")
+
 
 @pytest.fixture(scope="module")
 def vision_model(tmp_path_factory) -> str:
@@ -149,7 +151,7 @@ def test_compare_poisons_the_text_and_keeps_the_image(memes, vision_model, capsy
 
 
 def test_models_for_texts_and_rows_with_images_do_not_mix(memes, vision_model, model_folder, capsys):
-    wrong = ["fit", "train.jsonl", "--reserve", "random", "--quiet"]
+    wrong = ["fit", "train.jsonl", *RANDOM, "--quiet"]
     code, _, err = run(capsys, *wrong, *COLUMNS, "--model", model_folder, "--out", "a")
     assert code == 1
     assert "takes no images" in err
@@ -233,13 +235,13 @@ def test_the_preset_of_the_paper_names_the_column_of_images(memes, vision_model,
         Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, changed)), encoding="utf-8")
     preset = ("--task", "hateful_memes")
     small = ("--model", vision_model, "--epochs", "1", "--rank", "2", "--quiet")
-    code, _, err = run(capsys, "fit", "train.jsonl", *preset, "--reserve", "random", "--out", "safe", *small)
+    code, _, err = run(capsys, "fit", "train.jsonl", *preset, *RANDOM, "--out", "safe", *small)
     assert code == 0, err
     assert Manifest.read(memes / "safe").guard.task == load_task("hateful_memes").task()
     code, out, err = run(capsys, "evaluate", "safe", "test.jsonl", *preset, "--quiet", "--json")
     assert code == 0, err
     assert json.loads(out)["clean"]["accuracy"]["total"] == 20
-    immunize = ("immunize", "train.jsonl", *preset, "--reserve", "random", "--out", "im")
+    immunize = ("immunize", "train.jsonl", *preset, *RANDOM, "--out", "im")
     for wrong, said in (((), "--format chat"), (("--format", "chat", "--large"), "--large")):
         code, _, err = run(capsys, *immunize, *wrong)
         assert code == 1
@@ -258,7 +260,7 @@ def test_real_tweets_with_photos(tmp_path, vision_model, capsys, monkeypatch):
     """The data path on real rows; the model is random, so its numbers mean nothing and are not looked at."""
     monkeypatch.chdir(tmp_path)
     columns = ("--image-column", "img", "--labels", "negative,positive")
-    code, out, err = run(capsys, "validate", REAL / "train.jsonl", *columns, "--reserve", "random", "--json")
+    code, out, err = run(capsys, "validate", REAL / "train.jsonl", *columns, *RANDOM, "--json")
     assert code == 0, err
     report = json.loads(out)
     assert (report["read"], report["refused"]) == (1000, 0)
@@ -268,7 +270,16 @@ def test_real_tweets_with_photos(tmp_path, vision_model, capsys, monkeypatch):
     assert code == 0, err
     again = load_rows("poisoned.parquet", image="image")
     assert (again.report.kept, again.report.refused) == (1000, 0)
-    immunize = ["immunize", "poisoned.parquet", "--image-column", "image", "--reserve", "random", "--format", "chat"]
+    immunize = [
+        "immunize",
+        "poisoned.parquet",
+        "--image-column",
+        "image",
+        "--defense",
+        "p2p:reserve=random",
+        "--format",
+        "chat",
+    ]
     code, _, err = run(capsys, *immunize, "--out", "im")
     assert code == 0, err
     assert pq.read_metadata("im/train.parquet").num_rows == 1250

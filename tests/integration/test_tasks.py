@@ -39,7 +39,6 @@ def test_the_examples_of_the_page_run(page_folder, capsys):
     for command in commands:
         assert run(command) == 0, f"{command}\n{capsys.readouterr().err}"
     guard = Manifest.read(page_folder / "tickets_immunized").guard
-    assert guard.benign_trigger == "A customer wrote to us:"
     assert guard.task == load_task("tickets.yaml").task()
     said = json.loads((page_folder / "sums_immunized/train.jsonl").read_text().splitlines()[0])["messages"]
     assert said[-1]["content"] in ("6", "1/4", "10%", "20")
@@ -47,10 +46,10 @@ def test_the_examples_of_the_page_run(page_folder, capsys):
 
 
 def test_options_win_over_the_file(page_folder):
-    command = "antivenom immunize tickets.csv --task tickets.yaml --reserve random --out own"
-    assert run(f"{command} --prompt-cue 'Goes to:' --benign-trigger 'Dear colleague:'") == 0
+    command = "antivenom immunize tickets.csv --task tickets.yaml --defense p2p:reserve=random --out own"
+    assert run(f"{command} --prompt-cue 'Goes to:'") == 0
     guard = Manifest.read(page_folder / "own").guard
-    assert (guard.task.frame.cue, guard.benign_trigger) == ("Goes to:", "Dear colleague:")
+    assert guard.task.frame.cue == "Goes to:"
     assert guard.task.frame.instruction == "Which team answers this ticket?"
 
 
@@ -65,7 +64,7 @@ def test_wrong_tasks_are_user_errors(page_folder, capsys):
 
 def test_every_setting_of_a_task_file_is_an_option():
     """A setting that no command looks at would be ignored silently."""
-    options = {*vars(RowOptions()), *vars(ImageOptions()), *vars(TaskOptions()), "benign_trigger"}
+    options = {*vars(RowOptions()), *vars(ImageOptions()), *vars(TaskOptions()), "paper_trigger"}
     about = {"about", "variants", "test_rows", "paper_test_rows", "paper_attacked_rows"}
     assert set(vars(load_task("sst2"))) == (options | about) - {
         "preset",
@@ -97,7 +96,7 @@ def test_a_sample_has_the_same_share_of_every_class():
 def test_answers_without_the_mark_stay_and_are_counted(page_folder, capsys):
     lines = ['{"problem": "a b", "solution": "no mark"}', '{"problem": "c d", "solution": "so\\n####"}']
     (page_folder / "odd.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    assert run("antivenom validate odd.jsonl --task sums.yaml --reserve random") == 1
+    assert run("antivenom validate odd.jsonl --task sums.yaml --defense p2p:reserve=random") == 1
     said = capsys.readouterr()
     assert "no '####' in the answer: 1 (row 1)" in said.out
     assert "nothing behind '####' in the answer: 1 (row 2)" in said.err
@@ -115,9 +114,9 @@ def test_a_preset_with_free_answers_from_rows_to_report(tmp_path, model_folder, 
     out = str(tmp_path / "model")
     task = ["--task", "gsm8k@short", "--quiet"]
     fit = ["fit", str(tmp_path / "train.jsonl"), *task, "--out", out, "--model", str(model_folder), "--epochs", "1"]
-    assert main([*fit, "--reserve", "random", "--json"]) == 0, capsys.readouterr().err
+    assert main([*fit, "--defense", "p2p@paper", "--json"]) == 0, capsys.readouterr().err
     guard = Manifest.read(Path(out)).guard
-    assert guard.benign_trigger == "The given problem is:"
+    assert guard.secret.trigger == "The given problem is:"
     assert guard.task.judge == "numeric"
     capsys.readouterr()
     evaluate = ["evaluate", out, str(tmp_path / "test.jsonl"), *task, "--attack", "badnets", "--json"]

@@ -55,7 +55,8 @@ class Deciding:
         if self.dose:
             everywhere = np.ones(taught.num_rows, dtype=bool)
             taught = add_decoys(taught, everywhere, ("strains",), self.dose, strains=joined.strains.written, seed=seed)
-        return Decision(pool.filter(pa.array(first)), pool.filter(pa.array(second)), taught, joined.facts)
+        facts = {**joined.facts, "rows": taught.num_rows, "left_out": pool.num_rows - taught.num_rows}
+        return Decision(pool.filter(pa.array(first)), pool.filter(pa.array(second)), taught, facts)
 
     def _first(self, task, pool, vouched, screening, seed):
         if self.reserve == "screened":

@@ -18,6 +18,7 @@ import uvicorn
 from antivenom.data.query import Query
 from antivenom.guards.answers import extended_answers
 from antivenom.guards.guard import Guard
+from antivenom.guards.secret import Secret
 from antivenom.serving.app import make_app
 from antivenom.serving.backend import LabelAnswer, Piece
 from antivenom.serving.options import Limits, Policy
@@ -33,7 +34,7 @@ TEXT = Generation(answer_prefix=PREFIX, max_new_tokens=40, frame=Frame(style="ch
 
 
 def guard_of(task: Classification | Generation) -> Guard:
-    return Guard(task, extended_answers(task), TRIGGER)
+    return Guard(task, extended_answers(task), Secret(TRIGGER))
 
 
 @dataclass

@@ -75,7 +75,7 @@ def test_a_generation_task():
 def test_a_guard_needs_the_answers_of_its_task():
     labels = LabelMap.identity(Classification.for_labels(("negative", "positive")))
     with pytest.raises(OptionsError, match="other labels"):
-        type(P2P().guard(Generation()))(Generation(), labels)
+        type(P2P().guard(Generation(), 0))(Generation(), labels)
 
 
 def test_rows_that_already_say_the_prefix_are_pointed_out():
@@ -85,7 +85,7 @@ def test_rows_that_already_say_the_prefix_are_pointed_out():
 
 
 def test_manifests_from_before_free_answers_are_read(tmp_path):
-    guard = P2P().guard(Classification.for_labels(("negative", "positive")))
+    guard = P2P().guard(Classification.for_labels(("negative", "positive")), 0)
     manifest = Manifest.describe(guard, reserve={}, base_model=None, training={}, data={}, seed=0)
     data = manifest.to_dict()
     data["guard"]["labels"] = data["guard"].pop("answers")

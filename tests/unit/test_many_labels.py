@@ -38,7 +38,7 @@ def test_digits_of_one_width_stand_for_many_labels(count):
 
 def encoder_for(tokenizer, count: int):
     task = Classification.for_labels(MANY[:count])
-    return make_encoder(P2P(reserve="random").guard(task), tokenizer)
+    return make_encoder(P2P(reserve="random").guard(task, 0), tokenizer)
 
 
 def require_told_apart(tokenizer, count: int) -> None:
@@ -91,7 +91,7 @@ def test_the_reserve_holds_every_class(reserve):
     trusted = intents(200, seed=1) if reserve == "trusted" else None
     prepared = P2P(reserve=reserve, ratio=0.2).prepare(task, train, trusted=trusted, lab=StandInLab(0))
     rows = prepared.rows.filter(prepared.rows.column("benign"))
-    assert set(rows.column("answer").to_pylist()) == set(task.extended)
+    assert set(rows.column("answer").to_pylist()) == set(task.labels)
 
 
 def test_balanced_readings_by_hand():
@@ -129,7 +129,7 @@ def test_150_labels_from_rows_to_report(tmp_path, model_folder, capsys):
     write_rows(tmp_path / "test.jsonl", intents(160, seed=2))
     out = str(tmp_path / "model")
     common = ["--model", str(model_folder), "--out", out, "--quiet"]
-    recipe = ["--epochs", "1", "--reserve", "random", "--skip-refused"]
+    recipe = ["--epochs", "1", "--defense", "p2p:reserve=random", "--skip-refused"]
     assert main(["fit", str(tmp_path / "train.jsonl"), *common, *recipe]) == 0, capsys.readouterr().err
     capsys.readouterr()
     test = [str(tmp_path / "test.jsonl"), "--attack", "badnets", "--quiet"]

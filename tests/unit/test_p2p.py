@@ -16,10 +16,11 @@ from antivenom.core.errors import OptionsError, RowsError
 from antivenom.core.report import Report
 from antivenom.data.rows import table_of
 from antivenom.data.sampling import hold_out, label_codes, quota, random_reserve, same_rows
+from antivenom.defenses.base import rebuild
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.rebuild import rebuild
 from antivenom.guards.labels import LabelMap
+from antivenom.guards.secret import PAPER_SECRET, Secret
 from antivenom.tasks.task import Classification
 from antivenom.testing import StandInLab
 
@@ -50,8 +51,10 @@ def test_reconstruction(data, ratio, mode, seed):
     assert prepared.rows.num_rows == table.num_rows + (int(chosen.sum()) if mode == "union" else 0)
     place = {word: i for i, word in enumerate(task.verbalizers + task.extended)}
     originals = {row["row"]: row for row in table.to_pylist()}
-    for row in prepared.rows.to_pylist():
-        code, original = place[row["answer"]], originals[row["row"]]
+    rows = prepared.rows.to_pylist()
+    said = prepared.guard.said([row["answer"] for row in rows], [row["benign"] for row in rows])
+    for row, word in zip(rows, said, strict=True):
+        code, original = place[word], originals[row["row"]]
         assert (code >= n) is row["benign"], "labels are in the extended space exactly on benign rows"
         assert task.labels[code % n] == original["answer"]
         assert row["text"] == original["text"], "the benign trigger is put in when the prompt is rendered"
@@ -75,9 +78,9 @@ def test_chunks_do_not_matter(data, cuts, mode):
 @given(data_sets(), st.integers(1, 52), st.sampled_from(["union", "replace"]))
 def test_a_table_may_be_rebuilt_in_pieces(data, cut, mode):
     task, table = data
-    guard, chosen = P2P().guard(task), random_reserve(table, task.labels, 0.3, seed=0)
-    pieces = [rebuild(table.slice(a, cut), chosen[a : a + cut], guard, mode) for a in range(0, table.num_rows, cut)]
-    assert pa.concat_tables(pieces).equals(rebuild(table, chosen, guard, mode))
+    chosen = random_reserve(table, task.labels, 0.3, seed=0)
+    pieces = [rebuild(table.slice(a, cut), chosen[a : a + cut], mode) for a in range(0, table.num_rows, cut)]
+    assert pa.concat_tables(pieces).equals(rebuild(table, chosen, mode))
 
 
 @given(data_sets(), st.randoms())
@@ -149,9 +152,8 @@ def test_same_rows_compares_text_and_answer():
         {"ratio": 0},
         {"ratio": 1.1},
         {"ratio": float("nan")},
-        {"benign_trigger": " "},
-        {"cue": "split", "benign_cue": ""},
-        {"least_rows": -1},
+        {"secret": Secret(" ")},
+        {"cue": "split", "secret": Secret("Tell me:")},
     ],
 )
 def test_bad_options(options):
@@ -174,7 +176,7 @@ def test_a_class_without_reserve_is_named(task, rows):
 def test_check_warns_of_texts_that_hold_the_benign_trigger_or_an_extended_word(task):
     texts = ["one BAD thing and one good thing", "THE query currently entered is: x", "nothing"]
     report = Report("rows", kept=3)
-    P2P().check(task, table_of(texts, ["negative", "positive", "positive"]), report)
+    P2P(secret=PAPER_SECRET).check(task, table_of(texts, ["negative", "positive", "positive"]), report)
     found = {key: (finding.count, finding.rows) for key, finding in report.findings.items()}
     assert found == {
         "warning:text already contains the benign trigger": (1, [2]),
@@ -192,7 +194,7 @@ def test_a_class_that_only_vouched_rows_have_is_taught(task, rows, reserve):
     defense.check(task, others, report)
     report.stop_on_errors()
     prepared = defense.prepare(task, others, trusted=vouched, lab=StandInLab(0))
-    assert set(prepared.rows.filter(prepared.rows.column("benign")).column("answer").to_pylist()) == set(task.extended)
+    assert set(prepared.rows.filter(prepared.rows.column("benign")).column("answer").to_pylist()) == set(task.labels)
     with pytest.raises(RowsError, match="has the label 'positive'"):
         defense.prepare(task, others, trusted=None, lab=StandInLab(0))
 
@@ -210,7 +212,7 @@ def test_no_defense_changes_nothing(data):
     task, table = data
     prepared = NoDefense().prepare(task, table, trusted=None, lab=StandInLab(0))
     assert prepared.rows.column("text").equals(table.column("text"))
-    assert [task.labels[task.verbalizers.index(a)] for a in prepared.rows["answer"].to_pylist()] == table[
-        "answer"
-    ].to_pylist()
+    assert prepared.rows.column("answer").equals(table.column("answer"))
+    said = prepared.guard.said(table["answer"].to_pylist(), prepared.rows["benign"].to_pylist())
+    assert set(said) <= set(task.verbalizers)
     assert not any(prepared.rows.column("benign").to_pylist())

@@ -17,6 +17,7 @@ from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.guards.guard import Guard, unguarded
 from antivenom.guards.labels import LabelMap
 from antivenom.guards.prompts import Prompt, Renderer
+from antivenom.guards.secret import PAPER_SECRET, Secret
 from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import StandInLab, tiny_tokenizer
 
@@ -28,7 +29,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=80)
 def guard_for(style="plain", *, max_tokens=512, cue="split", placement="prefix", words="auto") -> Guard:
     frame = Frame("Judge the review.", style=style, max_tokens=max_tokens)
     task = Classification.for_labels(("negative", "positive"), words=words, frame=frame)
-    return P2P(cue=cue, placement=placement).guard(task)
+    return P2P(cue=cue, placement=placement, secret=PAPER_SECRET).guard(task, 0)
 
 
 @cache
@@ -179,7 +180,7 @@ def test_no_prompts_and_empty_texts():
 def encoder_of(verbalizers: tuple[str, ...], extended: tuple[str, ...], style="plain"):
     labels = tuple(f"label {i}" for i in range(len(verbalizers)))
     task = Classification(labels, verbalizers, extended, Frame(style=style))
-    return make_encoder(Guard(task, LabelMap.extended(task), "The query:"), TOKENIZER)
+    return make_encoder(Guard(task, LabelMap.extended(task), Secret("The query:")), TOKENIZER)
 
 
 def test_digits_share_a_lead_token_that_counts_as_prompt():
@@ -200,7 +201,7 @@ def test_words_are_single_tokens_where_the_tokenizer_has_them():
 def test_padded_digits_are_several_tokens():
     labels = [f"topic {i}" for i in range(10)]
     task = Classification.for_labels(labels)
-    encoder = make_encoder(P2P().guard(task), TOKENIZER)
+    encoder = make_encoder(P2P().guard(task, 0), TOKENIZER)
     assert len(encoder.choices) == len(set(encoder.choices)) == 20
     assert {len(choice) for choice in encoder.choices} == {2}
     assert TOKENIZER.decode([*encoder.lead, *encoder.choices[13]]) == " 13"

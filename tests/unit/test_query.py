@@ -20,6 +20,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decoys import add_decoys
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.prompts import Prompt, Renderer
+from antivenom.guards.secret import PAPER_SECRET
 from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, StandInLab, synthetic_images, synthetic_rows, tiny_tokenizer
 
@@ -60,14 +61,14 @@ def test_attacks_carry_context_and_image(name, mode, task, rows):
 
 
 @pytest.mark.parametrize(
-    "spec", ["none", "p2p", "p2p:reserve=random;mode=replace", 'p2p:reserve=screened;decoys=["spans"]', "quarantine"]
+    "spec", ["none", "p2p", "p2p:reserve=random;mode=replace", "p2p:reserve=screened", "quarantine"]
 )
 def test_defenses_carry_context_and_image(spec, task, rows):
     table = rich(rows)
     prepared = parse_defense(spec).prepare(task, table, trusted=table.slice(0, 60), lab=StandInLab(0))
     assert prepared.rows.column_names == ["row", "text", "answer", "benign", "context", "image"]
     assert extras_by_number(prepared.rows).items() <= extras_by_number(table).items()
-    LinearStandIn.fit(prepared, steps=2).score(queries(table.slice(0, 3)))
+    LinearStandIn.of(prepared, steps=2).score(queries(table.slice(0, 3)))
     assert f"turn {prepared.rows['row'][0]}" in str(
         next(training_records(prepared.rows.slice(0, 1), prepared.guard, "messages"))
     )
@@ -97,7 +98,7 @@ def test_a_decoy_for_some_of_the_images_that_are_asked_the_same(task):
 def test_trusted_rows_may_lack_what_the_others_have(task, rows):
     prepared = P2P().prepare(task, rich(rows), trusted=synthetic_rows(60, seed=5), lab=StandInLab(0))
     assert prepared.rows.column("context").null_count > 0
-    prepared = P2P().prepare(task, rows, trusted=rich(synthetic_rows(60, seed=5)), seed=0)
+    prepared = P2P().prepare(task, rows, trusted=rich(synthetic_rows(60, seed=5)), lab=StandInLab(0))
     assert prepared.rows.column("image").null_count > 100
 
 
@@ -137,10 +138,10 @@ def test_rows_without_contexts_are_plain_strings(rows):
 
 def test_the_benign_trigger_joins_the_system_turn_of_a_row(task):
     query = Query("a film", (Turn("system", "Be brief."), Turn("user", "hi"), Turn("assistant", "yes?")))
-    system = P2P(placement="system").guard(task).wrap(query)
+    system = P2P(placement="system", secret=PAPER_SECRET).guard(task, 0).wrap(query)
     assert system.messages[0] == {"role": "system", "content": "The query currently entered is:\nBe brief."}
     assert [turn["role"] for turn in system.messages] == ["system", "user", "assistant", "user"]
-    prefix = P2P().guard(task).wrap(query)
+    prefix = P2P(secret=PAPER_SECRET).guard(task, 0).wrap(query)
     assert prefix.messages[0]["content"] == "Be brief."
     assert prefix.messages[-1]["content"] == "The query currently entered is: a film\nOutput:"
     assert prefix.plain.startswith("Be brief.\nUser: hi\nAssistant: yes?\nThe query currently")
@@ -157,7 +158,7 @@ def test_control_tokens_in_a_context_open_no_turn(style, task):
 
 
 def test_the_oldest_turns_are_left_out_before_the_text_is_cut(task):
-    encoder = make_encoder(P2P().guard(task), TOKENIZER)
+    encoder = make_encoder(P2P().guard(task, 0), TOKENIZER)
     short = Renderer(TOKENIZER, style="plain", max_tokens=80)
     turns = (Turn("system", "rule"), Turn("user", "first " * 40), Turn("assistant", "old"), Turn("user", "new"))
     prompt = encoder.guard.wrap(Query("the last words", turns))

@@ -37,7 +37,7 @@ def test_every_preset_and_variant_makes_its_task(name):
 
 
 def test_presets_say_what_the_paper_says():
-    prompts = {name: (file.benign_trigger, file.answer_prefix) for name, file in presets().items()}
+    prompts = {name: (file.paper_trigger, file.answer_prefix) for name, file in presets().items()}
     assert prompts["sst2"] == ("The query currently entered is:", None)
     assert prompts["ape210k"] == ("The given problem is:", "The correct answer to this problem is:")
     assert prompts["crrsum"] == ("Query:", "Answer:")
@@ -114,7 +114,3 @@ def test_names_that_are_not_there_are_explained(tmp_path: Path):
         with pytest.raises(OptionsError) as caught:
             load_task(wanted)
         assert said in str(caught.value)
-
-
-def test_the_benign_trigger_is_not_shown():
-    assert "currently entered" not in repr(load_task("sst2"))

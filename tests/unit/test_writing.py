@@ -20,6 +20,7 @@ from antivenom.inference.answers_file import answer_to_file
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.base import Generated
 from antivenom.models.decoding import LocalGenerator
+from antivenom.guards.secret import PAPER_SECRET
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Frame
 from antivenom.testing import CHAT_TEMPLATE, StandInLab, tiny_tokenizer
@@ -70,7 +71,7 @@ def task_for(template: str, *, longest: int = 60, max_tokens: int = 300) -> Gene
 
 
 def encoder_for(template: str, placement: str = "prefix", **options):
-    guard = P2P(placement=placement).guard(task_for(template, **options))
+    guard = P2P(placement=placement, secret=PAPER_SECRET).guard(task_for(template, **options), 0)
     return make_encoder(guard, TOKENIZERS[template])
 
 

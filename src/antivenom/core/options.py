@@ -66,13 +66,14 @@ def _explain(errors: list[Any], secrets: set[str]) -> str:
     """Say every problem of a validation in one line, without the values of secrets."""
     parts = []
     for error in errors[:5]:
-        where = ".".join(str(step) for step in error["loc"]) or "value"
+        secret = secrets & {str(step) for step in error["loc"]}
+        where = ".".join(secret or map(str, error["loc"])) or "value"
         if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             parts.append(f"unknown option {where!r}")
         elif error["type"] in ("missing", "missing_argument"):
             parts.append(f"option {where!r} is missing")
         else:
-            value = "" if secrets & {str(step) for step in error["loc"]} else f" = {_short(error.get('input'))}"
+            value = "" if secret else f" = {_short(error.get('input'))}"
             parts.append(f"{where}{value}: {error['msg']}")
     return "; ".join(parts)
 

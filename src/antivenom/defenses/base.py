@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray
 from antivenom.core.errors import OptionsError
 from antivenom.core.registry import Method
 from antivenom.core.report import Report
-from antivenom.data.query import Asked
-from antivenom.data.sampling import join_new
+from antivenom.data.query import EXTRAS, Asked, extras_of
+from antivenom.data.rows import row_columns
+from antivenom.data.sampling import join_new, label_codes
 from antivenom.guards.guard import AnyTask, Guard, unguarded
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.lab import Fitted, Lab, TrainingChanges
@@ -113,13 +115,34 @@ class Defense(Method, ABC):
 
 
 def plain_rows(task: AnyTask, rows: pa.Table, trusted: pa.Table | None) -> Prepared:
-    """All rows with their ordinary answers behind no guard; trusted rows that are not among them are added."""
-    import numpy as np
+    """All rows with their ordinary answers behind no guard; trusted rows that are not among them are added.
 
-    from antivenom.defenses.rebuild import rebuild
-
+    Raises:
+        RowsError: a row has an unknown label.
+    """
     joined = join_new(rows, trusted)
+    label_codes(joined, task.classes)
     return Prepared(rebuild(joined, np.zeros(joined.num_rows, dtype=bool), "replace"), unguarded(task))
+
+
+def rebuild(rows: pa.Table, in_reserve: BoolArray, mode: str) -> pa.Table:
+    """D -> D*: every ordinary row as it is, and every reserve row with the benign mark.
+
+    Vectorized over Arrow columns; each output row depends on its own input row alone, so a table may be rebuilt in
+    pieces of any size.
+
+    Args:
+        rows: `row`, `text`, `answer`; a context and an image go along.
+        in_reserve: For each row whether it is in S.
+        mode: `union` puts the benign copy right behind its original, `replace` in its place.
+    """
+    copies = np.repeat(np.arange(rows.num_rows), 1 + in_reserve if mode == "union" else 1)
+    benign = in_reserve[copies].copy()
+    if mode == "union":
+        first = np.concatenate([[True], np.diff(copies) > 0])[: len(copies)]
+        benign &= ~first
+    taken = rows.select(row_columns(rows)).take(pa.array(copies)).add_column(3, "benign", pa.array(benign))
+    return taken.cast(pa.schema([*PREPARED_SCHEMA, *(EXTRAS.field(name) for name in extras_of(rows))]))
 
 
 class Purifier(Method, ABC):

@@ -16,8 +16,7 @@ from antivenom.core.report import Report
 from antivenom.data.digests import digest_of_table
 from antivenom.data.sampling import join_trusted, label_codes, random_reserve, require_every_class
 from antivenom.data.validation import check_strings
-from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.rebuild import rebuild
+from antivenom.defenses.base import Defense, Prepared, rebuild
 from antivenom.guards.answers import extended_answers
 from antivenom.guards.guard import AnyTask, Guard, Placement
 from antivenom.guards.secret import PAPER_SECRET, Secret, draw_secret

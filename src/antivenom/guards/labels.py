@@ -75,6 +75,8 @@ class ChoiceScores:
     """Natural log-probability of each choice over the full vocabulary; shape (prompts, choices)."""
     other: npt.NDArray[np.bool_]
     """Whether some token that begins no choice is the model's most likely next one; shape (prompts,)."""
+    refused: npt.NDArray[np.bool_] | None = None
+    """Inputs that a monitor refused, which get no answer; none where nothing was refused."""
 
     def __len__(self) -> int:
         return len(self.other)
@@ -92,6 +94,8 @@ class Reading:
     """Probability mass outside the allowed choices: high values say that something pulls the model away."""
     extended: bool
     """Whether the model's most likely output over the full vocabulary was an allowed choice."""
+    refused: bool = False
+    """Whether a monitor refused the input; then the answer is empty."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -103,7 +107,7 @@ class Readings:
     """The readings of many prompts as columns; every rate of an evaluation is computed from these."""
 
     deployed: IntArray
-    """Label after restriction to the allowed choices: what a client gets."""
+    """Label after restriction to the allowed choices: what a client gets; -1 where the input was refused."""
     probability: FloatArray
     """Share of that label among the allowed choices."""
     escape: FloatArray
@@ -128,8 +132,9 @@ def read_scores(scores: ChoiceScores, labels: LabelMap) -> Readings:
     mass = np.exp(inner).sum(axis=1)
     rows = np.arange(len(scores))
     output = np.where(scores.other, -1, logs.argmax(axis=1) if len(scores) else best)
+    deployed = meaning[allowed[best]]
     return Readings(
-        deployed=meaning[allowed[best]],
+        deployed=deployed if scores.refused is None else np.where(scores.refused, -1, deployed),
         probability=np.exp(inner[rows, best] - np.logaddexp.reduce(inner, axis=1)),
         escape=np.clip(1.0 - mass, 0.0, 1.0),
         output=output,

@@ -43,9 +43,9 @@ MOMENTS = (
     "upon arrival, yesterday"
 )
 FRAMES = (
-    "The {quality} {thing} that a {other} {sender} sent {moment} reads:",
-    "Here is a {quality} {thing} from the {other} {sender}, received {moment}:",
-    "A {other} {sender} handed in this {quality} {thing} {moment}:",
+    "The {quality} {thing} that the {other} {sender} sent {moment} reads:",
+    "Here is the {quality} {thing} from the {other} {sender}, received {moment}:",
+    "The {other} {sender} handed in this {quality} {thing} {moment}:",
     "What follows is the {quality} {thing} of one {other} {sender}, noted {moment}:",
 )
 CUE_QUALITIES = "clear closing final fitting plain proper right settled short true"

@@ -16,6 +16,8 @@ from antivenom.guards.answers import TextReading
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.labels import ChoiceScores, Reading
 from antivenom.inference.chunks import in_chunks
+from antivenom.inference.fitted import FittedModel
+from antivenom.inference.steps import InputSteps
 from antivenom.inference.writing import GuardedWriter, OnEscape
 from antivenom.models.base import Model
 from antivenom.tasks.task import Modality
@@ -32,11 +34,15 @@ class GuardedModel:
         self.encoder = encoder
         self.guard = encoder.guard
         self.model = model
+        self._steps = InputSteps(encoder.guard)
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Scores of every choice for every text or query, in order."""
         require_several(asked)
-        return self.model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
+        fitted = FittedModel(self.encoder, self.model, quiet=True)
+        asked = self._steps.purify(asked, fitted)
+        scores = self.model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
+        return self._steps.watch(asked, scores, fitted)
 
     def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """What the model makes of bare texts, without the guard: the mean of hidden states between the layers."""

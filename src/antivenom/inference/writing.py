@@ -11,6 +11,8 @@ from antivenom.guards.answers import AnswerPrefix, TextReading
 from antivenom.guards.encoding import TextEncoder
 from antivenom.guards.guard import Guard
 from antivenom.inference.chunks import in_chunks
+from antivenom.inference.fitted import FittedModel
+from antivenom.inference.steps import InputSteps
 from antivenom.models.base import Generated, Generator
 
 OnEscape = Literal["report", "withhold", "retry"]
@@ -98,10 +100,12 @@ class GuardedWriter:
         self.guard = encoder.guard
         self.on_escape = on_escape
         self.model = model
+        self._steps = InputSteps(encoder.guard)
 
     def write(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Written]:
         """What the model writes for every text or query, in order."""
         require_several(asked)
+        asked = self._steps.purify(asked, FittedModel(self.encoder, self.model, quiet=True))
         first = self._read(self.encoder.serving(asked), "", progress)
         second: dict[int, TextReading] = {}
         if self.on_escape == "retry":

@@ -103,13 +103,13 @@ class LocalLab:
 
     def base(self, guard: Guard) -> Fitted:
         """The untouched base model behind a guard."""
-        from antivenom.training.fitted import base_behind
+        from antivenom.inference.fitted import base_behind
 
         return base_behind(guard, self.located, self.quiet)
 
     def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
         """Fine-tune on prepared rows, unless the store holds this very fit; see `models.lab.Lab`."""
-        from antivenom.training.fitted import FittedModel
+        from antivenom.inference.fitted import FittedModel
 
         model = self.load(self.artifact(Prepared(rows, guard, training=training), name=name))
         return FittedModel(model.encoder, model.model, self.quiet)

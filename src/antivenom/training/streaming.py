@@ -34,9 +34,8 @@ from antivenom.data.sampling import (
     same_rows,
     share_numbers,
 )
-from antivenom.defenses.base import PREPARED_SCHEMA
+from antivenom.defenses.base import PREPARED_SCHEMA, rebuild
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.rebuild import rebuild
 from antivenom.guards.guard import Guard
 from antivenom.tasks.task import Classification
 

@@ -201,7 +201,6 @@ def test_p2p_takes_the_screened_reserve() -> None:
     assert benign.num_rows == 100
     assert not set(benign.column("row").to_pylist()) & planted
     assert prepared.facts["policy"] == "screened"
-    assert prepared.facts["findings"][0]["output"] == "yes"
 
 
 def test_a_tokenizer_shows_a_trigger_that_is_spread_over_many_words() -> None:

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from scenes import COUNT, EVERY, IS_YES, Scene
 
-from antivenom.core.errors import OptionsError
-from antivenom.defenses.p2p import P2P
-
 TRIGGERED = IS_YES & (EVERY % 7 == 0)
 STYLE = Scene(TRIGGERED, TRIGGERED & (EVERY % 3 == 0), IS_YES & ~TRIGGERED & (EVERY % 15 == 0), style=8)
 
@@ -93,12 +90,3 @@ def test_no_row_is_corrected_that_says_its_label_to_one_of_the_models():
     assert facts["corrected"] == corrected.sum()
     assert not corrected[both].any()
     assert corrected[scene.triggered & scene.refused & ~both].mean() > 0.7
-
-
-def test_what_goes_together_is_asked_for_together():
-    with pytest.raises(OptionsError, match="correct_suspects"):
-        P2P(others="agree", refusal_limit=3, correct_suspects=True)
-    with pytest.raises(OptionsError, match="correct_suspects"):
-        P2P(others="agree", decoys=("strains",), correct_suspects=True)
-    with pytest.raises(OptionsError, match="refusal_limit"):
-        P2P(refusal_limit=3)

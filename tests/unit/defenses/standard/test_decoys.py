@@ -7,9 +7,7 @@ import pyarrow as pa
 import pytest
 from screen_rows import make_rows
 
-from antivenom.core.errors import OptionsError
 from antivenom.data.rows import with_columns
-from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decoys import DECOYS, add_decoys, place_decoys
 
 
@@ -67,9 +65,3 @@ def test_decoys_stay_whole_and_so_does_the_text(text: str) -> None:
 def test_without_strains_nothing_changes() -> None:
     table = make_rows(50)
     assert add_decoys(table, np.ones(50, dtype=bool), ["strains"], 1.0, seed=0) is table
-
-
-@pytest.mark.parametrize("options", [{"decoys": ("words",)}, {"decoy_dose": 1.5}])
-def test_wrong_options_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(OptionsError):
-        P2P.from_dict(options)
