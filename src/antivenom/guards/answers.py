@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from antivenom.core.options import Options
+from antivenom.guards.control_tokens import END_OF_THOUGHT
 from antivenom.guards.labels import LabelMap
-from antivenom.guards.prompts import END_OF_THOUGHT
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Task
 
