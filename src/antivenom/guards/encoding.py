@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from antivenom.core.errors import OptionsError
-from antivenom.data.query import Asked, as_query, queries
+from antivenom.data.query import Asked, queries
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.guards.image_prompts import ImageRenderer
@@ -66,12 +66,6 @@ class Encoder(ABC):
     def training(self, rows: pa.Table) -> list[Example]:
         """(prompt, answer) token ids of prepared rows; those that are served begin the row that was trained."""
         return self.examples(rows).pairs
-
-    def texts_as_read(self, asked: Sequence[Asked]) -> list[str]:
-        """The text of each query as far as it is read: whole, or its beginning, control tokens broken."""
-        texts = [self.renderer.unarmed(as_query(one).text) for one in asked]
-        cuts = self.served(asked).cuts
-        return [text[: len(text) - cut.characters] for text, cut in zip(texts, cuts, strict=True)]
 
     def _rendered(self, rows: pa.Table) -> list[Rendered]:
         prompts = self.guard.training_prompts(queries(rows), rows.column("benign").to_pylist())

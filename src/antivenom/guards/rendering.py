@@ -134,10 +134,6 @@ class Renderer:
             return [prompt.plain for prompt in safe]
         return self._template.render([self._messages(prompt) for prompt in safe], generate=True)
 
-    def unarmed(self, text: str) -> str:
-        """A text with the control tokens broken that it spells, as it stands in its prompt."""
-        return self._control.broken(text)
-
     def answer_ids(self, prompt: Prompt, answer: str) -> list[int]:
         """The token ids of `answer` right behind `prompt`, as trainers that tokenize both together see them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from antivenom.data.query import Asked, require_several
 from antivenom.guards.answers import TextReading
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.labels import ChoiceScores, Reading
+from antivenom.guards.rendering import Cut
 from antivenom.inference.chunks import in_chunks
 from antivenom.inference.writing import GuardedWriter, OnEscape
 from antivenom.models.base import Model
@@ -38,13 +40,20 @@ class GuardedModel:
         require_several(asked)
         return self._model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
 
+    def cuts(self, asked: Sequence[Asked]) -> list[Cut]:
+        """What is left out of the prompt of every text or query to keep it within the longest prompt."""
+        return self.encoder.served(asked).cuts
+
     def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """What the model makes of bare texts, without the guard: the mean of hidden states between the layers."""
         return self._model.states(self.encoder.renderer.bare(texts), progress=progress)
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:
-        """Answer texts: the label, its probability, and the mass that escaped the allowed label space."""
-        return self.guard.read(self.score(asked, progress=progress))
+        """Answer texts: the label, its probability, the mass that escaped the allowed label space, what was cut."""
+        require_several(asked)
+        prompts, cuts = self.encoder.served(asked)
+        readings = self.guard.read(self._model.score(prompts, self.encoder.choices, progress=progress))
+        return [replace(reading, cut=bool(cut)) for reading, cut in zip(readings, cuts, strict=True)]
 
     def predict_stream(
         self, texts: Iterable[Asked], *, progress: str | None = None, total: int | None = None
