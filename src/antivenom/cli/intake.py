@@ -114,6 +114,7 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     Raises:
         OptionsError: the defense is another one than p2p.
     """
+    from antivenom.data.row_stream import USUAL as STREAMED
     from antivenom.data.row_stream import open_stream, take_census
     from antivenom.training.streaming import immunize_stream
 
@@ -129,7 +130,8 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
         raise OptionsError("--large works with texts alone, not with --context-column")
     if asked.task.kind != "classification":
         raise OptionsError("--large works with labels, not yet with free answers", mend="Leave --large out.")
-    stream = open_stream(asked.source, text=options.text_column, answer=options.label_column, split=options.split)
+    read = replace(options.reading, batch_rows=STREAMED.batch_rows)
+    stream = open_stream(asked.source, text=options.text_column, answer=options.label_column, options=read)
     census = take_census(stream, seed=asked.seed, labels=split_names(options.labels) or None)
     census.report.stop_on_errors(skip_refused=options.skip_refused)
     show_report(census.report)
