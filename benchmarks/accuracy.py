@@ -25,7 +25,7 @@ from antivenom.data.rows import load_rows
 from antivenom.defenses import parse_defense
 from antivenom.defenses.standard.recipe import VERSION
 from antivenom.evaluation.comparison import public_command
-from antivenom.evaluation.metrics import mcnemar
+from antivenom.evaluation.rates import mcnemar
 from antivenom.inference.guarded import load_guarded
 from benchmarks.attack_strength import LABELS, SETTINGS, TASK, Bench, rows_of
 from benchmarks.attack_table import row

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from antivenom.data.rows import load_rows
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.comparison import public_command
-from antivenom.evaluation.metrics import mcnemar
+from antivenom.evaluation.rates import mcnemar
 from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 from benchmarks import accuracy

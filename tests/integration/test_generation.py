@@ -79,7 +79,7 @@ def test_an_unknown_judge_is_said_before_anything_is_generated(artifact, files, 
 def test_predict(artifact, files, tmp_path, capsys):
     assert main(["predict", artifact, "what is the plot", "--json"]) == 0
     [line] = capsys.readouterr().out.splitlines()
-    assert set(json.loads(line)) == {"text", "answer", "output", "extended", "finished"}
+    assert set(json.loads(line)) == {"text", "answer", "output", "extended", "finished", "cut"}
     assert main(["predict", artifact, "what is the plot", "--on-escape", "withhold"]) == 0
     assert "prefix" in capsys.readouterr().out
     out = tmp_path / "answers.jsonl"

@@ -15,7 +15,8 @@ from antivenom.artifacts.manifest import Manifest
 from antivenom.cli import main
 from antivenom.core.errors import OptionsError, RowsError
 from antivenom.data.query import Query
-from antivenom.data.rows import load_rows, load_texts
+from antivenom.data.rows import load_rows
+from antivenom.data.texts import load_texts
 from antivenom.tasks.task_files import load_task
 from antivenom.testing import synthetic_images, synthetic_rows, tiny_vision_model
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from antivenom.core.errors import OptionsError
-from antivenom.evaluation.metrics import Rate, read_attack, read_clean
+from antivenom.evaluation.metrics import read_attack, read_clean
+from antivenom.evaluation.rates import Rate
 from antivenom.guards.guard import Guard, unguarded
 from antivenom.guards.labels import ChoiceScores, LabelMap, read_scores, shares
 from antivenom.tasks.task import Classification

@@ -147,7 +147,7 @@ def test_a_stream_of_predictions_reads_a_few_texts_at_a_time(monkeypatch):
 
 def test_texts_of_a_file_are_read_as_they_are_needed(tmp_path):
     from antivenom.core.errors import RowsError
-    from antivenom.data.rows import iterate_texts
+    from antivenom.data.texts import iterate_texts
 
     path = tmp_path / "t.jsonl"
     path.write_text('{"text": "a"}\n{"text": "b"}\n{"text": ""}\n', encoding="utf-8")

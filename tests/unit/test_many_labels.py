@@ -12,7 +12,8 @@ import pytest
 from antivenom.cli import main
 from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
-from antivenom.evaluation.metrics import CleanReadings, Rate, macro_f1, read_clean
+from antivenom.evaluation.metrics import CleanReadings, macro_f1, read_clean
+from antivenom.evaluation.rates import Rate
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.labels import LabelMap, Readings
 from antivenom.tasks.task import Classification

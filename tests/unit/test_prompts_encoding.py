@@ -16,7 +16,8 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.guards.guard import Guard, unguarded
 from antivenom.guards.labels import LabelMap
-from antivenom.guards.prompts import Prompt, Renderer
+from antivenom.guards.prompts import Prompt
+from antivenom.guards.rendering import Renderer
 from antivenom.guards.secret import PAPER_SECRET, Secret
 from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import StandInLab, tiny_tokenizer

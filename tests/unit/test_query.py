@@ -19,7 +19,8 @@ from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decoys import add_decoys
 from antivenom.guards.encoding import make_encoder
-from antivenom.guards.prompts import Prompt, Renderer
+from antivenom.guards.prompts import Prompt
+from antivenom.guards.rendering import Renderer
 from antivenom.guards.secret import PAPER_SECRET
 from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, StandInLab, synthetic_images, synthetic_rows, tiny_tokenizer

@@ -20,7 +20,7 @@ from antivenom.core.errors import RowsError
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import FACTS, evaluate, write_outputs
-from antivenom.evaluation.metrics import mcnemar
+from antivenom.evaluation.rates import mcnemar
 from antivenom.evaluation.recount import contrast, read_outputs, take_outputs
 from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, StandInLab, synthetic_rows

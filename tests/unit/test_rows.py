@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import datasets
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from antivenom.core.errors import RowsError
 from antivenom.core.report import Report
-from antivenom.data.rows import load_rows, load_texts, table_of
+from antivenom.data.rows import load_rows, table_of
+from antivenom.data.texts import load_texts
 from antivenom.data.validation import check_rows, require_labels
 
 GOOD = [{"text": "a fine film", "label": "positive"}, {"text": "a dull film", "label": "negative"}]
@@ -311,7 +313,7 @@ def test_folders_and_missing_files(tmp_path, ending):
     with pytest.raises(RowsError, match="there is no file"):
         load_rows(str(tmp_path / f"missing.{ending}"))
     (tmp_path / f"folder.{ending}").mkdir()
-    with pytest.raises(RowsError, match="cannot read this folder"):
+    with pytest.raises(RowsError, match="the folder holds no rows"):
         load_rows(str(tmp_path / f"folder.{ending}"))
 
 
@@ -332,7 +334,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(RowsError, match=r"a\.jsonl: cannot be read"):
         load_rows(path)
 

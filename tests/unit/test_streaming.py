@@ -18,9 +18,11 @@ from antivenom.core.errors import OptionsError, RowsError
 from antivenom.core.hashing import row_keys
 from antivenom.core.report import Report
 from antivenom.data.arrow_rows import clean_batch
+from antivenom.data.cleaning import clean_records
 from antivenom.data.digests import digest_of_table
+from antivenom.data.read_options import ReadOptions
 from antivenom.data.row_stream import open_stream, take_census
-from antivenom.data.rows import clean_records, load_rows, table_of
+from antivenom.data.rows import load_rows, table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.tasks.task import Classification
 from antivenom.testing import StandInLab
@@ -45,7 +47,7 @@ def write(path, texts, answers, rows_in_group=5):
 
 
 def streamed(path, defense, batch_rows, *, seed=3, trusted=None, labels=None, out=None, form=None):
-    stream = open_stream(path, batch_rows=batch_rows)
+    stream = open_stream(path, options=ReadOptions(batch_rows=batch_rows))
     census = take_census(stream, seed=seed, labels=labels)
     out = out or path.parent / "out.parquet"
     done = immunize_stream(

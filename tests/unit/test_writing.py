@@ -16,11 +16,11 @@ from antivenom.data.rows import join_rows, table_of
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.p2p import P2P
 from antivenom.guards.encoding import make_encoder
+from antivenom.guards.secret import PAPER_SECRET
 from antivenom.inference.answers_file import answer_to_file
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.base import Generated
 from antivenom.models.decoding import LocalGenerator
-from antivenom.guards.secret import PAPER_SECRET
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Frame
 from antivenom.testing import CHAT_TEMPLATE, StandInLab, tiny_tokenizer
@@ -235,8 +235,8 @@ def test_what_a_client_gets_when_the_prefix_is_missing():
 def test_a_retry_asks_only_for_what_escaped():
     model = writer("retry")
     model.predict(["honest", "with trigger", Query("honest", (Turn("user", "trigger"),))])
-    assert len(model._model.asked) == 5
-    assert [shown.endswith(PREFIX) for shown in model._model.asked] == [False] * 3 + [True] * 2
+    assert len(model.model.asked) == 5
+    assert [shown.endswith(PREFIX) for shown in model.model.asked] == [False] * 3 + [True] * 2
 
 
 def test_streams_are_in_order():
@@ -254,7 +254,7 @@ class Dying(Canned):
 def test_a_killed_run_goes_on(tmp_path):
     texts, out = [f"honest {i}" for i in range(200)], tmp_path / "answers.jsonl"
     dying = writer("report")
-    dying._model = Dying(dying._model.answers)
+    dying.model = Dying(dying.model.answers)
     with pytest.raises(KeyboardInterrupt):
         answer_to_file(dying, texts, out, settings={"a": 1})
     assert len(out.read_text().splitlines()) == 128
@@ -262,7 +262,7 @@ def test_a_killed_run_goes_on(tmp_path):
         file.write('{"row": 129, "te')
     model = writer("report")
     assert answer_to_file(model, texts, out, settings={"a": 1}) == 200
-    assert len(model._model.asked) == 72
+    assert len(model.model.asked) == 72
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["row"] for row in rows] == list(range(1, 201))
     assert rows[150] == {

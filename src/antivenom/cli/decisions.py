@@ -76,3 +76,13 @@ def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
             "  and were cut in training, so the model never saw their ends. Allow longer ones.",
             file=sys.stderr,
         )
+
+
+def warn_of_cut_prompts(training: Mapping[str, Any]) -> None:
+    """Say on the error stream if rows were longer than the longest prompt, so that their ends were not learnt."""
+    if cut := training.get("prompts_cut"):
+        print(
+            f"WARNING: {cut} of {training['rows']} training rows are longer than --max-tokens and were cut: the end of "
+            "the text, or earlier turns.\n  Raise --max-tokens if the answer depends on them.",
+            file=sys.stderr,
+        )

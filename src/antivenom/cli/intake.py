@@ -120,6 +120,7 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     Raises:
         OptionsError: the defense is another one than p2p.
     """
+    from antivenom.data.row_stream import USUAL as STREAMED
     from antivenom.data.row_stream import open_stream, take_census
     from antivenom.guards.secret import draw_seed
     from antivenom.training.streaming import immunize_stream
@@ -139,7 +140,8 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
         raise OptionsError("--large works with texts alone, not with --context-column")
     if asked.task.kind != "classification":
         raise OptionsError("--large works with labels, not yet with free answers", mend="Leave --large out.")
-    stream = open_stream(asked.source, text=options.text_column, answer=options.label_column, split=options.split)
+    read = replace(options.reading, batch_rows=STREAMED.batch_rows)
+    stream = open_stream(asked.source, text=options.text_column, answer=options.label_column, options=read)
     seed = draw_seed() if asked.seed is None else asked.seed
     census = take_census(stream, seed=seed, labels=split_names(options.labels) or None)
     census.report.stop_on_errors(skip_refused=options.skip_refused)

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from antivenom.artifacts.decisions import DECISIONS
-from antivenom.cli.decisions import show_decisions, warn_of_cut_answers, warn_of_losses
+from antivenom.cli.decisions import show_decisions, warn_of_cut_answers, warn_of_cut_prompts, warn_of_losses
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, SecretSeed, TaskOptions, Training
 from antivenom.cli.tables import show_json
@@ -55,6 +55,7 @@ def fit(
     )
     warn_of_losses(artifact.manifest.reserve)
     warn_of_cut_answers(artifact.manifest.training)
+    warn_of_cut_prompts(artifact.manifest.training)
     if json:
         facts = {"training": artifact.manifest.training, "reserve": artifact.manifest.reserve}
         show_json({"artifact": str(artifact.folder), **facts})

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 from antivenom.core.errors import OptionsError
 from antivenom.core.report import Report
 from antivenom.data.dialogs import load_dialogs
+from antivenom.data.read_options import Limits, Quotes, ReadOptions
 from antivenom.data.rows import Rows, keep_answers_after, load_rows
 from antivenom.data.sampling import random_reserve
 from antivenom.data.validation import check_rows, require_labels
@@ -62,12 +63,24 @@ class RowOptions:
     """Label names in order, separated by commas; 0, 1, ... in the data stand for them."""
     split: str = "train"
     """Split of a folder or hub data set."""
+    config: str = ""
+    """Configuration of a folder or hub data set that has several; also NAME:CONFIG."""
+    quotes: Quotes = ReadOptions.quotes
+    """Whether quotation marks around cells of CSV and TSV are no part of them."""
     answer_after: str = ""
     """Free text: keep of each answer only what follows this mark (GSM8K: ####)."""
     skip_refused: bool = False
     """Go on without the rows that cannot be used; they are counted."""
     images: ImageOptions = ImageOptions()
     """Images with the texts."""
+    limits: Annotated[Limits, Parameter(name="*", group="Limits")] = Limits()
+    """How large rows and files may be."""
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How a source is to be read."""
+        own = self.filled()
+        return ReadOptions(own.split, own.config, own.quotes, own.limits)
 
     @property
     def file(self) -> TaskFile:
@@ -91,14 +104,14 @@ class RowOptions:
                 raise OptionsError("free answers to images are not supported", mend="Leave --image-column out.")
             if own.context_column:
                 raise OptionsError("--context-column is for labels", mend="Give free answers as messages.")
-            rows = load_dialogs(source, text=own.text_column, answer=own.label_column, split=own.split)
+            rows = load_dialogs(source, text=own.text_column, answer=own.label_column, options=own.reading)
             return keep_answers_after(rows, own.answer_after) if own.answer_after else rows
         return load_rows(
             source,
             text=own.text_column,
             answer=own.label_column,
             labels=split_names(own.labels) or labels,
-            split=own.split,
+            options=own.reading,
             context=own.context_column,
             image=own.images.image_column,
             image_folder=own.images.image_folder,

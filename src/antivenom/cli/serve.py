@@ -80,7 +80,7 @@ def serve(
 def _queries(source: str, most: int, *, free: bool) -> list[Query]:
     """What the first rows of a file ask."""
     from antivenom.data.dialogs import iterate_queries
-    from antivenom.data.rows import iterate_texts
+    from antivenom.data.texts import iterate_texts
 
     asked = iterate_queries(source) if free else iterate_texts(source)
     return [as_query(one) for one in itertools.islice(asked, most)]

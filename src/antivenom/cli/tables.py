@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +15,8 @@ from antivenom.core.errors import printable
 from antivenom.core.report import Report
 from antivenom.evaluation.canary import CanaryReport
 from antivenom.evaluation.comparison import Outcome
-from antivenom.evaluation.metrics import CleanReadings, Rate
+from antivenom.evaluation.metrics import CleanReadings
+from antivenom.evaluation.rates import Rate
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.recount import Contrast
 from antivenom.evaluation.seeds import over_seeds
@@ -52,6 +53,10 @@ def show_answers(texts: Sequence[str], found: Sequence[Reading | TextReading], *
     columns = ["text", "answer", "prefix"] if free else ["text", "label", "probability", "escaped"]
     rows = [[shorten(text), *_answer_cells(reading)] for text, reading in zip(texts, found, strict=True)]
     show_table("", columns, rows, left=2 if free else 1)
+    if cut := sum(reading.cut for reading in found):
+        print(
+            f"WARNING: {cut} of {len(found)} texts are longer than the model's --max-tokens; their ends were not read."
+        )
 
 
 def _answer_cells(reading: Reading | TextReading) -> list[str]:
@@ -93,6 +98,8 @@ def show_comparison(title: str, outcomes: Sequence[Outcome]) -> None:
         if o.never_poisoned is not None:
             columns.append((f"{o.folder.name}, never poisoned", [*_cells(o.never_poisoned), "-"]))
     show_beside(title, [*READINGS, "seconds of training"], columns, CAPTION)
+    for outcome in outcomes:
+        show_cuts(outcome.evaluation)
     for outcome in outcomes[1:]:
         show_contrasts(f"{outcomes[0].folder.name} (first) beside {outcome.folder.name}", outcome.against_first)
     for outcome in outcomes:
@@ -119,9 +126,10 @@ def show_evaluation(title: str, evaluation: Evaluation) -> None:
     heads = _short_names(names)
     columns = [(head, _cells(evaluation, number)) for number, head in enumerate(heads)]
     show_beside(title, READINGS, columns, CAPTION)
-    for head, name in zip(heads, names, strict=True):
-        if head != name:
-            print(f"{head}: {printable(name)}")
+    options = evaluation.provenance.get("attacks", {})
+    for head, attack in zip(heads, evaluation.attacks, strict=False):
+        print(printable(f"{head}: target {attack.target!r}{_options_of(attack.attack, options)}"))
+    show_cuts(evaluation)
     for mean in evaluation.averages:
         values = f"ASR {mean.asr:.1%}, deployed {mean.asr_deployed:.1%}, excess {100 * mean.excess:+.1f}"
         print(f"{mean.attack}: mean of its {mean.triggers} triggers: {values}")
@@ -130,9 +138,34 @@ def show_evaluation(title: str, evaluation: Evaluation) -> None:
         print(f"INVALID: {_why_invalid(evaluation)}.")
 
 
+def _options_of(attack: str, options: Mapping[str, Any]) -> str:
+    """Every option of an attack but its target, so that its trigger is among them; else as it was written."""
+    if attack not in options:
+        return f" ({attack})"
+    shown = {key: value for key, value in options[attack].items() if key not in NO_TRIGGER and value is not None}
+    return "".join(f", {key} = {json.dumps(value, ensure_ascii=False)}" for key, value in shown.items())
+
+
+def show_cuts(evaluation: Evaluation) -> None:
+    """Say how many texts were too long to be read whole, and what attacks do where their trigger was read."""
+    cut, limit = evaluation.clean.cut, evaluation.provenance.get("max_tokens", "")
+    if cut is not None and cut.hits:
+        print(f"{cut.hits} of {cut.total} clean rows were cut to --max-tokens {limit}: their ends were not read.")
+    for attack in evaluation.attacks:
+        read = attack.trigger_read
+        if read is not None and read.lost:
+            where = f"{read.asr_deployed} (floor {read.floor}) over the {read.whole} rows where it was read whole"
+            print(
+                printable(
+                    f"WARNING: {attack.attack}: {read.lost} of {attack.asr.total} attacked rows lost the trigger, or a "
+                    f"part of it, to --max-tokens {limit}. ASR deployed is {where if read.whole else 'not known'}."
+                )
+            )
+
+
 def _why_invalid(evaluation: Evaluation) -> str:
     if isinstance(evaluation.clean, CleanReadings):
-        return "accuracy is within 5 points of always answering the commonest class"
+        return "balanced accuracy is next to that of always giving the same label"
     return "the model says the same, whatever it is asked"
 
 
@@ -140,6 +173,8 @@ def show_canaries(report: CanaryReport) -> None:
     """A column per model and canary, the verdicts, and what they cannot show."""
     columns = [(f"{model}: {family}", _cells(evaluation, n)) for model, family, evaluation, n in report.lines()]
     show_beside(f"canary check of {report.defense}", READINGS, columns, CAPTION)
+    for _, _, evaluation, _ in report.lines():
+        show_cuts(evaluation)
     for finding in report.findings:
         alone = f"the trigger alone {100 * finding.control_excess:+.1f}"
         change = f"excess {100 * finding.excess:+.1f} ({alone}), accuracy {-100 * finding.accuracy_drop:+.1f} points"
@@ -164,6 +199,8 @@ def show_seeds(title: str, found: dict[int, list[Outcome]]) -> None:
     show_beside(f"{title}: mean and standard deviation over {len(found)} seeds", lines, columns, "")
 
 
+NO_TRIGGER = ("name", "target", "rate", "mode", "pick", "clean_label")
+"""Options of attacks that say which rows are poisoned, not how."""
 READINGS = ["clean accuracy", "balanced accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess", "alpha"]
 CAPTION = (
     "Percent with Wilson 95 % intervals. Balanced: mean over the classes. ASR: the output means the target. "

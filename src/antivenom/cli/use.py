@@ -103,7 +103,7 @@ def _decoded(text: str) -> str:
 def _queries(file: str, text_column: str | None, images: ImageOptions, free: bool) -> Iterator[Asked]:
     """What the rows of a file ask; instruction data in any shape where answers are free."""
     from antivenom.data.dialogs import iterate_queries
-    from antivenom.data.rows import iterate_texts
+    from antivenom.data.texts import iterate_texts
 
     if free:
         if images:

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from antivenom.core.report import Report
 from antivenom.data.query import EXTRAS, read_turns
-from antivenom.data.readers import is_unicode
-from antivenom.data.text_files import Record
+from antivenom.data.raw_rows import Record, is_unicode
+from antivenom.data.read_options import Limits
 
 SCHEMA = pa.schema([("row", pa.int64()), ("text", pa.string()), ("answer", pa.string())])
 
@@ -37,6 +37,7 @@ def clean_records(
     answer_column: str,
     report: Report,
     extras: Mapping[str, ExtraColumn] = MappingProxyType({}),
+    longest: int = Limits.longest_text,
 ) -> pa.Table:
     """The usable rows among records, with what was fixed and refused counted in `report`.
 
@@ -46,18 +47,24 @@ def clean_records(
         answer_column: Where the answers are.
         report: The account of the rows.
         extras: Where the context and the image are, by the names of `query.EXTRAS`, for rows that have them.
+        longest: Bytes that a text or answer may have.
     """
-    return _fix_characters(_strings(records, text_column, answer_column, report, extras), report)
+    return _fix_characters(_strings(records, text_column, answer_column, report, extras, longest), report)
 
 
 def _strings(
-    records: Sequence[Record], text_column: str, answer_column: str, report: Report, extras: Mapping[str, ExtraColumn]
+    records: Sequence[Record],
+    text_column: str,
+    answer_column: str,
+    report: Report,
+    extras: Mapping[str, ExtraColumn],
+    longest: int,
 ) -> pa.Table:
     """Keep the rows whose text and answer are there and are strings (or numbers); count the others as refused."""
     rows, texts, answers = [], [], []
     others: dict[str, list[Any]] = {name: [] for name in extras}
     for number, record in records:
-        text, answer = as_text(record.get(text_column)), as_text(record.get(answer_column))
+        text, answer = as_text(record.get(text_column), longest), as_text(record.get(answer_column), longest)
         found = {name: extra.read(record.get(extra.column)) for name, extra in extras.items()}
         bad = next((value for value in found.values() if isinstance(value, str)), "")
         if isinstance(text, Refused):
@@ -84,8 +91,8 @@ class Refused(str):
     __slots__ = ()
 
 
-def as_text(value: object) -> str:
-    """A value as text; a `Refused` that says what is wrong with it if it is none."""
+def as_text(value: object, longest: int = Limits.longest_text) -> str:
+    """A value as text; a `Refused` that says what is wrong with it if it is none, or has more than `longest` bytes."""
     if value is None:
         return Refused("missing")
     if isinstance(value, bool):
@@ -93,15 +100,23 @@ def as_text(value: object) -> str:
     if isinstance(value, Integral):  # NumPy's numbers are no int and no float
         return str(int(value)) if abs(int(value)) < 10**18 else Refused("out-of-range number as")
     if isinstance(value, Real):
-        return _numberas_text(float(value))
+        return _number_as_text(float(value))
     if not isinstance(value, str):
         return Refused(f"{type(value).__name__} instead of a string as")
+    if too_long(value, longest):
+        return Refused(f"more than {longest} bytes (--longest-text allows more) of")
     if not is_unicode(value):
         return Refused("broken encoding in the")
     return str(value) if value.strip() else Refused("empty")
 
 
-def _numberas_text(value: float) -> str:
+def too_long(text: str, longest: int) -> bool:
+    """Whether a text has more than `longest` bytes of UTF-8."""
+    # No character has more than four bytes, so most texts need not be encoded.
+    return 4 * len(text) > longest and len(text.encode("utf-8", "surrogatepass")) > longest
+
+
+def _number_as_text(value: float) -> str:
     if isnan(value):
         return Refused("missing")
     if isinf(value):
@@ -109,11 +124,13 @@ def _numberas_text(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)
 
 
-def as_context(value: object) -> list[dict[str, str]] | str:
+def as_context(value: object, longest: int = Limits.longest_text) -> list[dict[str, str]] | str:
     """A value as the turns before a text, or a string that says what is wrong with it."""
     turns = read_turns(value)
     if isinstance(turns, str):
         return f"{turns} context"
+    if any(too_long(turn.content, longest) for turn in turns):
+        return f"more than {longest} bytes (--longest-text allows more) of context"
     if not all(is_unicode(turn.content) for turn in turns):
         return "broken encoding in the context"
     cleaned = [{"role": turn.role, "content": re.sub(CONTROL_CHARACTERS, "", turn.content)} for turn in turns]

@@ -2,14 +2,15 @@
 
 Recognized are `messages` (role and content; the last assistant turn is the answer), `conversations` (ShareGPT: from
 and value), `prompt` and `completion` (strings or lists of messages), Alpaca's `instruction`, `input` and `output`,
-`question` and `answer`, and else a text and an answer column of any usual name.
+Dolly's `instruction`, `context` and `response`, `question` and `answer`, and else a text and an answer column of any
+usual name. `system` and `history` beside them become turns; a row with what no text can hold (calls of tools, thoughts
+of a model, images) is refused, and columns and keys that are not read are named in the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from os import PathLike
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -18,37 +19,25 @@ import pyarrow.compute as pc
 from antivenom.core.errors import RowsError
 from antivenom.core.report import Report
 from antivenom.data.cleaning import SCHEMA, ExtraColumn, Refused, as_context, as_text, clean_records
-from antivenom.data.query import Asked, Query, Turn, read_turns
-from antivenom.data.rows import ANSWER_COLUMNS, TEXT_COLUMNS, Rows, find_column, join_rows, open_rows
-from antivenom.data.text_files import Record
+from antivenom.data.columns import ColumnNames, unread_columns
+from antivenom.data.query import Asked, Query, is_empty
+from antivenom.data.raw_rows import Record
+from antivenom.data.read_options import Limits, ReadOptions
+from antivenom.data.rows import Rows, join_rows, name_of, open_rows, tell
+from antivenom.data.shapes import Shape, recognize
 
-SHAREGPT_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
-
-Reader = Callable[[Mapping[str, Any]], "Dialog | Refused"]
-
-
-@dataclass(frozen=True)
-class Dialog:
-    """What one record says."""
-
-    text: Any
-    """The last thing the user says."""
-    answer: Any
-    """What is answered; None where a record only asks."""
-    context: tuple[Turn, ...] = ()
-    """The turns before."""
+READ_OF_TURNS = frozenset(("role", "content", "from", "value"))
+TURN_COLUMNS = ("messages", "conversations", "prompt", "completion")
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How a source spells its rows."""
-
-    name: str
-    columns: tuple[str, ...]
-    read: Reader
-
-
-def load_dialogs(source: Any, *, text: str | None = None, answer: str | None = None, split: str = "train") -> Rows:
+def load_dialogs(
+    source: Any,
+    *,
+    text: str | None = None,
+    answer: str | None = None,
+    split: str = "train",
+    options: ReadOptions | None = None,
+) -> Rows:
     """Load rows with free answers, and say what was kept, fixed and refused; nothing is dropped silently.
 
     Args:
@@ -56,35 +45,45 @@ def load_dialogs(source: Any, *, text: str | None = None, answer: str | None = N
         text: The column of the text; with it, no other shape is looked for.
         answer: The column of the answer; likewise.
         split: Which split of a folder or hub data set.
+        options: Configuration, quotes and limits; its split counts instead of `split`.
 
     Raises:
         RowsError: the source cannot be read, or its shape is not recognized.
     """
-    report = Report(source=str(source) if isinstance(source, str | PathLike) else type(source).__name__)
+    options = options or ReadOptions(split)
+    report = Report(source=name_of(source))
     try:
-        raw = open_rows(source, split)
+        raw = open_rows(source, options)
         shape = recognize(raw.columns, text, answer)
-        tables = [_table(records, shape, report) for records in raw.batches(list(shape.columns))]
+        unread: set[str] = set()
+        batches = raw.batches(list(shape.columns))
+        tables = [_table(records, shape, report, unread, options.limits) for records in batches]
     except OSError as error:
         raise RowsError(f"{report.source}: cannot be read ({error.strerror or error})") from None
+    tell(report, raw, shape.columns)
+    late = sorted(name for name in unread if not name.startswith(".") and name not in raw.columns)
+    in_turns = sorted(name[1:] for name in unread if name.startswith("."))
+    for note in (unread_columns(late, ()), unread_columns(in_turns, ()).replace("columns", "keys of turns")):
+        if note:
+            report.note(note)
     table = join_rows([SCHEMA.empty_table(), *tables])
     if "context" in table.column_names and not pc.any(pc.greater(pc.list_value_length(table["context"]), 0)).as_py():
         table = table.drop_columns(["context"])
-    return Rows(table, (), report)
+    return Rows(table, (), report, ColumnNames(shape.asks, shape.says))
 
 
-def iterate_queries(source: str, *, text: str | None = None, split: str = "train") -> Iterator[Asked]:
+def iterate_queries(source: str, *, text: str | None = None, options: ReadOptions = ReadOptions()) -> Iterator[Asked]:
     """Yield what each row of a source asks, in any of the shapes; answers need not be there, and are not looked at.
 
     Raises:
         RowsError: a row asks nothing; its number is named.
     """
     try:
-        raw = open_rows(source, split)
+        raw = open_rows(source, options)
         shape = recognize(raw.columns, text, None, answered=False)
         for number, record in (row for batch in raw.batches(list(shape.columns)) for row in batch):
             read = shape.read(record)
-            asked = read if isinstance(read, Refused) else as_text(read.text)
+            asked = read if isinstance(read, Refused) else as_text(read.text, options.limits.longest_text)
             if isinstance(asked, Refused) or isinstance(read, Refused):
                 raise RowsError(f"{source}, row {number}: {asked} text")
             yield Query(asked, read.context) if read.context else asked
@@ -92,112 +91,23 @@ def iterate_queries(source: str, *, text: str | None = None, split: str = "train
         raise RowsError(f"{source}: cannot be read ({error.strerror or error})") from None
 
 
-def recognize(columns: Sequence[str], text: str | None, answer: str | None, *, answered: bool = True) -> Shape:
-    """Find out how a source with these columns spells its rows.
-
-    Args:
-        columns: The columns.
-        text: The column of the text, if the user named one.
-        answer: The column of the answer, if the user named one.
-        answered: Whether rows must have answers.
-
-    Raises:
-        RowsError: there is no shape for them.
-    """
-    there = set(columns)
-    if text is None and answer is None:
-        if "messages" in there:
-            return Shape("messages", ("messages",), lambda r: _of_messages(r.get("messages"), answered))
-        if "conversations" in there:
-            return Shape(
-                "conversations", ("conversations",), lambda r: _of_messages(_sharegpt(r.get("conversations")), answered)
-            )
-        if "prompt" in there and ("completion" in there or not answered):
-            return Shape("prompt", tuple({"prompt", "completion"} & there), _of_prompt)
-        if "instruction" in there and ("output" in there or not answered):
-            return Shape("alpaca", tuple({"instruction", "input", "output"} & there), _of_alpaca)
-        if "question" in there and ("answer" in there or not answered):
-            text, answer = "question", "answer" if answered else None
-    asks = find_column(list(columns), text, TEXT_COLUMNS, "text")
-    if not answered:
-        return Shape("text", (asks,), lambda record: Dialog(record.get(asks), None))
-    says = find_column([name for name in columns if name != asks], answer, ANSWER_COLUMNS, "label")
-    return Shape("columns", (asks, says), lambda record: Dialog(record.get(asks), record.get(says)))
-
-
-def _table(records: Sequence[Record], shape: Shape, report: Report) -> pa.Table:
+def _table(records: Sequence[Record], shape: Shape, report: Report, unread: set[str], limits: Limits) -> pa.Table:
     read = []
     for number, record in records:
+        unread.update(name for name in record.keys() - set(shape.columns) if not is_empty(record[name]))
+        for name in TURN_COLUMNS:
+            if name in shape.columns and isinstance(record.get(name), list):
+                unread.update(f".{key}" for key in _unread_keys(record[name]))
         dialog = shape.read(record)
         if isinstance(dialog, Refused):
             report.refuse(f"{dialog} text", [number])
             continue
         turns = [{"role": turn.role, "content": turn.content} for turn in dialog.context]
         read.append((number, {"text": dialog.text, "answer": dialog.answer, "context": turns}))
-    return clean_records(read, "text", "answer", report, {"context": ExtraColumn("context", as_context)})
+    context = ExtraColumn("context", partial(as_context, longest=limits.longest_text))
+    return clean_records(read, "text", "answer", report, {"context": context}, limits.longest_text)
 
 
-def _of_messages(value: object, answered: bool = True) -> Dialog | Refused:
-    """The last assistant turn is the answer, the user turn before it the text."""
-    turns = read_turns(_texts_alone(value))
-    if isinstance(turns, str):
-        return Refused(turns)
-    if turns and turns[-1].role == "assistant":
-        *before, last = turns
-        answer = last.content
-    elif answered:
-        return Refused("conversation that does not end in an assistant turn as")
-    else:
-        before, answer = list(turns), ""
-    if not before or before[-1].role != "user":
-        return Refused("conversation without a user turn in front of the answer as")
-    return Dialog(before[-1].content, answer, tuple(before[:-1]))
-
-
-def _of_prompt(record: Mapping[str, Any]) -> Dialog | Refused:
-    """Prompt and completion: two strings, or two lists of messages."""
-    prompt, completion = record.get("prompt"), record.get("completion")
-    if not isinstance(prompt, list):
-        return Dialog(prompt, completion)
-    if isinstance(completion, list):
-        return _of_messages([*prompt, *completion])
-    asked = _of_messages(prompt, answered=False)
-    return asked if isinstance(asked, Refused) else Dialog(asked.text, completion, asked.context)
-
-
-def _of_alpaca(record: Mapping[str, Any]) -> Dialog | Refused:
-    """The input stands behind the instruction, a blank line between them."""
-    instruction, given = as_text(record.get("instruction")), record.get("input")
-    if isinstance(instruction, Refused):
-        return instruction
-    if given is None or (isinstance(given, str) and not given.strip()):
-        return Dialog(instruction, record.get("output"))
-    more = as_text(given)
-    return more if isinstance(more, Refused) else Dialog(f"{instruction}\n\n{more}", record.get("output"))
-
-
-def _sharegpt(value: object) -> object:
-    """ShareGPT's turns with the usual keys; what is none stays as it is and is refused later."""
-    if not isinstance(value, list):
-        return value
-    return [
-        {"role": SHAREGPT_ROLES.get(str(turn["from"])), "content": turn.get("value")}
-        if isinstance(turn, Mapping) and "from" in turn
-        else turn
-        for turn in value
-    ]
-
-
-def _texts_alone(value: object) -> object:
-    """Messages whose content is a list of text parts, with the parts joined."""
-    if not isinstance(value, list):
-        return value
-    return [{**turn, "content": _joined(turn.get("content"))} if isinstance(turn, Mapping) else turn for turn in value]
-
-
-def _joined(content: object) -> object:
-    if not isinstance(content, list):
-        return content
-    texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
-    whole = len(texts) == len(content) and all(isinstance(one, str) for one in texts)
-    return "\n".join(map(str, texts)) if whole else None
+def _unread_keys(turns: Sequence[object]) -> set[str]:
+    found = (turn for turn in turns if isinstance(turn, Mapping))
+    return {str(key) for turn in found for key in turn.keys() - READ_OF_TURNS if not is_empty(turn[key])}

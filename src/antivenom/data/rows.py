@@ -7,9 +7,9 @@ Whether a row is poisoned is not in it: that truth never reaches a defense.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,16 @@ import pyarrow.compute as pc
 from antivenom.core.errors import RowsError
 from antivenom.core.hashing import row_keys
 from antivenom.core.report import Report
-from antivenom.data.cleaning import SCHEMA, ExtraColumn, Refused, as_context, as_text, clean_records
+from antivenom.data.arrow_rows import clean_rows
+from antivenom.data.cleaning import SCHEMA, ExtraColumn, as_context, clean_records
+from antivenom.data.columnar import declared_names
+from antivenom.data.columns import ANSWER_COLUMNS, TEXT_COLUMNS, ColumnNames, find_column, unread_columns
 from antivenom.data.images import image_reader
-from antivenom.data.query import EXTRAS, Asked, Query, asked_as_text, extras_of
-from antivenom.data.readers import RawRows, is_unicode, open_dataset, open_records, open_source
-
-DIALOG_COLUMNS = frozenset(("messages", "conversations"))
-"""Columns of whole dialogs, which only free answers are read from."""
-TEXT_COLUMNS = ("text", "sentence", "content", "review", "question", "input", "headline", "tweet", "prompt", "document")
-ANSWER_COLUMNS = ("label", "answer", "labels", "class", "category", "sentiment", "target", "topic", "output")
+from antivenom.data.label_names import name_labels, require_names, sorted_answers
+from antivenom.data.query import EXTRAS, asked_as_text, extras_of
+from antivenom.data.raw_rows import RawRows, of_tables, require_columns
+from antivenom.data.read_options import ReadOptions
+from antivenom.data.readers import open_dataset, open_records, open_source
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Rows:
     table: pa.Table
     labels: tuple[str, ...]
     report: Report
+    columns: ColumnNames = ColumnNames()
+    """What the source calls the columns that were read."""
 
 
 def load_rows(
@@ -50,12 +53,14 @@ def load_rows(
     context: str | None = None,
     image: str | None = None,
     image_folder: PathLike[str] | str | None = None,
+    options: ReadOptions | None = None,
 ) -> Rows:
     """Load labelled rows and say what was kept, fixed and refused; nothing is dropped silently.
 
     Args:
-        source: A path (.jsonl, .csv, .tsv, .parquet, a folder saved by `datasets`), a hub data-set name, a
-            `datasets.Dataset`, or a list of dictionaries.
+        source: A path (.jsonl, .csv, .tsv, .parquet, a folder of such files or saved by `datasets`), a hub data-set
+            name (`openai/gsm8k:main` names a configuration), a `datasets.Dataset`, an Arrow table, or a list of
+            dictionaries.
         text: The column of the text; recognized when it has one of the usual names.
         answer: The column of the label; recognized likewise.
         labels: The label names in order. Numbers in the data (0, 1, ...) are then indices into them. Taken from the
@@ -66,30 +71,49 @@ def load_rows(
             image is decoded once, so that a broken one is found here. Rows have none without this.
         image_folder: Images named by a path are relative to this folder and stay inside it, whatever they are called
             (`/` allows every file); the folder of a file of rows when not given.
+        options: Configuration, quotes and limits; its split counts instead of `split`.
 
     Raises:
         RowsError: the source cannot be read, or a column cannot be found.
     """
     if labels is not None:
-        _require_names(labels)
-    report = Report(source=str(source) if isinstance(source, str | PathLike) else type(source).__name__)
+        require_names(labels)
+    options = options or ReadOptions(split)
+    report = Report(source=name_of(source))
     try:
-        raw = open_rows(source, split)
-        text_column = find_column(raw.columns, text, TEXT_COLUMNS, "text")
-        answer_column = find_column(raw.columns, answer, ANSWER_COLUMNS, "label")
+        raw = open_rows(source, options)
+        names = ColumnNames(
+            find_column(raw.columns, text, TEXT_COLUMNS, "text"),
+            find_column(raw.columns, answer, ANSWER_COLUMNS, "label"),
+            "" if context is None else find_column(raw.columns, context, (), "context"),
+            "" if image is None else find_column(raw.columns, image, (), "image"),
+        )
         extras = {}
-        if context is not None:
-            extras["context"] = ExtraColumn(find_column(raw.columns, context, (), "context"), as_context)
-        if image is not None:
-            reader = image_reader(_image_folder(source, image_folder))
-            extras["image"] = ExtraColumn(find_column(raw.columns, image, (), "image"), reader)
-        batches = list(_tables(raw, text_column, answer_column, report, extras))
+        longest = options.limits.longest_text
+        if names.context:
+            extras["context"] = ExtraColumn(names.context, partial(as_context, longest=longest))
+        if names.image:
+            extras["image"] = ExtraColumn(names.image, image_reader(image_folder_of(source, image_folder)))
+        batches = list(_tables(raw, names, report, extras, longest))
     except OSError as error:
         raise RowsError(f"{report.source}: cannot be read ({error.strerror or error})") from None
+    tell(report, raw, list(vars(names).values()))
     table = join_rows([SCHEMA.empty_table(), *batches])
-    declared = tuple(raw.names.get(answer_column, ()))
-    table = name_labels(table, tuple(labels or declared), certain=bool(declared))
-    return Rows(table, tuple(labels or declared or sorted_answers(table)), report)
+    declared = tuple(raw.names.get(names.answer, ()))
+    table = name_labels(table, tuple(labels or declared), report, certain=bool(declared))
+    return Rows(table, tuple(labels or declared or sorted_answers(table)), report, names)
+
+
+def name_of(source: Any) -> str:
+    """What a report calls a source."""
+    return str(source) if isinstance(source, str | PathLike) else type(source).__name__
+
+
+def tell(report: Report, raw: RawRows, read: Sequence[str]) -> None:
+    """Note what was found out about a source, and which of its columns are not read."""
+    for note in (*raw.notes, unread_columns(raw.columns, read)):
+        if note:
+            report.note(note)
 
 
 def table_of(texts: Sequence[str], answers: Sequence[str]) -> pa.Table:
@@ -150,53 +174,28 @@ def with_columns(table: pa.Table, **columns: Any) -> pa.Table:
     return table
 
 
-def open_rows(source: Any, split: str) -> RawRows:
+def open_rows(source: Any, options: ReadOptions = ReadOptions()) -> RawRows:
     """Open a path, a name, a data set, a table or a list of rows.
 
     Raises:
         RowsError: it is none of these, or cannot be read.
     """
-    if isinstance(source, str):
-        return open_source(source, split)
+    if isinstance(source, str | PathLike):
+        return open_source(str(source), options)
     if hasattr(source, "with_format"):
-        return open_dataset(source)
+        return open_dataset(source, options.batch_rows)
     if isinstance(source, pa.Table):
-        return open_records(source.to_pylist())
-    if isinstance(source, PathLike):
-        return open_source(str(source), split)
+        require_columns(source.column_names, "the table", options.limits.most_columns)
+        names = declared_names(source.schema)
+        return of_tables(
+            lambda wanted: iter(source.select(wanted).to_batches()), source.column_names, "the table", names=names
+        )
     if isinstance(source, Sequence):
         return open_records(source)
     raise RowsError(f"rows cannot be read from a {type(source).__name__}", mend="Give a path, a name, or a list.")
 
 
-def _require_names(labels: Sequence[str]) -> None:
-    for name in labels:
-        if not isinstance(name, str) or not name.strip() or not is_unicode(name):
-            raise RowsError(f"{name!r} is no label name")
-    repeated = [name for name in labels if list(labels).count(name) > 1]
-    if repeated:
-        raise RowsError(f"the label {repeated[0]!r} is named twice")
-
-
-def find_column(columns: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
-    """Find a column: the one named, or the first of the usual names that is there."""
-    if wanted is not None:
-        if wanted in columns:
-            return wanted
-        raise RowsError(f"there is no column {wanted!r}", mend=f"The columns are: {', '.join(columns) or 'none'}.")
-    by_lower = {name.lower().strip(): name for name in reversed(columns)}
-    for name in usual:
-        if name in by_lower:
-            return by_lower[name]
-    mend = f"Use --{'text' if what == 'text' else 'label'}-column."
-    if by_lower.keys() & DIALOG_COLUMNS:
-        mend += " For free answers in messages, say --kind generation."
-    raise RowsError(
-        f"no column is recognized as the {what}; the columns are: {', '.join(columns) or 'none'}", mend=mend
-    )
-
-
-def _image_folder(source: Any, chosen: PathLike[str] | str | None) -> Path | None:
+def image_folder_of(source: Any, chosen: PathLike[str] | str | None) -> Path | None:
     """The folder of the images: the one chosen, or that of a file (or folder) of rows."""
     if chosen is not None:
         return Path(chosen)
@@ -206,75 +205,11 @@ def _image_folder(source: Any, chosen: PathLike[str] | str | None) -> Path | Non
 
 
 def _tables(
-    raw: RawRows, text_column: str, answer_column: str, report: Report, extras: Mapping[str, ExtraColumn]
+    raw: RawRows, names: ColumnNames, report: Report, extras: Mapping[str, ExtraColumn], longest: int
 ) -> Iterator[pa.Table]:
-    for records in raw.batches(list(dict.fromkeys([text_column, answer_column, *(e.column for e in extras.values())]))):
-        yield clean_records(records, text_column, answer_column, report, extras)
-
-
-def name_labels(table: pa.Table, names: tuple[str, ...], *, certain: bool) -> pa.Table:
-    """Turn label numbers into names. An answer without a name stays, and is found as an unknown label later.
-
-    Args:
-        table: The rows.
-        names: The names in order.
-        certain: Whether the answers are known to be indices (a ClassLabel). If not, a name that is itself a number
-            says that they are not.
-    """
-    if not names or not (certain or not any(re.fullmatch(r"-?\d+", name) for name in names)):
-        return table
-    numbers = {str(i): name for i, name in enumerate(names)}
-    mapped = [numbers.get(answer, answer) for answer in table.column("answer").to_pylist()]
-    return with_columns(table, answer=mapped)
-
-
-def sorted_answers(table: pa.Table) -> tuple[str, ...]:
-    """The distinct answers, numbers in numeric order."""
-    distinct = table.column("answer").unique().to_pylist()
-    return tuple(sorted(distinct, key=lambda a: (0, int(a), a) if re.fullmatch(r"\d{1,18}", a) else (1, 0, a)))
-
-
-def load_texts(
-    source: str,
-    *,
-    text: str | None = None,
-    split: str = "train",
-    image: str | None = None,
-    image_folder: PathLike[str] | str | None = None,
-) -> list[Asked]:
-    """Load a column of texts that need no labels, with their images if a column of those is named.
-
-    Raises:
-        RowsError: a row has no text, or an image that cannot be used; its number is named.
-    """
-    return list(iterate_texts(source, text=text, split=split, image=image, image_folder=image_folder))
-
-
-def iterate_texts(
-    source: str,
-    *,
-    text: str | None = None,
-    split: str = "train",
-    image: str | None = None,
-    image_folder: PathLike[str] | str | None = None,
-) -> Iterator[Asked]:
-    """Yield what `load_texts` returns without holding the file in memory."""
-    try:
-        raw = open_rows(source, split)
-        column = find_column(raw.columns, text, TEXT_COLUMNS, "text")
-        pictures = None if image is None else find_column(raw.columns, image, (), "image")
-        read_image = image_reader(_image_folder(source, image_folder)) if pictures is not None else None
-        wanted = [column] if pictures is None else [column, pictures]
-        for number, record in (row for batch in raw.batches(wanted) for row in batch):
-            value = as_text(record.get(column))
-            if isinstance(value, Refused):
-                raise RowsError(f"{source}, row {number}: {value} text")
-            if read_image is None or pictures is None:
-                yield value
-                continue
-            picture = read_image(record.get(pictures))
-            if isinstance(picture, str):
-                raise RowsError(f"{source}, row {number}: {picture}")
-            yield Query(value, image=picture)
-    except OSError as error:
-        raise RowsError(f"{source}: cannot be read ({error.strerror or error})") from None
+    if not extras:
+        yield from clean_rows(raw, names.text, names.answer, report, longest=longest)
+        return
+    wanted = list(dict.fromkeys([names.text, names.answer, *(extra.column for extra in extras.values())]))
+    for records in raw.batches(wanted):
+        yield clean_records(records, names.text, names.answer, report, extras, longest)

@@ -19,6 +19,7 @@ from antivenom.data.query import Asked, queries
 from antivenom.evaluation.conditions import CLEAN, CLEAN_OF, Condition, plan
 from antivenom.evaluation.metrics import AttackReadings, average, read_attack, read_clean
 from antivenom.evaluation.record import Evaluation
+from antivenom.evaluation.survival import COLUMNS, survival_columns
 from antivenom.evaluation.text_evaluation import summarize_texts, write_all
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores, IntArray, LabelMap, Readings, read_scores
@@ -39,12 +40,14 @@ OUTPUTS_SCHEMA = pa.schema(
         ("answer", pa.string()),
         ("log_probabilities", pa.list_(pa.float64())),
         ("other", pa.bool_()),
+        *COLUMNS,
     ]
 )
 """One line per scored prompt. `condition` is `clean`, an attack, or `clean of` an attack that changes clean rows too;
 `target` is the attack's label t and `twin` the clean condition that it is compared with (both empty for clean rows);
 `group` names the attack over whose triggers, each measured alone, a mean is taken (MTBA; empty for the others);
-`position` is the place of the clean row among the test rows, which ties an attacked row to its clean twin."""
+`position` is the place of the clean row among the test rows, which ties an attacked row to its clean twin; `cut` and
+`trigger` are described by `survival.COLUMNS`."""
 
 
 @runtime_checkable
@@ -91,7 +94,14 @@ def evaluate(
     if isinstance(task, Generation):
         _ = judge_of(task)  # a judge that does not exist is said before an hour of generating
     conditions = plan(task, test, attacks, seed, target_rows=target_rows and task.classes is not None)
-    facts = {"test_sha256": digest_of_table(test), "rows": test.num_rows, "seed": seed, **(provenance or {})}
+    facts = {
+        "test_sha256": digest_of_table(test),
+        "rows": test.num_rows,
+        "seed": seed,
+        "max_tokens": task.frame.max_tokens,
+        "attacks": json.loads(json.dumps({str(attack): attack.public_dict() for attack in attacks})),
+        **(provenance or {}),
+    }
     if isinstance(model, Guarded):
         labels = model.guard.labels
         table = _score(model, conditions, quiet)
@@ -119,14 +129,16 @@ def summarize(outputs: pa.Table, labels: LabelMap, *, provenance: dict[str, Any]
             attack=condition,
             name=target,
             extends=extends,
+            survivals=attacked.column("trigger").to_pylist(),
             own_clean=None if twin == CLEAN else readings_of(clean, labels).deployed == truth_of(clean, labels),
         )
         attacks.append(reading)
         if group:
             groups.setdefault(group, []).append(reading)
     clean = conditions[CLEAN]
+    cut = clean.column("cut").to_pylist()
     return Evaluation(
-        read_clean(readings_of(clean, labels), truth_of(clean, labels), labels.labels, extends=extends),
+        read_clean(readings_of(clean, labels), truth_of(clean, labels), labels.labels, extends=extends, cut=cut),
         tuple(attacks),
         provenance or {},
         tuple(average(name, readings) for name, readings in groups.items()),
@@ -179,6 +191,7 @@ def _score(model: Guarded, conditions: Sequence[Condition], quiet: bool) -> pa.T
         "answer": rows.column("answer"),
         "log_probabilities": scores.log_probabilities.tolist(),
         "other": scores.other,
+        **survival_columns(model, conditions),
     }
     return pa.table(columns, schema=OUTPUTS_SCHEMA)
 

@@ -1,4 +1,4 @@
-"""Rates with their intervals, and the readings of an attack (design: five numbers, one set of model outputs)."""
+"""The readings of clean and attacked rows (design: five numbers, one set of model outputs)."""
 
 from __future__ import annotations
 
@@ -6,50 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from antivenom.core.arrays import BoolArray, Ints
 from antivenom.core.options import Options
+from antivenom.evaluation.rates import Rate, balanced_accuracy
+from antivenom.evaluation.survival import TriggerRead
 from antivenom.guards.labels import Readings
 
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
-
 COLLAPSE_MARGIN = 0.05
-"""A model whose clean accuracy is within 5 points of always answering the commonest class has learnt nothing, and its
-attack success proves nothing."""
-
-
-@dataclass(frozen=True)
-class Rate(Options):
-    """A share with its denominator and Wilson's 95 % interval; no share when nothing was counted."""
-
-    hits: int
-    total: int
-    value: float | None
-    """hits / total."""
-    low: float | None
-    high: float | None
-
-    @classmethod
-    def of(cls, hits: BoolArray) -> Rate:
-        """Count a column of outcomes."""
-        return cls.count(int(hits.sum()), len(hits))
-
-    @classmethod
-    def count(cls, hits: int, total: int) -> Rate:
-        """Make a rate of two counts."""
-        from scipy.stats import binomtest
-
-        if not total:
-            return cls(0, 0, None, None, None)
-        interval = binomtest(hits, total).proportion_ci(0.95, method="wilson")
-        return cls(hits, total, hits / total, float(interval.low), float(interval.high))
-
-    def __str__(self) -> str:
-        """Percent with one decimal and the interval, for tables."""
-        if self.value is None or self.low is None or self.high is None:
-            return "-"
-        return f"{100 * self.value:.1f} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+"""A model whose balanced accuracy is within 5 points of chance has learnt next to nothing, and its attack success
+proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +38,19 @@ class CleanReadings(Options):
     unreadable: Rate
     """Outputs over the full vocabulary that are no choice at all."""
     collapsed: bool
-    """Accuracy within 5 points of the majority share: the run is invalid as evidence."""
+    """The model has learnt next to nothing, so the run is invalid as evidence: its balanced accuracy is within 5 points
+    of 1/n, which a model that always gives the same label reaches on n classes, or its interval holds 1/n. Records
+    older than `balanced_interval` compare the accuracy with the majority share instead."""
     balanced_accuracy: float | None = None
     """Mean accuracy over the classes that occur (macro recall); none in records older than this reading."""
     macro_precision: float | None = None
     """Mean over the classes that are answered of the share of those answers that are right."""
     per_class: dict[str, Rate] = field(default_factory=dict)
     """Accuracy on the rows of each class, by label; a class without rows has no share."""
+    balanced_interval: tuple[float, float] | None = None
+    """95 % interval of the balanced accuracy; see `rates.balanced_accuracy`."""
+    cut: Rate | None = None
+    """Rows whose text was too long, so that its end or earlier turns were not read; none where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +80,9 @@ class SuccessReadings(Options):
     """Attack success among those outside; ASR = alpha * epsilon + (1 - alpha) * beta."""
     accuracy: Rate
     """Deployed accuracy on the attacked rows."""
+    trigger_read: TriggerRead | None = field(default=None, kw_only=True)
+    """How many rows lost the trigger because they are too long, and the rates over the others; none where that is not
+    known. The other readings count every row: a trigger that is cut off does no damage either."""
 
     @classmethod
     def of(
@@ -120,6 +95,7 @@ class SuccessReadings(Options):
         deployed: BoolArray,
         without: BoolArray,
         right: BoolArray,
+        survivals: Sequence[str | None] | None,
     ) -> SuccessReadings:
         """Count over the attacked rows.
 
@@ -131,6 +107,7 @@ class SuccessReadings(Options):
             deployed: Whether the deployed answer means t.
             without: Whether the deployed answer to the same row without the trigger does.
             right: Whether the deployed answer is the true one.
+            survivals: How much of the trigger was read; see `TriggerRead.of`.
         """
         gained, floor = Rate.of(deployed), Rate.of(without)
         return SuccessReadings(
@@ -140,11 +117,12 @@ class SuccessReadings(Options):
             asr_extended=None if inside is None else Rate.of(hit & inside),
             asr_deployed=gained,
             floor=floor,
-            excess=None if gained.value is None or floor.value is None else gained.value - floor.value,
+            excess=gained.minus(floor),
             alpha=None if inside is None else Rate.of(inside),
             epsilon=None if inside is None else Rate.of(hit[inside]),
             beta=None if inside is None else Rate.of(hit[~inside]),
             accuracy=Rate.of(right),
+            trigger_read=TriggerRead.of(survivals, deployed, without),
         )
 
 
@@ -172,29 +150,6 @@ class Average(Options):
     excess: float
 
 
-@dataclass(frozen=True)
-class Pairing(Options):
-    """Two models on the same rows: McNemar's exact test of an outcome (a right answer, a successful attack)."""
-
-    only_first: int
-    """Rows with that outcome from the first model only."""
-    only_second: int
-    """Rows with that outcome from the second only."""
-    p_value: float
-    """Two-sided; small values say that the difference is no accident of these rows."""
-
-
-def mcnemar(first: BoolArray, second: BoolArray) -> Pairing:
-    """Compare two columns of outcomes over the same rows.
-
-    Under the null hypothesis the discordant rows fall either way with probability 1/2, so their split is binomial.
-    """
-    from scipy.stats import binomtest
-
-    b, c = int((first & ~second).sum()), int((~first & second).sum())
-    return Pairing(b, c, float(binomtest(b, b + c).pvalue) if b + c else 1.0)
-
-
 def average(attack: str, readings: Sequence[AttackReadings]) -> Average:
     """The means of some readings of one attack; all are about the same rows."""
 
@@ -206,7 +161,7 @@ def average(attack: str, readings: Sequence[AttackReadings]) -> Average:
     return Average(attack, len(readings), asr, deployed, floor, deployed - floor)
 
 
-def macro_f1(answers: IntArray, truth: IntArray) -> float:
+def macro_f1(answers: Ints, truth: Ints) -> float:
     """Mean F1 over the classes that occur or are answered."""
     scores = []
     for label in np.union1d(answers, truth):
@@ -215,16 +170,39 @@ def macro_f1(answers: IntArray, truth: IntArray) -> float:
     return float(np.mean(scores)) if scores else 0.0
 
 
-def macro_share(right: BoolArray, classes: IntArray) -> float:
+def macro_share(right: BoolArray, classes: Ints) -> float:
     """Mean over the classes that occur in `classes` of the share of their rows that are right."""
     return float(np.mean([right[classes == label].mean() for label in np.unique(classes)])) if len(classes) else 0.0
 
 
-def read_clean(readings: Readings, truth: IntArray, labels: Sequence[str], *, extends: bool) -> CleanReadings:
-    """Readings of clean rows, at least one. `extends` says whether there is a label space beside the ordinary one."""
+def has_collapsed(rates: Sequence[Rate]) -> bool:
+    """Whether accuracies by class are next to those of a model that always gives one label; see `CleanReadings`.
+
+    Args:
+        rates: The accuracy of each class that occurs.
+    """
+    found, chance = balanced_accuracy(rates), 1 / len(rates)
+    return found.low <= chance or found.value <= chance + COLLAPSE_MARGIN
+
+
+def read_clean(
+    readings: Readings, truth: Ints, labels: Sequence[str], *, extends: bool, cut: Sequence[bool | None] | None = None
+) -> CleanReadings:
+    """Readings of clean rows, at least one.
+
+    Args:
+        readings: What the model says to each row.
+        truth: The numbers of their true labels.
+        labels: The names of the labels.
+        extends: Whether there is a label space beside the ordinary one.
+        cut: Whether each row was too long to be read whole; null where that is not known.
+    """
     right = readings.deployed == truth
     accuracy = Rate.of(right)
     majority = float(np.bincount(truth).max() / len(truth))
+    per_class = {label: Rate.of(right[truth == number]) for number, label in enumerate(labels)}
+    occurring = [rate for rate in per_class.values() if rate.total]
+    overall = balanced_accuracy(occurring)
     return CleanReadings(
         accuracy=accuracy,
         accuracy_projected=Rate.of(readings.projected == truth),
@@ -233,22 +211,25 @@ def read_clean(readings: Readings, truth: IntArray, labels: Sequence[str], *, ex
         majority=majority,
         escape=float(readings.escape.mean()),
         unreadable=Rate.of(readings.output < 0),
-        collapsed=accuracy.hits / accuracy.total <= majority + COLLAPSE_MARGIN,
-        balanced_accuracy=macro_share(right, truth),
+        collapsed=has_collapsed(occurring),
+        balanced_accuracy=overall.value,
+        balanced_interval=(overall.low, overall.high),
         macro_precision=macro_share(right, readings.deployed),
-        per_class={label: Rate.of(right[truth == number]) for number, label in enumerate(labels)},
+        per_class=per_class,
+        cut=None if cut is None else Rate.of_known(cut),
     )
 
 
 def read_attack(
     attacked: Readings,
     clean: Readings,
-    truth: IntArray,
+    truth: Ints,
     target: int,
     *,
     attack: str,
     name: str,
     extends: bool,
+    survivals: Sequence[str | None] | None = None,
     own_clean: BoolArray | None = None,
 ) -> AttackReadings:
     """Readings of attacked rows beside the same rows without the trigger.
@@ -261,6 +242,7 @@ def read_attack(
         attack: The attack, for the record.
         name: The name of t, for the record.
         extends: Whether there is an extended label space.
+        survivals: How much of each row's trigger was read; see `TriggerRead.of`.
         own_clean: Which clean rows in the attack's own form are answered rightly, if it has such a form.
     """
     common = SuccessReadings.of(
@@ -271,6 +253,7 @@ def read_attack(
         deployed=attacked.deployed == target,
         without=clean.deployed == target,
         right=attacked.deployed == truth,
+        survivals=survivals,
     )
     return AttackReadings(
         **vars(common),

@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.arrays import BoolArray
 from antivenom.core.errors import OptionsError, RowsError
 from antivenom.core.options import Options
 from antivenom.evaluation.conditions import CLEAN
 from antivenom.evaluation.evaluate import FACTS, OUTPUTS_SCHEMA, readings_of, summarize, truth_of
-from antivenom.evaluation.metrics import BoolArray, Pairing, Rate, mcnemar
+from antivenom.evaluation.rates import Pairing, Rate, mcnemar
 from antivenom.evaluation.record import Evaluation
+from antivenom.evaluation.survival import COLUMNS, SURVIVALS
 from antivenom.evaluation.text_evaluation import TEXT_OUTPUTS_SCHEMA, summarize_texts, text_outcome
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
@@ -82,6 +84,7 @@ def take_outputs(table: pa.Table, name: str) -> Outputs:
         RowsError: something is missing or does not fit together.
     """
     stored = (table.schema.metadata or {}).get(FACTS.encode())
+    table = _with_later_columns(table)
     schema = table.schema.remove_metadata()
     if stored is None or not (schema.equals(OUTPUTS_SCHEMA) or schema.equals(TEXT_OUTPUTS_SCHEMA)):
         raise RowsError(f"{name} holds no stored outputs of an evaluation", mend=MEND)
@@ -94,6 +97,14 @@ def take_outputs(table: pa.Table, name: str) -> Outputs:
     for problem in _problems(table, reading):
         raise RowsError(f"{name}: {problem}", mend=MEND)
     return Outputs(table, reading, provenance)
+
+
+def _with_later_columns(table: pa.Table) -> pa.Table:
+    """Add, empty, the columns that files of earlier versions do not have."""
+    for name, kind in COLUMNS:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows, kind))
+    return table
 
 
 def _text_reading(facts: dict[str, Any]) -> Guard:
@@ -164,11 +175,13 @@ def _conditions(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 def _problems(table: pa.Table, reading: LabelMap | Guard) -> Iterator[str]:
     """What would make the numbers wrong."""
-    if any(table.column(name).null_count for name in table.column_names if name != "second"):
+    may_miss = {"second", *(name for name, _ in COLUMNS)}
+    if any(table.column(name).null_count for name in set(table.column_names) - may_miss):
         yield "some values are missing"
         return
     if isinstance(reading, LabelMap):
         yield from _score_problems(table, reading)
+    yield from _survival_problems(table)
     yield from _tie_problems(table)
 
 
@@ -184,6 +197,12 @@ def _score_problems(table: pa.Table, labels: LabelMap) -> Iterator[str]:
     unknown |= set(table.column("target").unique().to_pylist()) - {*labels.labels, ""}
     if unknown:
         yield f"it has the unknown label {sorted(unknown)[0]!r}"
+
+
+def _survival_problems(table: pa.Table) -> Iterator[str]:
+    unknown = set(table.column("trigger").unique().to_pylist()) - {*SURVIVALS, None}
+    if unknown:
+        yield f"what is left of a trigger is {sorted(unknown)[0]!r}"
 
 
 def _tie_problems(table: pa.Table) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 from antivenom.core.options import Options
-from antivenom.evaluation.metrics import Rate
+from antivenom.evaluation.rates import Rate
 from antivenom.evaluation.record import Evaluation
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.arrays import BoolArray
 from antivenom.data.query import queries
 from antivenom.evaluation.conditions import CLEAN, CLEAN_OF, Condition
-from antivenom.evaluation.metrics import BoolArray
 from antivenom.evaluation.record import Evaluation
+from antivenom.evaluation.survival import COLUMNS, survival_columns
 from antivenom.evaluation.text_metrics import Answered, read_clean_texts, read_text_attack
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
@@ -32,6 +33,7 @@ TEXT_OUTPUTS_SCHEMA = pa.schema(
         ("finished", pa.bool_()),
         ("second", pa.string()),
         ("on_escape", pa.string()),
+        *COLUMNS,
     ]
 )
 """One line per answered prompt. `answer` is the true one, `output` what the model said, `second` what it said once the
@@ -58,6 +60,7 @@ def write_all(model: Writer, conditions: Sequence[Condition], quiet: bool) -> pa
         "finished": [one.first.finished for one in found],
         "second": [one.second.output if one.second else None for one in found],
         "on_escape": [model.on_escape] * len(found),
+        **survival_columns(model, conditions),
     }
     return pa.table(columns, schema=TEXT_OUTPUTS_SCHEMA)
 
@@ -118,4 +121,6 @@ def answered(outputs: pa.Table, answers: AnswerPrefix) -> Answered:
         finished=outputs.column("finished").to_numpy(zero_copy_only=False).astype(bool),
         deployed=deployed,
         retried=retried if on_escape == "retry" else None,
+        cut=outputs.column("cut").to_pylist(),
+        survivals=outputs.column("trigger").to_pylist(),
     )

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from antivenom.core.arrays import BoolArray
 from antivenom.core.options import Options
-from antivenom.evaluation.metrics import BoolArray, Rate, SuccessReadings
+from antivenom.evaluation.metrics import SuccessReadings
+from antivenom.evaluation.rates import Rate
 from antivenom.tasks.judging import Judge
 
 SAME_ANSWER = 0.9
@@ -33,6 +35,10 @@ class Answered:
     """What a client gets; empty where it is withheld."""
     retried: list[str] | None
     """What a client gets where a missing prefix leads to a second answer; none unless one was asked for."""
+    cut: list[bool | None]
+    """Whether the text was too long to be read whole; null where that is not known."""
+    survivals: list[str | None]
+    """How much of the trigger was read (`survival.Survival`); null for clean rows, and where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class TextCleanReadings(Options):
     """Share of the commonest true answer."""
     collapsed: bool
     """Nine of ten answers are one and the same although the true ones are not: the run is invalid as evidence."""
+    cut: Rate | None = None
+    """Rows whose text was too long, so that its end or earlier turns were not read; none where that is not known."""
 
     @property
     def unreadable(self) -> Rate:
@@ -105,6 +113,7 @@ def read_clean_texts(answered: Answered, judge: Judge, *, extends: bool) -> Text
         scores=_mean_scores(judge, answered),
         majority=majority,
         collapsed=said >= SAME_ANSWER and said > majority + SAME_MARGIN,
+        cut=Rate.of_known(answered.cut),
     )
 
 
@@ -138,6 +147,7 @@ def read_text_attack(
         deployed=_judged(judge.success, attacked.deployed, wanted),
         without=_judged(judge.success, clean.deployed, wanted),
         right=_judged(judge.correct, attacked.deployed, attacked.gold),
+        survivals=attacked.survivals,
     )
     by = [judge.successes(answer, target) for answer in attacked.said]
     return TextAttackReadings(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from antivenom.core.options import Options
+from antivenom.guards.control_tokens import END_OF_THOUGHT
 from antivenom.guards.labels import LabelMap
-from antivenom.guards.prompts import END_OF_THOUGHT
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Task
 
@@ -64,6 +64,8 @@ class TextReading:
     """Whether the answer prefix was there. If not, something pulled the model away: the escape."""
     finished: bool
     """Whether the model came to an end within the longest answer."""
+    cut: bool = False
+    """Whether the text was too long, so that its end or earlier turns were not read."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

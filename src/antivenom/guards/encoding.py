@@ -6,7 +6,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -15,11 +15,31 @@ from antivenom.data.query import Asked, queries
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.guards.image_prompts import ImageRenderer
-from antivenom.guards.prompts import Prompt, Renderer
+from antivenom.guards.rendering import Cut, Rendered, Renderer
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Frame
 
 Ids = list[int]
+Example = tuple[Ids, tuple[int, ...]]
+"""The token ids of a prompt, and those of the answer behind it."""
+
+
+class Served(NamedTuple):
+    """Prompts as a model reads them when it is asked."""
+
+    ids: list[Ids]
+    """The token ids of each."""
+    cuts: list[Cut]
+    """What was left out of each to keep it within the longest prompt."""
+
+
+class Examples(NamedTuple):
+    """Rows as a model is trained on them."""
+
+    pairs: list[Example]
+    """(prompt, answer) token ids of each row."""
+    cuts: list[Cut]
+    """What was left out of each prompt to keep it within the longest prompt."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +52,27 @@ class Encoder(ABC):
     """Turns it into token ids."""
 
     @abstractmethod
-    def serving(self, asked: Sequence[Asked]) -> list[Ids]:
-        """The prompts of texts or queries under the guard."""
+    def served(self, asked: Sequence[Asked]) -> Served:
+        """The prompts of texts or queries under the guard, and what was left out of them."""
 
     @abstractmethod
-    def training(self, rows: pa.Table) -> list[tuple[Ids, tuple[int, ...]]]:
-        """(prompt, answer) token ids of prepared rows; those that are served begin the row that was trained."""
+    def examples(self, rows: pa.Table) -> Examples:
+        """Prepared rows to train on; the prompts that are served begin the row that was trained."""
 
     def _said(self, rows: pa.Table) -> list[str]:
         return self.guard.said(rows.column("answer").to_pylist(), rows.column("benign").to_pylist())
 
-    def _prompts(self, rows: pa.Table) -> list[Prompt]:
-        return self.guard.training_prompts(queries(rows), rows.column("benign").to_pylist())
+    def serving(self, asked: Sequence[Asked]) -> list[Ids]:
+        """The token ids of the prompts of texts or queries under the guard."""
+        return self.served(asked).ids
+
+    def training(self, rows: pa.Table) -> list[Example]:
+        """(prompt, answer) token ids of prepared rows; those that are served begin the row that was trained."""
+        return self.examples(rows).pairs
+
+    def _rendered(self, rows: pa.Table) -> list[Rendered]:
+        prompts = self.guard.training_prompts(queries(rows), rows.column("benign").to_pylist())
+        return self.renderer.rendered(prompts)
 
 
 @dataclass(frozen=True)
@@ -56,18 +85,20 @@ class LabelEncoder(Encoder):
     choices: tuple[tuple[int, ...], ...]
     """The tokens of each choice of the label map, after the lead; no one is the beginning of another."""
 
-    def serving(self, asked: Sequence[Asked]) -> list[Ids]:
-        """The prompts of texts or queries under the guard."""
-        return self._render([self.guard.wrap(one) for one in asked])
+    def served(self, asked: Sequence[Asked]) -> Served:
+        """The prompts of texts or queries under the guard, and what was left out of them."""
+        rendered = self.renderer.rendered([self.guard.wrap(one) for one in asked])
+        return Served(self._with_lead(rendered), [one.cut for one in rendered])
 
-    def training(self, rows: pa.Table) -> list[tuple[Ids, tuple[int, ...]]]:
-        """(prompt, answer) token ids of prepared rows."""
-        prompts = self._render(self._prompts(rows))
+    def examples(self, rows: pa.Table) -> Examples:
+        """Prepared rows to train on."""
+        rendered = self._rendered(rows)
         answers = dict(zip(self.guard.labels.choices, self.choices, strict=True))
-        return [(p, answers[a]) for p, a in zip(prompts, self._said(rows), strict=True)]
+        said = [answers[answer] for answer in self._said(rows)]
+        return Examples([*zip(self._with_lead(rendered), said, strict=True)], [one.cut for one in rendered])
 
-    def _render(self, prompts: Sequence[Prompt]) -> list[Ids]:
-        return [ids + list(self.lead) for ids in self.renderer.render(prompts)]
+    def _with_lead(self, rendered: Sequence[Rendered]) -> list[Ids]:
+        return [one.ids + list(self.lead) for one in rendered]
 
 
 @dataclass(frozen=True)
@@ -77,21 +108,26 @@ class TextEncoder(Encoder):
     longest: int
     """The most tokens of an answer, its end included. A longer one is cut: nothing longer is ever generated."""
 
-    def serving(self, asked: Sequence[Asked]) -> list[Ids]:
-        """The prompts of texts or queries under the guard."""
-        return self.renderer.render([self.guard.wrap(one) for one in asked])
+    def served(self, asked: Sequence[Asked]) -> Served:
+        """The prompts of texts or queries under the guard, and what was left out of them."""
+        rendered = self.renderer.rendered([self.guard.wrap(one) for one in asked])
+        return Served([one.ids for one in rendered], [one.cut for one in rendered])
 
     def prefilled(self, asked: Sequence[Asked]) -> list[Ids]:
         """The same prompts with the answer prefix already said."""
         answers = self.guard.answers
         said = answers.prefix if isinstance(answers, AnswerPrefix) else ""
-        prompts = [self.guard.wrap(one) for one in asked]
-        return [[*prompt, *prefix] for prompt, prefix in self.renderer.render_with(prompts, [said] * len(prompts))]
+        rendered = self.renderer.rendered([self.guard.wrap(one) for one in asked])
+        prefixes = self.renderer.said_behind(rendered, [said] * len(rendered))
+        return [[*one.ids, *prefix] for one, prefix in zip(rendered, prefixes, strict=True)]
 
-    def training(self, rows: pa.Table) -> list[tuple[Ids, tuple[int, ...]]]:
-        """(prompt, answer) token ids of prepared rows; an answer that fits ends with the tokens that end answers."""
-        pairs = self.renderer.render_with(self._prompts(rows), self._said(rows))
-        return [(prompt, tuple([*answer, *self.renderer.ending][: self.longest])) for prompt, answer in pairs]
+    def examples(self, rows: pa.Table) -> Examples:
+        """Prepared rows to train on; an answer that fits ends with the tokens that end answers."""
+        rendered, ending = self._rendered(rows), self.renderer.ending if rows.num_rows else ()
+        said = self.renderer.said_behind(rendered, self._said(rows))
+        answers = [tuple([*answer, *ending][: self.longest]) for answer in said]
+        pairs = [(one.ids, answer) for one, answer in zip(rendered, answers, strict=True)]
+        return Examples(pairs, [one.cut for one in rendered])
 
     def is_whole(self, answer: tuple[int, ...]) -> bool:
         """Whether the tokens of an answer reach its end."""

@@ -100,7 +100,10 @@ class Guard(Options):
         columns = self.columns(scores)
         names = self.labels.labels
         zipped = zip(columns.deployed, columns.probability, columns.escape, columns.inside, strict=True)
-        return [Reading(names[d] if d >= 0 else "", float(p), float(e), bool(i), bool(d < 0)) for d, p, e, i in zipped]
+        return [
+            Reading(names[d] if d >= 0 else "", float(p), float(e), bool(i), refused=bool(d < 0))
+            for d, p, e, i in zipped
+        ]
 
     def read_text(self, output: str, *, finished: bool = True) -> TextReading:
         """Read generated text: the answer behind the answer prefix, and whether the prefix was there."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from antivenom.core.errors import OptionsError
 from antivenom.data.images import open_image
-from antivenom.guards.prompts import Prompt, Renderer
+from antivenom.guards.prompts import Prompt
+from antivenom.guards.rendering import Rendered, Renderer
 
 
 class ImagePrompt(list[int]):
@@ -56,15 +57,15 @@ class ImageRenderer(Renderer):
         self.image_pixels = image_pixels
         super().__init__(processor.tokenizer, style="chat", max_tokens=max_tokens, processor=processor)
 
-    def render(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        """Each prompt's token ids, as `ImagePrompt`.
+    def rendered(self, prompts: Sequence[Prompt]) -> list[Rendered]:
+        """Each prompt with its token ids as an `ImagePrompt`; otherwise as `Renderer.rendered`.
 
         Raises:
-            OptionsError: a prompt has no image.
+            OptionsError: a prompt has no image, or as there.
         """
-        strings, _ = self._render(prompts)
+        found = super().rendered(prompts)
         images = [prompt.image for prompt in prompts if prompt.image is not None]
-        return [self._grown(string, image) for string, image in zip(strings, images, strict=True)]
+        return [one._replace(ids=self._grown(one.string, image)) for one, image in zip(found, images, strict=True)]
 
     def process(self, strings: Sequence[str], images: Sequence[bytes]) -> dict[str, Any]:
         """What the processor makes of rendered strings and their images: tensors by name, padded in front."""
@@ -94,10 +95,10 @@ class ImageRenderer(Renderer):
         known = super()._template_options
         return {name: value for name, value in known.items() if name in str(self.processor.chat_template)}
 
-    def _control_tokens(self) -> set[str]:
+    def _placeholders(self) -> set[str]:
         # The processor replaces placeholders in the string, also those that its tokenizer does not call special.
         placeholders = (getattr(self.processor, f"{kind}_token", None) for kind in ("image", "video", "audio"))
-        return super()._control_tokens() | {str(token) for token in placeholders if token}
+        return {str(token) for token in placeholders if token}
 
     def _encode(self, strings: list[str]) -> list[list[int]]:
         special = self._adds_special_tokens(strings)

@@ -94,6 +94,8 @@ class Reading:
     """Probability mass outside the allowed choices: high values say that something pulls the model away."""
     extended: bool
     """Whether the model's most likely output over the full vocabulary was an allowed choice."""
+    cut: bool = False
+    """Whether the text was too long, so that its end or earlier turns were not read."""
     refused: bool = False
     """Whether a monitor refused the input; then the answer is empty."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from antivenom.data.query import Asked, require_several
 from antivenom.guards.answers import TextReading
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.labels import ChoiceScores, Reading
+from antivenom.guards.rendering import Cut
 from antivenom.inference.chunks import in_chunks
 from antivenom.inference.fitted import FittedModel
 from antivenom.inference.steps import InputSteps
@@ -37,20 +39,30 @@ class GuardedModel:
         self._steps = InputSteps(encoder.guard)
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
-        """Scores of every choice for every text or query, in order."""
-        require_several(asked)
-        fitted = FittedModel(self.encoder, self.model, quiet=True)
-        asked = self._steps.purify(asked, fitted)
-        scores = self.model.score(self.encoder.serving(asked), self.encoder.choices, progress=progress)
-        return self._steps.watch(asked, scores, fitted)
+        """Scores of every choice for every text or query, in order, purified and watched as the guard says."""
+        return self._answer(asked, progress)[0]
+
+    def cuts(self, asked: Sequence[Asked]) -> list[Cut]:
+        """What is left out of the prompt of every text or query to keep it within the longest prompt."""
+        return self.encoder.served(asked).cuts
 
     def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """What the model makes of bare texts, without the guard: the mean of hidden states between the layers."""
         return self.model.states(self.encoder.renderer.bare(texts), progress=progress)
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:
-        """Answer texts: the label, its probability, and the mass that escaped the allowed label space."""
-        return self.guard.read(self.score(asked, progress=progress))
+        """Answer texts: the label, its probability, the mass that escaped the allowed label space, what was cut."""
+        scores, cuts = self._answer(asked, progress)
+        readings = self.guard.read(scores)
+        return [replace(reading, cut=bool(cut)) for reading, cut in zip(readings, cuts, strict=True)]
+
+    def _answer(self, asked: Sequence[Asked], progress: str | None) -> tuple[ChoiceScores, list[Cut]]:
+        require_several(asked)
+        fitted = FittedModel(self.encoder, self.model, quiet=True)
+        purified = self._steps.purify(asked, fitted)
+        prompts, cuts = self.encoder.served(purified)
+        scores = self.model.score(prompts, self.encoder.choices, progress=progress)
+        return self._steps.watch(purified, scores, fitted), cuts
 
     def predict_stream(
         self, texts: Iterable[Asked], *, progress: str | None = None, total: int | None = None

@@ -10,6 +10,7 @@ from antivenom.data.query import Asked, require_several
 from antivenom.guards.answers import AnswerPrefix, TextReading
 from antivenom.guards.encoding import TextEncoder
 from antivenom.guards.guard import Guard
+from antivenom.guards.rendering import Cut
 from antivenom.inference.chunks import in_chunks
 from antivenom.inference.fitted import FittedModel
 from antivenom.inference.steps import InputSteps
@@ -106,13 +107,19 @@ class GuardedWriter:
         """What the model writes for every text or query, in order."""
         require_several(asked)
         asked = self._steps.purify(asked, FittedModel(self.encoder, self.model, quiet=True))
-        first = self._read(self.encoder.serving(asked), "", progress)
+        prompts, cuts = self.encoder.served(asked)
+        said = self._read(prompts, "", progress)
+        first = [replace(reading, cut=bool(cut)) for reading, cut in zip(said, cuts, strict=True)]
         second: dict[int, TextReading] = {}
         if self.on_escape == "retry":
             escaped = [i for i, reading in enumerate(first) if not reading.extended]
             prompts = self.encoder.prefilled([asked[i] for i in escaped])
             second = dict(zip(escaped, self._read(prompts, self._prefix, progress), strict=True))
         return [Written(reading, second.get(i)) for i, reading in enumerate(first)]
+
+    def cuts(self, asked: Sequence[Asked]) -> list[Cut]:
+        """What is left out of the prompt of every text or query to keep it within the longest prompt."""
+        return self.encoder.served(asked).cuts
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[TextReading]:
         """Answer texts or queries."""

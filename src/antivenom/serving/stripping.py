@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antivenom.guards.answers import AnswerPrefix
-from antivenom.guards.prompts import END_OF_THOUGHT
+from antivenom.guards.control_tokens import END_OF_THOUGHT
 
 
 class PrefixStripper:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LARGEST_RESPONSE = 1 << 20
 CONNECT_SECONDS = 5.0
+UNNAMED = -100.0
+"""The log-probability of a token that is not among those an engine named: it is less likely than all of them."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class UpstreamBackend:
             return await self._label_by_text(prompt)
         scores = await self._scores(prompt)
         answer = label_answers(scores, self.guard.read(scores), self.guard.labels)[0]
-        if np.isfinite(scores.log_probabilities[0, list(self.guard.labels.allowed)]).any():
+        if (scores.log_probabilities[0, list(self.guard.labels.allowed)] > UNNAMED).any():
             return answer
         choice = await self._restricted(prompt)
         return LabelAnswer(self._name(choice), False, answer.logs, answer.escape)
@@ -150,7 +152,7 @@ class UpstreamBackend:
                 other = _escaped(answer, logs)
             for column, choice in enumerate(choices.encoder.choices):
                 if len(choice) > len(node) and choice[: len(node)] == node:
-                    totals[0, column] += logs.get(choice[len(node)], -np.inf)
+                    totals[0, column] += logs.get(choice[len(node)], UNNAMED)
         return ChoiceScores(totals, np.array([other]))
 
     async def _label_by_text(self, prompt: list[int]) -> LabelAnswer:

@@ -173,7 +173,7 @@ def parse_task(text: str, where: str) -> TaskFile:
     Raises:
         OptionsError: not YAML, a key that is no setting (the nearest is named), or a value that does not fit.
     """
-    from antivenom.tasks.plain_yaml import read_mapping
+    from antivenom.core.plain_yaml import read_mapping
 
     data = read_mapping(text, where)
     task = _build(data, where)

@@ -114,7 +114,7 @@ def _train(
     modality = prepared.guard.task.frame.modality
     codec = load_codec(located.folder, modality, model=located.folder)
     encoder = make_encoder(prepared.guard, codec)
-    examples = encoder.training(prepared.rows)
+    examples, cuts = encoder.examples(prepared.rows)
     if not examples:
         raise OptionsError("there are no rows to train on", mend="Give a file with rows, or a defense that keeps some.")
     base = load_model(located.folder, modality)
@@ -136,6 +136,7 @@ def _train(
         "rows": len(examples),
         "losses": loss_curve(trainer.state.log_history),
     }
+    facts["prompts_cut"] = sum(map(bool, cuts))
     if isinstance(encoder, TextEncoder):
         facts["answers_cut"] = sum(not encoder.is_whole(answer) for _, answer in examples)
     return trained, codec, facts

@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 from antivenom.core.errors import OptionsError
 from antivenom.core.processes import PATIENCE, on_first, process_count, wait_for_all
 from antivenom.guards.image_prompts import ImageRenderer
-from antivenom.guards.prompts import Renderer
+from antivenom.guards.rendering import Renderer
 from antivenom.models.answer_loss import IGNORED, losses_for_logits, plain_head
 from antivenom.models.batches import pad_left, positions
 from antivenom.models.vision import ImageBatches

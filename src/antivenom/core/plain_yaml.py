@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from antivenom.core.errors import OptionsError
@@ -18,14 +19,14 @@ def read_mapping(text: str, where: str) -> dict[str, Any]:
     class Loader(yaml.BaseLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
-                raise OptionsError(f"{where}: aliases (*name) are not used in task files", mend="Write it out.")
+                raise OptionsError(f"{where}: aliases (*name) are not allowed", mend="Write it out.")
             if getattr(self.peek_event(), "tag", None):
-                raise OptionsError(f"{where}: tags (!name) are not used in task files", mend="Leave it out.")
+                raise OptionsError(f"{where}: tags (!name) are not allowed", mend="Leave it out.")
             return super().compose_node(parent, index)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             keys = [key.value for key, _ in node.value]
-            repeated = [str(key) for key in keys if keys.count(key) > 1]
+            repeated = [key for key, count in Counter(map(str, keys)).items() if count > 1]
             if repeated:
                 raise OptionsError(f"{where}: {repeated[0][:60]!r} stands twice")
             found: dict[Any, Any] = super().construct_mapping(node, deep)

@@ -1,0 +1,68 @@
+"""A limit on the time that code of others may take, in whatever thread it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+from collections.abc import Iterator
+
+from antivenom.core.errors import AntivenomError
+
+
+class _OutOfTimeError(BaseException):
+    """Raised inside the code that took too long; no `except Exception` of that code catches it."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float, what: str, *, error: type[AntivenomError], mend: str = "") -> Iterator[None]:
+    """Stop the block when it takes longer than `seconds`.
+
+    A second thread raises an exception in the thread of the block, between two steps of the Python interpreter. So an
+    endless loop of Python code, such as a compiled template, ends; a single call into compiled code ends when it
+    returns. Unlike an alarm signal this works in every thread and on every platform.
+
+    Args:
+        seconds: The time that the block may take.
+        what: What took too long, for the error.
+        error: The class of the error to raise.
+        mend: How to mend it.
+
+    Raises:
+        AntivenomError: of the class `error`: the time was up.
+    """
+    watch = _Watch(threading.get_ident())
+    timer = threading.Timer(seconds, watch.expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        try:
+            yield
+        finally:
+            timer.cancel()
+            watch.end()
+    except _OutOfTimeError:
+        watch.end()
+        raise error(f"{what} took longer than {seconds:.0f} seconds", mend=mend) from None
+
+
+class _Watch:
+    """Raises in one thread as long as the block there has not ended."""
+
+    def __init__(self, thread: int) -> None:
+        self._thread = ctypes.c_ulong(thread)
+        self._lock = threading.Lock()
+        self._ended = self._raised = False
+
+    def expire(self) -> None:
+        with self._lock:
+            if not self._ended:
+                self._raised = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(self._thread, ctypes.py_object(_OutOfTimeError))
+
+    def end(self) -> None:
+        """From here on nothing is raised; what was ordered but not yet raised is taken back."""
+        with self._lock:
+            self._ended = True
+            if self._raised:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(self._thread, None)

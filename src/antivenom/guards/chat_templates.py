@@ -1,0 +1,69 @@
+"""Chat templates: programs of others, rendered so that they can neither hang nor fail in a way of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from antivenom.core.errors import OptionsError
+from antivenom.core.intake import foreign
+from antivenom.core.time_limits import time_limit
+from antivenom.guards.control_tokens import END_OF_THOUGHT, START_OF_THOUGHT
+
+SECONDS = 10.0
+"""The time that rendering may take in any case; a usual template takes a tenth of a millisecond a prompt."""
+SECONDS_PER_PROMPT = 0.05
+
+Messages = Sequence[Mapping[str, Any]]
+
+
+class ChatTemplate:
+    """The chat template of a tokenizer or a processor."""
+
+    def __init__(self, owner: Any, options: Mapping[str, Any]) -> None:
+        """Bind it.
+
+        Args:
+            owner: A tokenizer or processor of transformers that has a chat template.
+            options: Variables for the template.
+        """
+        self._owner = owner
+        self._options = options
+
+    def render(self, conversations: Sequence[Messages], *, generate: bool) -> list[str]:
+        """Write conversations as strings.
+
+        Thinking models answer without a thought: templates that can (Qwen3) write an empty one where the answer begins,
+        and one that is opened there (DeepSeek-R1) is closed at once. So the answer prefix stands where answers start.
+
+        Args:
+            conversations: Chat messages.
+            generate: Whether each ends where the assistant's answer begins.
+
+        Raises:
+            OptionsError: the template refuses the messages, fails, or takes too long.
+        """
+        seconds = SECONDS + SECONDS_PER_PROMPT * len(conversations)
+        mend = "Use a model with another chat template, or --style plain."
+        with (
+            time_limit(seconds, "the tokenizer's chat template", error=OptionsError, mend=mend),
+            foreign("the tokenizer's chat template fails", error=OptionsError, mend=mend),
+        ):
+            return [self._rendered(messages, generate) for messages in conversations]
+
+    def _rendered(self, messages: Messages, generate: bool) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            rendered = str(
+                self._owner.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=generate, **self._options
+                )
+            )
+        except TemplateError as error:
+            raise OptionsError(
+                f"the tokenizer's chat template refuses the prompt ({error})",
+                mend="Many templates know no system prompt: use --placement prefix, or --style plain.",
+            ) from None
+        opened = generate and rendered.rstrip().endswith(START_OF_THOUGHT)
+        return f"{rendered.rstrip()}\n\n{END_OF_THOUGHT}\n\n" if opened else rendered
