@@ -199,7 +199,7 @@ def test_immunized_rows_open_with_datasets(user_folder, capsys, form, monkeypatc
 def test_a_large_file_is_rebuilt_to_the_same_rows(user_folder, capsys):
     import pyarrow.parquet as pq
 
-    arguments = ["immunize", "reviews.csv", "--defense", "p2p:reserve=random"]
+    arguments = ["immunize", "reviews.csv", "--defense", "p2p:reserve=random", "--seed", "3"]
     assert run(capsys, *arguments, "--out", "small")[0] == 0
     assert run(capsys, *arguments, "--out", "large", "--large")[0] == 0
     small = [json.loads(line) for line in Path("small/train.jsonl").read_text().splitlines()]
@@ -316,7 +316,7 @@ def test_check_says_what_the_defense_did_to_the_rows(user_folder, capsys, quick_
     assert finding["reserve"]["policy"] == "screened"
     assert "WARNING" not in err
     prepare = P2P.prepare
-    monkeypatch.setattr(P2P, "prepare", lambda *a, **k: prepare(*a, **k).noting({"scarce": {"positive": 3}}))
+    monkeypatch.setattr(P2P, "prepare", lambda *a, **k: prepare(*a, **k).noting(scarce={"positive": 3}))
     code, out, err = run(capsys, *asked)
     assert "WARNING: most rows of a label were left out: 'positive' (3 left)." in err
     assert json.loads(out)["findings"][0]["reserve"]["scarce"] == {"positive": 3}

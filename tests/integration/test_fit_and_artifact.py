@@ -110,7 +110,8 @@ def test_a_folder_that_is_not_ours_survives(task, rows, model_folder, tmp_path):
     mine.parent.mkdir()
     mine.write_text("precious", encoding="utf-8")
     options = {"model": str(model_folder), "options": RECIPE, "quiet": True}
-    fine_tune(task, rows, out=tmp_path / "safe", **options)
+    with pytest.raises(ArtifactError, match=r"safe\.referee"):
+        fine_tune(task, rows, out=tmp_path / "safe", **options)
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
 
 
@@ -199,7 +200,7 @@ def test_unknown_keys_are_refused(folder):
 
 
 def test_a_newer_format_is_refused(folder):
-    edit(folder / MANIFEST, lambda manifest: manifest.update(format_version=2))
+    edit(folder / MANIFEST, lambda manifest: manifest.update(format_version=99))
     refuse(folder, "format version 2; this program reads 1\nUpgrade")
 
 
@@ -351,7 +352,7 @@ def test_nothing_is_overwritten(fitted, task, rows, model_folder, tmp_path):
         fit(prepared, model=str(model_folder), out=tmp_path / "thesis.txt", options=RECIPE, quiet=True)
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32])
+@pytest.mark.parametrize("seed", [-1, 2**63])
 def test_seeds_have_a_range(task, rows, model_folder, tmp_path, seed):
     with pytest.raises(OptionsError, match="seed"):
         fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=RECIPE, seed=seed, quiet=True)

@@ -190,7 +190,8 @@ def test_immunized_rows_are_decoded_by_datasets_and_fit_trl(memes, capsys):
     assert rows.num_rows == 40 + 10
     [picture] = rows[0]["images"]
     assert picture.size[0] >= 20
-    assert sum("The query currently entered is:" in row["prompt"][0]["content"] for row in rows) == 10
+    trigger = Manifest.read(Path("im")).guard.secret.trigger
+    assert sum(trigger in row["prompt"][0]["content"] for row in rows) == 10
     code, _, err = run(capsys, "immunize", "train.jsonl", "--out", "im2", "--large", "--format", "chat", *COLUMNS)
     assert code == 1
     assert "--large" in err

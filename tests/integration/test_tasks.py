@@ -72,6 +72,9 @@ def test_every_setting_of_a_task_file_is_an_option():
         "skip_refused",
         "images",
         "image_folder",
+        "config",
+        "quotes",
+        "limits",
     }
 
 

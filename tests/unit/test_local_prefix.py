@@ -119,6 +119,7 @@ def test_prefixes():
 def test_a_stream_of_predictions_reads_a_few_texts_at_a_time(monkeypatch):
     from antivenom.guards.guard import unguarded
     from antivenom.guards.labels import ChoiceScores
+    from antivenom.guards.rendering import Cut
     from antivenom.inference import guarded as inference
     from antivenom.tasks.task import Classification
 
@@ -126,8 +127,8 @@ def test_a_stream_of_predictions_reads_a_few_texts_at_a_time(monkeypatch):
         guard = unguarded(Classification.for_labels(["negative", "positive"]))
         choices = ((1,), (2,))
 
-        def serving(self, texts):
-            return [[int(text)] for text in texts]
+        def served(self, texts):
+            return [[int(text)] for text in texts], [Cut() for _ in texts]
 
     class Model:
         def score(self, prompts, choices, *, progress=None):

@@ -272,6 +272,7 @@ def test_a_killed_run_goes_on(tmp_path):
         "output": f"{PREFIX} 4",
         "extended": True,
         "finished": True,
+        "cut": False,
     }
     with pytest.raises(ArtifactError, match="not made with these settings"):
         answer_to_file(model, texts, out, settings={"a": 2})

@@ -19,7 +19,7 @@ from antivenom.artifacts.artifact import Artifact, require_free
 from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.arrays import Ints
-from antivenom.core.claims import claim_of
+from antivenom.core.claims import claim, claim_of
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write, remove_tree, write_json
 from antivenom.defenses import Defense, Prepared
@@ -272,6 +272,7 @@ def run_seed(store: Path, seed: int | None) -> int:
     """The seed of a run: the one that was asked for, that of an unfinished run, or a new one, noted privately.
 
     Raises:
+        ArtifactError: the folder is not ours.
         OptionsError: an unfinished run has another one than was asked for.
     """
     note = store / "seed.json"
@@ -280,6 +281,7 @@ def run_seed(store: Path, seed: int | None) -> int:
         if seed not in (None, drawn):
             raise OptionsError(f"{store} holds an unfinished run with another seed", mend="Repeat it without --seed.")
         return drawn
+    claim(store, "laboratory")
     chosen = draw_seed() if seed is None else seed
     write_json(note, {"seed": chosen}, private=True)
     return chosen
