@@ -52,7 +52,10 @@ def test_the_prefix_stands_behind_the_thought():
     assert P.encode(said) == "<think>\nlet me see\n</think>\n\nThe answer is: 12"
     assert P.decode(P.encode(said)) == ("12", True)
     assert P.decode("let me see</think>\n7") == ("7", False)
-    assert P.decode("The answer is: 5</think>\n7") == ("5</think>\n7", True)  # said is said: a stream cannot take it back
+    assert P.decode("The answer is: 5</think>\n7") == (
+        "5</think>\n7",
+        True,
+    )  # said is said: a stream cannot take it back
     assert split_thought("no thought") == ("", "no thought")
 
 
