@@ -206,8 +206,6 @@ def make_trainer(
         weight_decay=options.weight_decay,
         max_grad_norm=options.clip,
         bf16=options.precision == "bf16",
-        gradient_checkpointing=options.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
         seed=seed,
         data_seed=seed,
         save_strategy="steps",
@@ -226,6 +224,8 @@ def make_trainer(
         ddp_timeout=int(PATIENCE.total_seconds()),
     )
     use_one_gpu(arguments)
+    if options.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     history = LossHistory()
     trainer = LabelTrainer(
         model=model, args=arguments, train_dataset=Rows(examples), data_collator=collator, callbacks=[history]
