@@ -14,7 +14,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write
 from antivenom.data.query import CONTEXT, Turn, as_query, queries, turns_as_dicts
 from antivenom.defenses import Prepared
-from antivenom.guards.control_tokens import break_known_markers, without_markers
+from antivenom.guards.control_tokens import break_known_markers
 from antivenom.guards.guard import Guard
 
 RowFormat = Literal["prompt-completion", "chat", "messages"]
@@ -30,7 +30,7 @@ def training_records(rows: pa.Table, guard: Guard, form: RowFormat) -> Iterator[
     """
     benign, answers = rows.column("benign").to_pylist(), rows.column("answer").to_pylist()
     for asked, mark, said in zip(queries(rows), benign, answers, strict=True):
-        prompt, said = without_markers(guard.prompt(asked, benign=mark)), break_known_markers(said)
+        prompt, said = guard.prompt(asked, benign=mark).without_markers(), break_known_markers(said)
         answer = [{"role": "assistant", "content": said}]
         if form == "prompt-completion":
             # The space belongs to the completion: so both tokenize as they do in our own training.

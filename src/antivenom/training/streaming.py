@@ -37,6 +37,7 @@ from antivenom.data.sampling import (
 from antivenom.defenses.base import PREPARED_SCHEMA
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.rebuild import rebuild
+from antivenom.guards.control_tokens import break_known_markers
 from antivenom.guards.guard import Guard
 from antivenom.tasks.task import Classification
 
@@ -214,5 +215,8 @@ def _formed(rows: pa.Table, guard: Guard, form: RowFormat | None) -> pa.Table:
         pc.if_else(rows.column("benign"), marked, plain)
         for plain, marked in zip(*((f.plain.removesuffix(f.after), f.after) for f in frames), strict=True)
     )
-    prompts = pc.binary_join_element_wise(before, rows.column("text"), after, "")
-    return pa.table([prompts, pc.binary_join_element_wise("", rows.column("answer"), " ")], schema=schema)
+    texts, answers = (
+        pa.array(map(break_known_markers, rows.column(name).to_pylist()), pa.string()) for name in ("text", "answer")
+    )
+    prompts = pc.binary_join_element_wise(before, texts, after, "")
+    return pa.table([prompts, pc.binary_join_element_wise("", answers, " ")], schema=schema)
