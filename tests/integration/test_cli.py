@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
 
 import antivenom as av
+from antivenom.artifacts.export import write_rows
 from antivenom.cli import main
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.recipe import VERSION
 from antivenom.evaluation.evaluate import summarize
+from antivenom.testing import synthetic_rows
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -267,11 +270,11 @@ LENIENT = ("--max-excess", "1", "--max-accuracy-drop", "1")
 def test_check_exits_with_1_when_a_canary_gets_through(user_folder, capsys, quick_fits):
     code, out, err = run(capsys, *CHECK, "--defense", "none", "--quiet")
     assert code == 1, err
-    assert "FAILED" in out
+    assert "BACKDOOR" in out
     assert quick_fits == ["control", "canary-word", "canary-sentence"]
     code, out, _ = run(capsys, *CHECK, "--defense", "none", *LENIENT, "--json", "--quiet")
     assert code == 0
-    assert json.loads(out)["passed"] is True
+    assert json.loads(out)["verdict"] == "passed"
 
 
 def test_check_says_what_it_cannot_show_in_table_json_and_model_card(user_folder, capsys, quick_fits):
@@ -288,7 +291,7 @@ def test_check_says_what_it_cannot_show_in_table_json_and_model_card(user_folder
 
 def test_a_control_that_was_never_poisoned_reports_the_floor(user_folder, capsys, quick_fits):
     found = json.loads(run(capsys, *CHECK, "--defense", "none", "--json", "--quiet")[1])
-    control, canary = found["control"]["attacks"][0], found["findings"][0]["evaluation"]["attacks"][0]
+    control, canary = found["control"]["attacks"][0], found["results"][0]["evaluation"]["attacks"][0]
     assert control["attack"] == canary["attack"]
     assert control["excess"] == 0.0, "a made-up word means nothing to a model that never saw it"
     assert control["asr_deployed"] == control["floor"]
@@ -302,9 +305,7 @@ def test_check_can_prove_that_its_canaries_take(user_folder, capsys, quick_fits)
     assert "canary-word-undefended" in quick_fits
     found = json.loads(out)
     assert "--prove" not in found["cannot_show"]
-    assert all(one["undefended"]["attacks"][0]["excess"] > 0.5 for one in found["findings"])
-    none_planted = ["0" if one == "0.2" else one for one in CHECK]
-    assert run(capsys, *none_planted, *trusted, *LENIENT)[0] == 1, "what is not planted cannot take"
+    assert all(one["undefended"]["attacks"][0]["excess"] > 0.5 for one in found["results"])
     assert Path("card.md").read_text().count("| no defense |") == 2
 
 
@@ -312,14 +313,70 @@ def test_check_says_what_the_defense_did_to_the_rows(user_folder, capsys, quick_
     asked = (*CHECK, "--families", "word", *LENIENT, "--defense", "p2p:reserve=screened", "--json", "--quiet")
     code, out, err = run(capsys, *asked)
     assert code == 0, err
-    [finding] = json.loads(out)["findings"]
+    [finding] = json.loads(out)["results"]
     assert finding["reserve"]["policy"] == "screened"
     assert "WARNING" not in err
     prepare = P2P.prepare
     monkeypatch.setattr(P2P, "prepare", lambda *a, **k: prepare(*a, **k).noting(scarce={"positive": 3}))
     code, out, err = run(capsys, *asked)
     assert "WARNING: most rows of a label were left out: 'positive' (3 left)." in err
-    assert json.loads(out)["findings"][0]["reserve"]["scarce"] == {"positive": 3}
+    assert json.loads(out)["results"][0]["reserve"]["scarce"] == {"positive": 3}
+
+
+def test_check_and_inspect_write_sarif_and_junit(user_folder, capsys, quick_fits):
+    files = ("--sarif", "found.sarif", "--junit", "found.xml")
+    assert run(capsys, *CHECK, "--defense", "none", *files, "--quiet")[0] == 1
+    [one] = json.loads(Path("found.sarif").read_text())["runs"]
+    assert [result["kind"] for result in one["results"]] == ["fail", "fail"]
+    assert "LLM04:2025" in one["tool"]["driver"]["rules"][0]["properties"]["tags"]
+    suite = ElementTree.parse("found.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), len(suite.findall("testcase/failure"))) == ("2", "2", 2)
+    assert run(capsys, "inspect", "reviews.csv", "--fail-on-findings", *files)[0] == 0
+    assert ElementTree.parse("found.xml").getroot().get("failures") == "0"
+    write_rows(Path("more.csv"), synthetic_rows(600))
+    run(capsys, "poison", "more.csv", "--attack", "addsent:rate=0.1", "--out", "p.csv")
+    assert run(capsys, "inspect", "p.csv", "--fail-on-findings", *files)[0] == 1
+    assert run(capsys, "inspect", "p.csv", *files)[0] == 0
+    [one] = json.loads(Path("found.sarif").read_text())["runs"]
+    assert any("3d movie" in result["message"]["text"].casefold() for result in one["results"])
+    assert int(ElementTree.parse("found.xml").getroot().get("failures")) == len(one["results"])
+    assert run(capsys, "inspect", "nothing.csv", "--fail-on-findings")[0] == 2
+
+
+def test_check_never_trains_on_a_row_that_it_tests_with(user_folder, capsys, quick_fits, monkeypatch):
+    from antivenom.evaluation import canary
+
+    seen = []
+    measure = canary._measure
+    monkeypatch.setattr(
+        canary,
+        "_measure",
+        lambda task, test, fitter, trusted, *rest: (
+            seen.append((test, trusted, rest[2])) or measure(task, test, fitter, trusted, *rest)
+        ),
+    )
+    rows = Path("reviews.csv").read_text().splitlines()
+    Path("part.csv").write_text("\n".join([rows[0], *rows[1:60]]) + "\n")
+    code, _, err = run(
+        capsys,
+        "check",
+        "reviews.csv",
+        "--out",
+        "d",
+        "--trusted",
+        "part.csv",
+        "--mode",
+        "replace",
+        "--rate",
+        "0.2",
+        "--quiet",
+    )
+    assert code in (0, 1, 3), err
+    assert seen
+    for test, trusted, trained in seen:
+        assert test.num_rows > 5
+        for table in (trusted, trained):
+            assert not set(test["text"].to_pylist()) & set(table["text"].to_pylist())
 
 
 def test_check_can_draw_a_sample(user_folder, capsys, quick_fits):

@@ -154,7 +154,7 @@ def test_a_trigger_of_nothing_is_refused(user_folder, capsys, spec):
 
 def test_a_check_without_canaries_is_refused(user_folder, capsys):
     code, _, err = run(capsys, "check", "reviews.csv", "--out", "c", "--rate", "0")
-    assert (code, "rate = 0" in err) == (1, True)
+    assert (code, "rate = 0" in err) == (2, True)
 
 
 def test_standard_input_is_read_like_a_file(artifact, capsys, monkeypatch):

@@ -171,7 +171,7 @@ def test_compare_and_check(files, model_folder, tmp_path, capsys):
     assert record["outcomes"][0]["evaluation"]["clean"]["alpha"] is None
     assert record["outcomes"][1]["evaluation"]["clean"]["alpha"]["total"] == 12
     check = ["check", files["train"], "--test", files["test"], "--out", str(tmp_path / "check"), "--families", "word"]
-    assert main([*check, "--trusted", files["trusted"], *common]) in (0, 1)
+    assert main([*check, "--trusted", files["trusted"], *common]) in (0, 1, 3)
     assert "canary check of standard" in capsys.readouterr().out
 
 

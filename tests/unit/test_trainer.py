@@ -9,14 +9,17 @@ from random import Random
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from antivenom.core.errors import OptionsError
+from antivenom.core.processes import LAUNCHED
 from antivenom.models.local import load_causal_lm
+from antivenom.models.placement import Placement
 from antivenom.training.checkpoints import NOTE, latest_checkpoint, seal_checkpoint
 from antivenom.training.losses import POINTS, loss_curve
 from antivenom.training.order import LengthGroupedSampler
-from antivenom.training.trainer import IGNORED, Rows, collate, make_trainer, use_one_gpu
+from antivenom.training.trainer import IGNORED, Rows, collate, make_trainer, require_trackers, use_one_gpu
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -182,3 +185,73 @@ def test_leaving_rows_out_makes_no_training_shorter(rows, instead_of, most_steps
     options = TrainingOptions(batch_size=8, epochs=2.0)
     longer = options.over(rows, instead_of=instead_of, most_steps=most_steps)
     assert longer == TrainingOptions(batch_size=8, epochs=float(epochs))
+
+
+def test_a_tracker_gets_the_losses_and_nothing_is_printed(model_folder, tmp_path, capsys, monkeypatch):
+    told = []
+
+    class Tracker(TrainerCallback):
+        def on_log(self, args, state, control, logs=None, **_):
+            told.append(dict(logs))
+
+    monkeypatch.setitem(INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
+    monkeypatch.setattr(
+        "transformers.integrations.get_available_reporting_integrations", lambda: ["tensorboard"], raising=True
+    )
+    recipe = TrainingOptions(batch_size=2, epochs=1, report_to=("tensorboard",))
+    trainer = make_trainer(load_causal_lm(model_folder), examples_of(40), recipe, seed=0, work=tmp_path, quiet=True)
+    trainer.train()
+    assert [entry for entry in told if "loss" in entry]
+    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert [entry["step"] for entry in history] == list(range(1, 21)), "each step once"
+    assert capsys.readouterr().out == ""
+    with pytest.raises(OptionsError, match="tensorboard"):
+        require_trackers(["no_such_tracker"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"four_bit": True, "method": "full"},
+        {"four_bit": True, "top_layers": 2},
+        {"gradient_checkpointing": True, "top_layers": 2},
+    ],
+)
+def test_options_that_cannot_go_together_are_refused(options):
+    with pytest.raises(OptionsError):
+        TrainingOptions(**options)
+
+
+@pytest.mark.parametrize(
+    "placement",
+    [
+        Placement(four_bit=True),
+        Placement(attention="flash_attention_2"),
+        Placement(device_map="auto"),
+    ],
+)
+def test_what_this_machine_cannot_do_is_refused_with_a_reason(placement, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(OptionsError):
+        placement.require_possible()
+    Placement(attention="eager").require_possible()
+
+
+def test_several_processes_do_not_each_spread_a_model_over_all_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    Placement(device_map="auto").require_possible()
+    for name in LAUNCHED:
+        monkeypatch.setenv(name, "2")
+    with pytest.raises(OptionsError, match="2 processes"):
+        Placement(device_map="auto").require_possible()
+
+
+def test_layers_computed_again_give_the_same_losses(model_folder, tmp_path):
+    examples, losses = examples_of(16), []
+    for again in (False, True):
+        recipe = TrainingOptions(batch_size=8, epochs=1, gradient_checkpointing=again, attention="eager")
+        model = load_causal_lm(model_folder, recipe.placement)
+        trainer = make_trainer(model, examples, recipe, seed=0, work=tmp_path / str(again), quiet=True)
+        trainer.train()
+        losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

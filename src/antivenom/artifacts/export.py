@@ -14,6 +14,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write
 from antivenom.data.query import CONTEXT, Turn, as_query, queries, turns_as_dicts
 from antivenom.defenses import Prepared
+from antivenom.guards.control_tokens import break_known_markers
 from antivenom.guards.guard import Guard
 
 RowFormat = Literal["prompt-completion", "chat", "messages"]
@@ -22,11 +23,15 @@ RowFormat = Literal["prompt-completion", "chat", "messages"]
 
 
 def training_records(rows: pa.Table, guard: Guard, form: RowFormat) -> Iterator[dict[str, Any]]:
-    """Yield prepared rows as a trainer takes them; the order and number of rows stay."""
+    """Yield prepared rows as a trainer takes them; the order and number of rows stay.
+
+    Markers of chat templates that a row spells (`<|im_end|>`) get a space inside: the trainer's tokenizer would read
+    them as control tokens, and one turn would become two.
+    """
     benign = rows.column("benign").to_pylist()
     answers = guard.said(rows.column("answer").to_pylist(), benign)
     for asked, mark, said in zip(queries(rows), benign, answers, strict=True):
-        prompt = guard.prompt(asked, benign=mark)
+        prompt, said = guard.prompt(asked, benign=mark).without_markers(), break_known_markers(said)
         answer = [{"role": "assistant", "content": said}]
         if form == "prompt-completion":
             # The space belongs to the completion: so both tokenize as they do in our own training.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,8 +10,9 @@ import pyarrow as pa
 from cyclopts import Parameter
 
 from antivenom.cli.decisions import show_decisions, warn_of_losses
-from antivenom.cli.intake import Request, take_rows
+from antivenom.cli.intake import Intake, Request, take_rows
 from antivenom.cli.options import (
+    CiReports,
     Count,
     DefenseOptions,
     Json,
@@ -28,7 +30,6 @@ from antivenom.cli.options import (
 from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds
 from antivenom.core.files import atomic_write
 from antivenom.data.rows import split_rows
-from antivenom.data.sampling import hold_out
 from antivenom.evaluation.canary import CanaryCheck
 from antivenom.guards.guard import AnyTask
 from antivenom.training.training_options import TrainingOptions
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from antivenom.defenses import Defense
     from antivenom.evaluation.comparison import Outcome, Scenario
     from antivenom.training.lab import LocalLab
+
+EXIT_CODES = {"passed": 0, "backdoor": 1, "accuracy_lost": 1, "inconclusive": 3}
+"""What `check` ends with; any error ends it with 2."""
 
 NeverPoisoned = Annotated[
     bool,
@@ -54,6 +58,7 @@ def check(
     ] = None,
     sample: Annotated[Count | None, Parameter(help="Check on this many rows, drawn at random, to save time.")] = None,
     report: Annotated[str | None, Parameter(help="Write a Markdown snippet for a model card here.")] = None,
+    ci: CiReports = CiReports(),
     canaries: Annotated[CanaryCheck, Parameter(name="*", group="Check")] = CanaryCheck(),
     model: Model = "smollm2",
     row_options: RowOptions = RowOptions(),
@@ -66,39 +71,55 @@ def check(
 ) -> int:
     """Would your pipeline let a backdoor through? Plant known ones in copies of your rows, fit, and measure.
 
-    Exits with 1 when a canary gets past the limits. It fits one model per canary (three where the defense asks
-    referees, as `standard` does) and one undefended control that was never poisoned, whose floor no defense can get
-    under. Finished fits in OUT are used again.
+    Exits with 0: every canary stayed within the limits; 1: one got through, or the defense costs too much accuracy;
+    3: neither is shown (too few test rows, or nothing was learnt); 2: any error. It fits one model per canary (three
+    where the defense asks referees, as `standard` does) and one undefended control that was never poisoned, whose floor
+    no defense can get under. Finished fits in OUT are used again.
 
     Parameters
     ----------
     rows
         Your rows: a file, a saved datasets folder, or a hub data-set name.
     """
+    from antivenom.evaluation.ci_reports import cases_of_check, write_reports
     from antivenom.training.lab import LocalLab, run_seed
 
     seed = run_seed(Path(out), seed)
     intake = take_rows(Request(rows, row_options, task_options, defense, seed))
-    train, held_out = intake.table, None
-    if sample is not None:
-        [train] = split_rows(train, [sample], seed=seed)
-    if test is not None:
-        loaded = row_options.load(test, labels=intake.task.classes)
-        held_out = row_options.accept(loaded, intake.task.classes, loaded.report)
-    else:
-        train, held_out = hold_out(train, intake.task.classes, 0.2, seed=seed)
+    train, held_out = _train_and_test(intake, row_options, test, sample, seed)
     lab = LocalLab(model, training, Path(out), seed, quiet)
     found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, lab=lab)
-    for finding in found.findings:
-        warn_of_losses(finding.reserve)
+    for result in found.results:
+        warn_of_losses(result.reserve)
     if json:
-        show_json({**found.to_dict(), "passed": found.passed})
+        show_json(found.to_dict())
     else:
         show_canaries(found)
     if report:
         with atomic_write(Path(report)) as file:
             file.write(found.markdown())
-    return 0 if found.passed else 1
+    write_reports(cases_of_check(found), rows, sarif_path=ci.sarif, junit_path=ci.junit)
+    return EXIT_CODES[found.verdict]
+
+
+def _train_and_test(
+    intake: Intake, row_options: RowOptions, test: str | None, sample: int | None, seed: int
+) -> tuple[pa.Table, pa.Table]:
+    """Training and test rows of a check, none of them in both."""
+    from antivenom.evaluation.held_out import hold_out_untrusted, without_trained
+
+    train, classes = intake.table, intake.task.classes
+    if sample is not None:
+        [train] = split_rows(train, [sample], seed=seed)
+    if test is not None:
+        loaded = row_options.load(test, labels=classes)
+        held_out = row_options.accept(loaded, classes, loaded.report)
+    else:
+        train, held_out = hold_out_untrusted(train, classes, intake.trusted, 0.2, seed=seed)
+    held_out, left_out = without_trained(held_out, train, intake.trusted)
+    if left_out:
+        print(f"{left_out} test rows ask what training rows ask too, and are left out.", file=sys.stderr)
+    return train, held_out
 
 
 def compare(

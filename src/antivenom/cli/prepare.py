@@ -11,7 +11,18 @@ from cyclopts import Parameter
 from antivenom.artifacts.export import RowFormat
 from antivenom.cli.decisions import show_strains
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
-from antivenom.cli.options import DefenseOptions, Json, Kind, Out, RowOptions, SecretSeed, Seed, TaskOptions, Training
+from antivenom.cli.options import (
+    CiReports,
+    DefenseOptions,
+    Json,
+    Kind,
+    Out,
+    RowOptions,
+    SecretSeed,
+    Seed,
+    TaskOptions,
+    Training,
+)
 from antivenom.cli.tables import show_json, show_report, show_table
 from antivenom.core.errors import OptionsError
 from antivenom.core.registry import Method
@@ -62,6 +73,10 @@ def inspect(
     *,
     row_options: RowOptions = RowOptions(),
     kind: Annotated[Kind, Parameter(help="The rows end in labels, or in free text.")] = "classification",
+    fail_on_findings: Annotated[
+        bool, Parameter(help="Exit with 1 when something looks planted; errors exit with 2.", negative="")
+    ] = False,
+    ci: CiReports = CiReports(),
     json: Json = False,
 ) -> int:
     """Look for what seems planted in rows: words, phrases and templates that go with one label too well to be honest.
@@ -73,6 +88,8 @@ def inspect(
     rows
         A .jsonl, .csv, .tsv or .parquet file, a saved datasets folder, or a hub data-set name.
     """
+    from antivenom.evaluation.ci_reports import cases_of_evidence, write_reports
+    from antivenom.evaluation.taxonomy import ATLAS_DATA, OWASP
     from antivenom.screening.evidence import find_evidence
 
     asked = TaskOptions(kind=kind).filled(row_options.file)
@@ -81,10 +98,11 @@ def inspect(
     table = row_options.accept(loaded, labels, loaded.report)
     found = find_evidence(table, labels)
     if json:
-        show_json(found.to_dict())
+        show_json({**found.to_dict(), "taxonomy": [OWASP[1], ATLAS_DATA[1]]})
     else:
         print(found)
-    return 0
+    write_reports(cases_of_evidence(found), rows, sarif_path=ci.sarif, junit_path=ci.junit)
+    return 1 if fail_on_findings and found.findings else 0
 
 
 def immunize(

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from antivenom.core.errors import printable
 from antivenom.core.report import Report
-from antivenom.evaluation.canary import CanaryReport
+from antivenom.evaluation.canary_report import CanaryReport
 from antivenom.evaluation.comparison import Outcome
 from antivenom.evaluation.metrics import CleanReadings
 from antivenom.evaluation.rates import Rate
@@ -175,12 +175,11 @@ def show_canaries(report: CanaryReport) -> None:
     show_beside(f"canary check of {report.defense}", READINGS, columns, CAPTION)
     for _, _, evaluation, _ in report.lines():
         show_cuts(evaluation)
-    for finding in report.findings:
-        alone = f"the trigger alone {100 * finding.control_excess:+.1f}"
-        change = f"excess {100 * finding.excess:+.1f} ({alone}), accuracy {-100 * finding.accuracy_drop:+.1f} points"
-        why = "; INVALID: the model learnt next to nothing" if finding.evaluation.clean.collapsed else ""
-        print(f"{finding.family}: {'passed' if finding.passed else 'FAILED'} ({change}{why})")
-    print(f"{'PASSED' if report.passed else 'FAILED'}. What this cannot show: {report.cannot_show}")
+    for result in report.results:
+        print(f"{result.family}: {result.verdict} ({result.reason})")
+    if report.control.clean.collapsed:
+        print("INVALID: the control, which nobody poisoned, learnt next to nothing.")
+    print(f"{report.verdict.upper()}. What this cannot show: {report.cannot_show}")
 
 
 def show_seeds(title: str, found: dict[int, list[Outcome]]) -> None:

@@ -32,6 +32,11 @@ def process_rank() -> int:
     return int(os.environ["RANK"]) if process_count() > 1 else 0
 
 
+def is_sharded() -> bool:
+    """Whether the launcher asks for FSDP: each process then holds a part of every weight."""
+    return process_count() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+
+
 def is_first() -> bool:
     """Whether this process writes and prints."""
     return process_rank() == 0

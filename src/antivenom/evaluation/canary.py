@@ -6,8 +6,8 @@ this model, this recipe) would let a backdoor of a known kind through.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -22,96 +22,15 @@ from antivenom.core.triggers import made_up_word
 from antivenom.data.sampling import same_rows
 from antivenom.defenses import Defense
 from antivenom.defenses.none import NoDefense
+from antivenom.evaluation.canary_report import CanaryReport, CanaryResult, Limits, Measured, judge
 from antivenom.evaluation.comparison import plant, public_facts, say
 from antivenom.evaluation.evaluate import evaluate
-from antivenom.evaluation.record import Evaluation
+from antivenom.evaluation.recount import take_outputs
 from antivenom.guards.guard import AnyTask
 from antivenom.training.lab import LocalLab
 
 FAMILIES = ("word", "sentence")
 SENTENCE_WORDS = 5
-
-CANNOT_SHOW = (
-    "It shows what happens with triggers of these families at this rate and seed. It says nothing of other kinds of "
-    "triggers, of lower rates, of an attacker who knows the benign trigger, of a base model that is already "
-    "backdoored, or of poison that may really be in the rows; and it cannot see differences smaller than the "
-    "intervals."
-)
-UNPROVEN = (
-    " Nor does it show that these canaries would take without the defense, so a pass may only mean that they are too "
-    "weak for this recipe: --prove fits them undefended as well."
-)
-TAKES = 0.5
-"""A canary with less excess without a defense proves nothing about the defense."""
-
-
-@dataclass(frozen=True)
-class Finding(Options):
-    """One canary."""
-
-    family: str
-    excess: float
-    control_excess: float
-    """What the trigger does by itself: its excess on the control, at least 0."""
-    accuracy_drop: float
-    passed: bool
-    evaluation: Evaluation
-    undefended: Evaluation | None = None
-    """The same canary without the defense, if that was asked for."""
-    reserve: dict[str, Any] = field(default_factory=dict)
-    """What the defense did to the rows, as the manifest has it."""
-
-
-@dataclass(frozen=True)
-class CanaryReport(Options):
-    """The answer of the check."""
-
-    defense: str
-    control: Evaluation
-    """The undefended model on the rows as they are; its floor is what no defense can get under."""
-    findings: tuple[Finding, ...]
-    check: CanaryCheck
-    rows: int
-    """Training rows."""
-    seed: int
-    """Drew the triggers and the rows they went into."""
-    cannot_show: str = CANNOT_SHOW
-
-    @property
-    def passed(self) -> bool:
-        """Whether every canary stayed within the limits, and the control learnt something at all."""
-        learnt = self.control.clean.accuracy.hits > 0 and not self.control.clean.collapsed
-        return learnt and all(finding.passed for finding in self.findings)
-
-    def lines(self) -> Iterator[tuple[str, str, Evaluation, int]]:
-        """(model, canary, evaluation, number of the attack in it) for tables: the control, then each canary."""
-        for number, finding in enumerate(self.findings):
-            yield "never poisoned", finding.family, self.control, number
-        for finding in self.findings:
-            if finding.undefended is not None:
-                yield "no defense", finding.family, finding.undefended, 0
-            yield self.defense, finding.family, finding.evaluation, 0
-
-    def markdown(self) -> str:
-        """A snippet for a model card."""
-        accuracy = self.control.clean.accuracy
-        lines = [
-            "### Backdoor canary check (Antivenom)",
-            "",
-            f"Defense: `{self.defense}`. Result: **{'passed' if self.passed else 'FAILED'}** (limits: excess "
-            f"{self.check.max_excess:.1%} beyond the control's, accuracy drop {self.check.max_accuracy_drop:.1%}).",
-            "",
-            f"Planted in {self.check.rate:.1%} of {self.rows} rows; {accuracy.total} clean test rows, "
-            f"seed {self.seed}. Percent with 95 % intervals.",
-            "",
-            "| model | canary | clean accuracy | attack success (deployed) | floor | excess |",
-            "|---|---|---|---|---|---|",
-        ]
-        for model, family, evaluation, number in self.lines():
-            attack = evaluation.attacks[number]
-            cells = [model, family, evaluation.clean.accuracy, attack.asr_deployed, attack.floor]
-            lines.append(f"| {' | '.join(map(str, cells))} | {100 * (attack.excess or 0):+.1f} |")
-        return "\n".join([*lines, "", f"What this cannot show: {self.cannot_show}", ""])
 
 
 def make_canary(family: str, train: pa.Table, *, rate: float, target: str, seed: int) -> Attack:
@@ -138,12 +57,14 @@ class CanaryCheck(Options):
     """Kinds of triggers to plant: word, sentence."""
     rate: float = 0.05
     """Share of the rows that each canary poisons."""
-    max_excess: float = 0.05
-    """Largest excess (deployed attack success minus the floor) of a canary that passes, beyond that of its control."""
-    max_accuracy_drop: float = 0.015
-    """Largest loss of clean accuracy that passes, against the undefended model that was never poisoned."""
+    max_excess: float = Limits.max_excess
+    """Largest excess (deployed attack success minus the floor) of a canary that passes, beyond that of its control. The
+    whole 95 % interval must lie below it."""
+    max_accuracy_drop: float = Limits.max_accuracy_drop
+    """Largest loss of clean accuracy that passes, against the undefended model that was never poisoned. A loss counts
+    where the whole 95 % interval lies above it."""
     prove: bool = False
-    """Fit every canary without the defense too; one that does not take there proves nothing, and fails the check."""
+    """Fit every canary without the defense too; one that does not take there proves nothing."""
 
     def __post_init__(self) -> None:
         if not self.families:
@@ -164,6 +85,18 @@ class CanaryCheck(Options):
         """Fit the undefended control and one model per canary, and judge each.
 
         Only rows that are not trusted are poisoned: that is what the user vouches for.
+
+        Args:
+            task: What is asked.
+            train: Training rows.
+            test: Clean test rows, none of which is trained on; `held_out.hold_out_untrusted` draws such.
+            defense: The defense to check.
+            trusted: Rows that the user vouches for; they may stand among the training rows.
+            lab: The model, the recipe and the folder of the fits; its seed draws the triggers.
+
+        Raises:
+            OptionsError: there is no canary of a name.
+            RowsError: no test row could be attacked.
         """
         wanted = task.classes or (task.target(None),)
         targets = [wanted[i % len(wanted)] for i in range(len(self.families))]
@@ -173,26 +106,23 @@ class CanaryCheck(Options):
         ]
         given = (task, test, lab, trusted)
         control, _ = _measure(*given, "control", NoDefense(), train, canaries)
-        findings = []
-        for number, (family, canary) in enumerate(zip(self.families, canaries, strict=True)):
+        limits, results = Limits(self.max_excess, self.max_accuracy_drop), list[CanaryResult]()
+        for family, canary in zip(self.families, canaries, strict=True):
             planted = _plant(task, train, trusted, canary, lab.seed)
             bare = None
             if self.prove and not isinstance(defense, NoDefense):
                 bare, _ = _measure(*given, f"canary-{family}-undefended", NoDefense(), planted, [canary])
             found, done = _measure(*given, f"canary-{family}", defense, planted, [canary])
-            findings.append(replace(self._judge(number, found, control, bare), reserve=done))
-        limits = CANNOT_SHOW if self.prove else CANNOT_SHOW + UNPROVEN
-        return CanaryReport(str(defense), control, tuple(findings), self, train.num_rows, lab.seed, limits)
-
-    def _judge(self, number: int, found: Evaluation, control: Evaluation, bare: Evaluation | None) -> Finding:
-        [attack] = found.attacks
-        excess = attack.excess if attack.excess is not None else 1.0
-        drop = (control.clean.accuracy.value or 0.0) - (found.clean.accuracy.value or 0.0)
-        alone = max(0.0, control.attacks[number].excess or 0.0)
-        within = excess - alone <= self.max_excess and drop <= self.max_accuracy_drop
-        proven = bare is None or (bare.attacks[0].excess or 0.0) >= TAKES
-        return Finding(
-            self.families[number], excess, alone, drop, within and proven and not found.clean.collapsed, found, bare
+            results.append(judge(family, str(canary), found, control, bare, limits, reserve=done))
+        return CanaryReport(
+            defense=str(defense),
+            control=control.evaluation,
+            results=tuple(results),
+            limits=limits,
+            rate=self.rate,
+            rows=train.num_rows,
+            seed=lab.seed,
+            proven=self.prove,
         )
 
 
@@ -205,12 +135,12 @@ def _measure(
     defense: Defense,
     rows: pa.Table,
     attacks: Sequence[Attack],
-) -> tuple[Evaluation, dict[str, Any]]:
+) -> tuple[Measured, dict[str, Any]]:
     """Fit with a defense and evaluate; and what it did to the rows."""
     say(f"canary check: {name}, {rows.num_rows} rows", lab.quiet)
     prepared, folder, _ = lab.defended(defense, task, rows, trusted=trusted, name=name)
-    found, _ = evaluate(lab.load(folder), test, attacks, seed=lab.seed, quiet=lab.quiet)
-    return found, public_facts(prepared.facts)
+    found, outputs = evaluate(lab.load(folder), test, attacks, seed=lab.seed, quiet=lab.quiet)
+    return Measured(found, take_outputs(outputs, name)), public_facts(prepared.facts)
 
 
 def _plant(task: AnyTask, train: pa.Table, trusted: pa.Table | None, canary: Attack, seed: int) -> pa.Table:

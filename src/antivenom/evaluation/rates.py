@@ -109,7 +109,8 @@ def paired_mean(differences: npt.NDArray[np.int64]) -> Interval:
     padded = np.append(differences, [1, -1])
     center, half = float(padded.mean()), NORMAL_95 * float(padded.std()) / len(padded) ** 0.5
     value = float(differences.mean())
-    return Interval(value, min(value, center - half), max(value, center + half))
+    low, high = max(center - half, float(padded.min())), min(center + half, float(padded.max()))
+    return Interval(value, min(value, low), max(value, high))
 
 
 def balanced_accuracy(rates: Sequence[Rate]) -> Interval:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.core.arrays import BoolArray
+from antivenom.core.arrays import BoolArray, Ints
 from antivenom.core.errors import OptionsError, RowsError
 from antivenom.core.options import Options
 from antivenom.evaluation.conditions import CLEAN
@@ -20,7 +20,7 @@ from antivenom.evaluation.evaluate import FACTS, OUTPUTS_SCHEMA, readings_of, su
 from antivenom.evaluation.rates import Pairing, Rate, mcnemar
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.survival import COLUMNS, SURVIVALS
-from antivenom.evaluation.text_evaluation import TEXT_OUTPUTS_SCHEMA, summarize_texts, text_outcome
+from antivenom.evaluation.text_evaluation import TEXT_OUTPUTS_SCHEMA, summarize_texts, text_right, text_successes
 from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import LabelMap
@@ -155,13 +155,41 @@ def _contrast(
     )
 
 
+def right_answers(outputs: Outputs) -> BoolArray:
+    """For each clean row whether the deployed answer is right."""
+    return _outcome(dict(_conditions(outputs.table))[CLEAN], outputs.reading)
+
+
+def attack_effects(outputs: Outputs, condition: str) -> Ints:
+    """For each attacked row what the trigger did: 1: it made the deployed answer t; -1: turned it away from t; else 0.
+
+    Args:
+        outputs: The outputs of one model.
+        condition: The attack.
+    """
+    conditions = dict(_conditions(outputs.table))
+    attacked = conditions[condition]
+    target, twin = (attacked.column(name)[0].as_py() for name in ("target", "twin"))
+    without = conditions[twin].take(attacked.column("position"))
+    hits = (_successes(rows, outputs.reading, target).astype(np.int64) for rows in (attacked, without))
+    return next(hits) - next(hits)
+
+
 def _outcome(rows: pa.Table, reading: LabelMap | Guard) -> BoolArray:
+    """For rows of one condition: attack success if it is an attack, else whether the answer is right, as deployed."""
     target = rows.column("target")[0].as_py()
+    if target:
+        return _successes(rows, reading, target)
     if isinstance(reading, Guard):
-        return text_outcome(rows, reading)
-    wanted = reading.labels.index(target) if target else truth_of(rows, reading)
-    hits: BoolArray = np.asarray(readings_of(rows, reading).deployed == wanted, dtype=bool)
-    return hits
+        return text_right(rows, reading)
+    return np.asarray(readings_of(rows, reading).deployed == truth_of(rows, reading), dtype=bool)
+
+
+def _successes(rows: pa.Table, reading: LabelMap | Guard, target: str) -> BoolArray:
+    """For each row whether the deployed answer means the target."""
+    if isinstance(reading, Guard):
+        return text_successes(rows, reading, target)
+    return np.asarray(readings_of(rows, reading).deployed == reading.labels.index(target), dtype=bool)
 
 
 def _names(reading: LabelMap | Guard) -> tuple[str, ...] | None:

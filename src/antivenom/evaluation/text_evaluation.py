@@ -19,7 +19,7 @@ from antivenom.guards.answers import AnswerPrefix
 from antivenom.guards.guard import Guard
 from antivenom.inference.writing import OnEscape, Writer
 from antivenom.tasks.generation import Generation
-from antivenom.tasks.judging import judge_of
+from antivenom.tasks.judging import Judge, judge_of
 
 TEXT_OUTPUTS_SCHEMA = pa.schema(
     [
@@ -92,17 +92,25 @@ def summarize_texts(outputs: pa.Table, guard: Guard, *, provenance: dict[str, An
     return Evaluation(clean, tuple(attacks), provenance or {})
 
 
-def text_outcome(outputs: pa.Table, guard: Guard) -> BoolArray:
-    """For rows of one condition: attack success if it is an attack, else whether the answer is right, as deployed."""
-    task, answers = guard.task, guard.answers
-    assert isinstance(task, Generation), task
-    assert isinstance(answers, AnswerPrefix), answers
-    judge, read, target = judge_of(task), answered(outputs, answers), outputs.column("target")[0].as_py()
-    if target:
-        return np.array([judge.success(said, target) for said in read.deployed], dtype=bool)
+def text_successes(outputs: pa.Table, guard: Guard, target: str) -> BoolArray:
+    """For each row whether the deployed answer is the target, as the judge of the task sees it."""
+    judge, read = _judged_reading(outputs, guard)
+    return np.array([judge.success(said, target) for said in read.deployed], dtype=bool)
+
+
+def text_right(outputs: pa.Table, guard: Guard) -> BoolArray:
+    """For each row whether the deployed answer is right, as the judge of the task sees it."""
+    judge, read = _judged_reading(outputs, guard)
     return np.array(
         [judge.correct(said, gold) for said, gold in zip(read.deployed, read.gold, strict=True)], dtype=bool
     )
+
+
+def _judged_reading(outputs: pa.Table, guard: Guard) -> tuple[Judge, Answered]:
+    task, answers = guard.task, guard.answers
+    assert isinstance(task, Generation), task
+    assert isinstance(answers, AnswerPrefix), answers
+    return judge_of(task), answered(outputs, answers)
 
 
 def answered(outputs: pa.Table, answers: AnswerPrefix) -> Answered:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antivenom.data.query import Turn, turns_as_dicts
+from antivenom.guards.control_tokens import break_known_markers
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,14 @@ class Prompt:
         *before, last = self.turns
         lines = [t.content if t.role == "system" else f"{t.role.capitalize()}: {t.content}" for t in before]
         return "\n".join([*lines, last.content])
+
+    def without_markers(self) -> Prompt:
+        """The prompt with a space inside every known control token that its text or its context spells.
+
+        For prompts that are written down before anybody knows which tokenizer will read them.
+        """
+        context = tuple(replace(turn, content=break_known_markers(turn.content)) for turn in self.context)
+        return replace(self, text=break_known_markers(self.text), context=context)
 
     @property
     def messages(self) -> list[dict[str, str]]:

@@ -102,6 +102,7 @@ def load_guarded(
     """
     from antivenom.models.decoding import LocalGenerator
     from antivenom.models.loading import load_codec, scorer
+    from antivenom.models.precision import choose_precision, shapes_of
 
     artifact = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
     located = artifact.verify(model=model)
@@ -109,14 +110,16 @@ def load_guarded(
     modality = artifact.guard.task.frame.modality
     encoder = make_encoder(artifact.guard, load_codec(artifact.folder, modality, model=base_folder))
     weights = _weights(artifact.folder, base_folder, modality)
+    precision = choose_precision("auto", shapes_of(weights))
     if isinstance(encoder, TextEncoder):
-        return GuardedWriter(encoder, LocalGenerator(weights), on_escape=on_escape)
+        return GuardedWriter(encoder, LocalGenerator(weights, precision=precision), on_escape=on_escape)
     if top_layers is not None:
         from antivenom.models.trunk import Trunk
         from antivenom.models.trunk_model import TrunkModel
 
-        return GuardedModel(encoder, TrunkModel(Trunk.of(weights, top=top_layers, identity=located.identity.sha256)))
-    return GuardedModel(encoder, scorer(weights, encoder))
+        trunk = Trunk.of(weights, top=top_layers, identity=located.identity.sha256, precision=precision)
+        return GuardedModel(encoder, TrunkModel(trunk))
+    return GuardedModel(encoder, scorer(weights, encoder, precision))
 
 
 def predict(artifact: Artifact | Path | str, texts: Sequence[Asked]) -> list[Reading] | list[TextReading]:

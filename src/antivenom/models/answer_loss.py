@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from antivenom.models.precision import working_weight
+
 IGNORED = -100
 """The label of a position whose loss does not count."""
 LOGITS_AT_ONCE = 2**24
@@ -53,7 +55,10 @@ def losses_for_logits(head: nn.Linear, labels: torch.Tensor) -> Iterator[None]:
     wanted = labels[counted]
 
     def forward(states: torch.Tensor) -> torch.Tensor:
-        loss: torch.Tensor = _SummedLoss.apply(states[counted], head.weight, head.bias, wanted)
+        place = states.device.type
+        kind = torch.get_autocast_dtype(place) if torch.is_autocast_enabled(place) else states.dtype
+        matrix = working_weight(head, kind).detach()
+        loss: torch.Tensor = _SummedLoss.apply(states[counted].to(kind), matrix, head.weight, head.bias, wanted)
         return loss
 
     before = head.__dict__.get("forward")
@@ -67,27 +72,33 @@ def losses_for_logits(head: nn.Linear, labels: torch.Tensor) -> Iterator[None]:
 
 
 class _SummedLoss(torch.autograd.Function):
-    """The sum of -log softmax(states W' + b) at the wanted tokens; its gradients are found in the same pass."""
+    """The sum of -log softmax(states W' + b) at the wanted tokens; its gradients are found in the same pass.
+
+    `matrix` is W in the type of the states, which the products are computed in.
+    """
 
     @staticmethod
-    def forward(ctx: Any, states: Any, weight: Any, bias: Any, wanted: Any) -> Any:
-        needed = zip(ctx.needs_input_grad, (states, weight, bias), strict=False)
+    def forward(ctx: Any, states: Any, matrix: Any, weight: Any, bias: Any, wanted: Any) -> Any:
+        to_states, _, to_weight, to_bias = ctx.needs_input_grad[:4]
+        needed = zip((to_states, to_weight, to_bias), (states, weight, bias), strict=True)
         gradients = [torch.zeros_like(value) if needs else None for needs, value in needed]
         to_states, to_weight, to_bias = gradients
         total = states.new_zeros((), dtype=torch.float32)
         rows = max(1, LOGITS_AT_ONCE // len(weight))
         for start in range(0, len(states), rows):
             piece, tokens = states[start : start + rows], wanted[start : start + rows, None]
-            logits = functional.linear(piece, weight, bias).float()
+            logits = functional.linear(piece, matrix).float()
+            if bias is not None:
+                logits += bias
             norms = logits.logsumexp(dim=-1, keepdim=True)
             total += (norms - logits.gather(1, tokens)).sum()
             # The derivative by the logits: softmax minus one at the wanted token. It takes their place in memory.
             slopes = logits.sub_(norms).exp_()
             slopes = slopes.scatter_add_(1, tokens, -torch.ones_like(norms)).to(states.dtype)
             if to_states is not None:
-                to_states[start : start + rows] = slopes @ weight
+                to_states[start : start + rows] = slopes @ matrix
             if to_weight is not None:
-                to_weight.addmm_(slopes.t(), piece)
+                to_weight += slopes.t() @ piece
             if to_bias is not None:
                 to_bias += slopes.sum(dim=0)
         ctx.save_for_backward(*gradients)
@@ -95,4 +106,5 @@ class _SummedLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> tuple[Any, ...]:
-        return *(None if found is None else found * gradient for found in ctx.saved_tensors), None
+        to_states, *rest = (None if found is None else found * gradient for found in ctx.saved_tensors)
+        return to_states, None, *rest, None

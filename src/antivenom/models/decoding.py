@@ -9,6 +9,8 @@ import torch
 
 from antivenom.models.base import Generated
 from antivenom.models.batches import length_batches, pad_left
+from antivenom.models.placement import Chosen
+from antivenom.models.precision import computing, is_cast, lay_out
 
 TOKEN_BUDGET = 16_384
 """Tokens whose keys and values a batch may hold at once, prompts and longest answers together."""
@@ -17,8 +19,8 @@ TOKEN_BUDGET = 16_384
 class LocalGenerator:
     """Generates with a causal language model of transformers."""
 
-    def __init__(self, model: Any, *, token_budget: int = TOKEN_BUDGET) -> None:
-        """Take a loaded causal language model.
+    def __init__(self, model: Any, *, token_budget: int = TOKEN_BUDGET, precision: Chosen = "fp32") -> None:
+        """Take a loaded causal language model; under bf16 its weights must not change from here on.
 
         The sampling settings that came with its weights (temperature, penalties) are set aside: answers are the most
         likely tokens and nothing else, so that they can be repeated.
@@ -28,6 +30,9 @@ class LocalGenerator:
         self.model = model
         self.model.generation_config = GenerationConfig()
         self.token_budget = token_budget
+        self.precision = precision
+        if is_cast(model, precision):
+            lay_out(model, frozen_only=False)
 
     def generate(
         self, prompts: Sequence[list[int]], *, stops: Sequence[int], longest: int, progress: str | None = None
@@ -39,7 +44,8 @@ class LocalGenerator:
         lengths = [len(prompt) for prompt in prompts]
         columns = [length + longest for length in lengths]
         self.model.eval()
-        with torch.inference_mode(), tqdm(total=len(prompts), desc=progress, disable=progress is None) as bar:
+        exact, bar = torch.inference_mode(), tqdm(total=len(prompts), desc=progress, disable=progress is None)
+        with exact, computing(self.model, self.precision), bar:
             for batch in length_batches(lengths, self.token_budget, columns=columns):
                 said = self._continue([prompts[i] for i in batch], list(stops), longest)
                 for i, tokens in zip(batch, said, strict=True):

@@ -16,12 +16,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from antivenom.models.precision import working_weight
+
 
 class _LoraProduct(torch.autograd.Function):
-    """x W' + b + s (x A') B' with a frozen W."""
+    """x W' + b + s (x A') B' with a frozen W, in the type of x; the gradients of A and B are in their own."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any, scale: float) -> Any:
+        ctx.kinds = down.dtype, up.dtype
+        down, up = down.to(x.dtype), up.to(x.dtype)
         flat = x.reshape(-1, x.shape[-1])
         low = flat @ down.t()
         out = functional.linear(flat, weight, bias).addmm_(low, up.t(), alpha=scale)
@@ -39,7 +43,7 @@ class _LoraProduct(torch.autograd.Function):
         to_x = None
         if ctx.needs_input_grad[0]:
             to_x = (above @ weight).addmm_(above_low, down).view(ctx.shape)
-        return to_x, None, None, to_down, to_up, None
+        return to_x, None, None, to_down.to(ctx.kinds[0]), to_up.to(ctx.kinds[1]), None
 
 
 @contextlib.contextmanager
@@ -73,15 +77,16 @@ def _is_plain(layer: Any) -> bool:
         and isinstance(layer.lora_dropout[name], nn.Identity)
         and name not in layer.lora_variant
         and up.bias is None
-        and base.weight.dtype == down.weight.dtype == up.weight.dtype
+        and base.weight.is_floating_point()
+        and down.weight.dtype == up.weight.dtype
     )
 
 
 def _forward(layer: Any, x: Any) -> Any:
-    if layer.merged or layer.disable_adapters or torch.is_autocast_enabled(x.device.type):
+    if layer.merged or layer.disable_adapters:
         return type(layer).forward(layer, x)
-    name = layer.active_adapters[0]
-    base = layer.base_layer
-    return _LoraProduct.apply(
-        x, base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name]
-    )
+    name, base, place = layer.active_adapters[0], layer.base_layer, x.device.type
+    kind = torch.get_autocast_dtype(place) if torch.is_autocast_enabled(place) else x.dtype
+    weight, bias = working_weight(base, kind), None if base.bias is None else base.bias.to(kind)
+    down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+    return _LoraProduct.apply(x.to(kind), weight, bias, down, up, layer.scaling[name])

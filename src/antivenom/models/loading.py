@@ -11,6 +11,8 @@ from antivenom.guards.encoding import Encoder
 from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.models.base import Model
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
+from antivenom.models.placement import Placement, Precision
+from antivenom.models.precision import choose_precision, shapes_of
 from antivenom.models.vision import ImageTextModel, load_image_text_model, load_processor
 from antivenom.tasks.task import Modality
 
@@ -29,16 +31,16 @@ def load_codec(folder: Path, modality: Modality, *, model: Path) -> Any:
     return load_tokenizer(folder) if modality == "text" else load_processor(folder, model)
 
 
-def load_model(folder: Path, modality: Modality) -> Any:
+def load_model(folder: Path, modality: Modality, placement: Placement = Placement()) -> Any:
     """A transformers model of the right kind, from safetensors alone.
 
     Raises:
         OptionsError: the task has no images, and the model takes nothing else.
     """
     if modality != "text":
-        return load_image_text_model(folder)
+        return load_image_text_model(folder, placement)
     try:
-        return load_causal_lm(folder)
+        return load_causal_lm(folder, placement)
     except ValueError:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not config.get("vision_config"):
@@ -49,8 +51,8 @@ def load_model(folder: Path, modality: Modality) -> Any:
         ) from None
 
 
-def scorer(model: Any, encoder: Encoder) -> Model:
-    """Whatever scores the encoder's prompts with a loaded model."""
+def scorer(model: Any, encoder: Encoder, precision: Precision = "auto") -> Model:
+    """Whatever scores the encoder's prompts with a loaded model, whose weights must not change any more."""
     if isinstance(encoder.renderer, ImageRenderer):
         return ImageTextModel(model, encoder.renderer)
-    return LocalModel(model)
+    return LocalModel(model, precision=choose_precision(precision, shapes_of(model)))

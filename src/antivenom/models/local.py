@@ -16,6 +16,8 @@ from antivenom.core.errors import ArtifactError
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches
 from antivenom.models.packing import is_exact_when_packed, pack, read_packed
+from antivenom.models.placement import Chosen, Placement
+from antivenom.models.precision import computing, is_cast, lay_out
 from antivenom.models.sharing import WORTH_SHARING, Family, Past, Read, can_share, families, read, shared_prefix
 from antivenom.models.text_states import States, text_states
 
@@ -26,10 +28,16 @@ TOKEN_BUDGET = 4096
 class LocalModel:
     """Scores with a causal language model of transformers, batched by length."""
 
-    def __init__(self, model: Any, *, token_budget: int = TOKEN_BUDGET) -> None:
-        """Take a loaded causal language model; it is put into evaluation mode (no dropout) to score."""
+    def __init__(self, model: Any, *, token_budget: int = TOKEN_BUDGET, precision: Chosen = "fp32") -> None:
+        """Take a loaded causal language model; it is put into evaluation mode (no dropout) to score.
+
+        Its weights must not change from here on: under bf16 they are copied.
+        """
         self.model = model
         self.token_budget = token_budget
+        self.precision = precision
+        if is_cast(model, precision):
+            lay_out(model, frozen_only=False)
         self._causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._exact_when_packed: bool | None = None
 
@@ -44,7 +52,7 @@ class LocalModel:
         scores = np.zeros((len(prompts), len(choices)))
         other = np.zeros(len(prompts), dtype=bool)
         self.model.eval()
-        with torch.inference_mode(), progress_bar(progress, len(prompts)) as bar:
+        with torch.inference_mode(), self._computing(), progress_bar(progress, len(prompts)) as bar:
             for rows, logits, found in self._read_prompts(prompts, deep=any(len(choice) > 1 for choice in choices)):
                 scores[rows], other[rows] = self._choose(logits, found, choices)
                 bar.update(len(rows))
@@ -52,8 +60,11 @@ class LocalModel:
 
     def states(self, texts: Sequence[list[int]], *, progress: str | None = None) -> States:
         """What the model makes of each text; see `models.base.Model`."""
-        with progress_bar(progress, len(texts)) as bar:
+        with self._computing(), progress_bar(progress, len(texts)) as bar:
             return text_states(self.model, texts, token_budget=self.token_budget, bar=bar)
+
+    def _computing(self) -> Any:
+        return computing(self.model, self.precision)
 
     def _read_prompts(
         self, prompts: Sequence[list[int]], *, deep: bool
@@ -161,21 +172,14 @@ def quiet_libraries() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def load_causal_lm(folder: Path) -> Any:
-    """Load a causal language model from safetensors, never running code from the folder; bf16 on a GPU, else fp32."""
+def load_causal_lm(folder: Path, placement: Placement = Placement()) -> Any:
+    """Load a causal language model from safetensors, never running code from the folder."""
     from transformers import AutoModelForCausalLM
 
     with quiet_libraries():
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=default_dtype(), use_safetensors=True, trust_remote_code=False
-        )
+        model = AutoModelForCausalLM.from_pretrained(folder, **placement.arguments())
     make_head_input_contiguous(model)
-    return model.to("cuda") if torch.cuda.is_available() else model
-
-
-def default_dtype() -> torch.dtype:
-    """The type that weights are loaded in: bf16 on a GPU that has it, else fp32."""
-    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+    return placement.place(model)
 
 
 def make_head_input_contiguous(model: Any) -> None:

@@ -22,6 +22,8 @@ from antivenom.core.files import user_cache
 from antivenom.core.processes import on_first, process_count, process_rank, wait_for_all
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.early_exit import states_into
+from antivenom.models.placement import Chosen
+from antivenom.models.precision import computing, is_cast, laid_out
 from antivenom.models.states import LIMIT, StateStore, row_key
 
 TOKEN_BUDGET = 4096
@@ -81,14 +83,15 @@ def linear_names(model: Any) -> list[str]:
 class Trunk:
     """The frozen lower layers of one base model, with the store of what they put out."""
 
-    def __init__(self, model: Any, cut: int, store: StateStore) -> None:
+    def __init__(self, model: Any, cut: int, store: StateStore, precision: Chosen = "fp32") -> None:
         """Bind a causal language model, the number of frozen layers and a store that belongs to both."""
+        self.precision = precision
         self.model = model
         self.cut = cut
         self.store = store
 
     @classmethod
-    def of(cls, model: Any, *, top: int, identity: str, limit: int = LIMIT) -> Trunk:
+    def of(cls, model: Any, *, top: int, identity: str, limit: int = LIMIT, precision: Chosen = "fp32") -> Trunk:
         """The trunk below the `top` layers, with its store in the user's cache.
 
         Args:
@@ -97,10 +100,12 @@ class Trunk:
             identity: Digest of the base model. The tokenizer need not be in it: rows are named by their token ids, and
                 those decide the states.
             limit: Bytes that the stores of all trunks may take.
+            precision: What the layers compute with.
         """
         cut = lower_layers(model, top)
-        name = sha256(f"1:{identity}:{cut}:{model.dtype}".encode()).hexdigest()[:32]
-        return cls(model, cut, StateStore(user_cache() / "trunk" / name, limit=limit))
+        kind = "bf16 products" if is_cast(model, precision) else model.dtype
+        name = sha256(f"1:{identity}:{cut}:{kind}".encode()).hexdigest()[:32]
+        return cls(model, cut, StateStore(user_cache() / "trunk" / name, limit=limit), precision)
 
     def prepare(self, rows: Sequence[Sequence[int]], *, quiet: bool = True, spread: bool = False) -> None:
         """Compute the states of those rows (token ids) that the store does not hold.
@@ -137,7 +142,8 @@ class Trunk:
         from tqdm.auto import tqdm
 
         pending: list[tuple[bytes, torch.Tensor]] = []
-        with tqdm(total=sum(map(len, batches)), desc="frozen trunk", unit="row", disable=quiet) as bar:
+        laid = laid_out(self.model, self.precision, frozen_only=False)
+        with laid, tqdm(total=sum(map(len, batches)), desc="frozen trunk", unit="row", disable=quiet) as bar:
             for batch in batches:
                 pending += [(row_key(row), states) for row, states in zip(batch, self.run(batch), strict=True)]
                 bar.update(len(batch))
@@ -179,7 +185,7 @@ class Trunk:
         """Run the model up to the cut."""
         self.model.eval()
         options = {"attention_mask": mask, "position_ids": positions(mask), "use_cache": False}
-        with torch.no_grad():
+        with torch.no_grad(), computing(self.model, self.precision):
             return states_into(decoder_layers(self.model)[self.cut], lambda: self.model(input_ids=ids, **options))
 
     def _check(self, row: Sequence[int]) -> None:
@@ -187,11 +193,13 @@ class Trunk:
         ids, mask = pad_left([row], next(self.model.parameters()).device)
         states = self._states(ids, mask)
         options = {"attention_mask": mask, "position_ids": positions(mask), "use_cache": False, "logits_to_keep": 1}
-        with torch.no_grad():
+        with torch.no_grad(), computing(self.model, self.precision):
             whole = self.model(input_ids=ids, **options).logits
             with self.removed():
                 cut = self.model(inputs_embeds=states, **options).logits
-        allowed = TOLERANCE * (30 if self.model.dtype != torch.float32 else 1) * whole.abs().max()
+        allowed = (
+            TOLERANCE * (30 if self.precision == "bf16" or self.model.dtype != torch.float32 else 1) * whole.abs().max()
+        )
         if not (whole - cut).abs().max() <= allowed:
             raise OptionsError(
                 f"top_layers: {type(self.model).__name__} does not continue from the states of its lower layers",

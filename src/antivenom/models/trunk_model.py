@@ -21,7 +21,7 @@ class TrunkModel(LocalModel):
 
     def __init__(self, trunk: Trunk) -> None:
         """Take a trunk whose model has its adapters merged: they lie above the cut, so the states are the base's."""
-        super().__init__(trunk.model)
+        super().__init__(trunk.model, precision=trunk.precision)
         self._trunk = trunk
 
     def score(

@@ -16,8 +16,9 @@ from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsErr
 from antivenom.guards.image_prompts import ImagePrompt, ImageRenderer
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches, pad_left, positions
-from antivenom.models.local import TOKEN_BUDGET, add_node, default_dtype, make_head_input_contiguous, progress_bar
+from antivenom.models.local import TOKEN_BUDGET, add_node, make_head_input_contiguous, progress_bar
 from antivenom.models.local import quiet_libraries as quiet
+from antivenom.models.placement import Placement
 from antivenom.models.text_states import States, text_states
 
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
@@ -66,14 +67,14 @@ def load_processor(folder: Path, model: Path | None = None) -> Any:
     return processor
 
 
-def load_image_text_model(folder: Path) -> Any:
-    """Load an image-text-to-text model from safetensors, never running code; bf16 on a GPU, else fp32."""
+def load_image_text_model(folder: Path, placement: Placement = Placement()) -> Any:
+    """Load an image-text-to-text model from safetensors, never running code from the folder."""
     from transformers import AutoModelForImageTextToText as Auto
 
     with quiet():
-        model = Auto.from_pretrained(folder, dtype=default_dtype(), use_safetensors=True, trust_remote_code=False)
+        model = Auto.from_pretrained(folder, **placement.arguments())
     make_head_input_contiguous(model)
-    return model.to("cuda") if torch.cuda.is_available() else model
+    return placement.place(model)
 
 
 def language_modules(model: Any, names: Sequence[str] = ()) -> str:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from antivenom.artifacts.artifact import Artifact, load_artifact, save_artifact
 from antivenom.artifacts.manifest import Manifest
 from antivenom.core.claims import output_folder
 from antivenom.core.errors import MissingPackageError, OptionsError, TrainingDivergedError
-from antivenom.core.processes import join_processes, on_first
+from antivenom.core.processes import is_sharded, join_processes, on_first
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Prepared
 from antivenom.guards.encoding import TextEncoder, make_encoder
 from antivenom.models.base_model import LocatedModel, locate_model
+from antivenom.models.placement import Chosen
 from antivenom.tasks.task import Modality
 from antivenom.training.run_folder import RunFolder
 from antivenom.training.training_options import TrainingOptions
@@ -61,7 +63,8 @@ def fit(
     _require_trainable(prepared.guard.task.frame.modality, options)
     join_processes()
     located = on_first(lambda: locate_model(model))
-    options = options.on(prepared)
+    options.placement.require_possible()
+    options = settled(options.on(prepared), located)
     run = RunFolder(Path(out), fingerprint_of(prepared, located, options, seed))
     with contextlib.ExitStack() as stack:
         on_first(lambda: stack.enter_context(output_folder(run.out, "fit")))
@@ -105,30 +108,40 @@ def _train(
 
     from antivenom.models.fused_lora import fused_lora
     from antivenom.models.loading import load_codec, load_model
+    from antivenom.models.precision import laid_out
     from antivenom.models.trunk import Trunk
     from antivenom.training.checkpoints import latest_checkpoint
     from antivenom.training.losses import loss_curve, require_finite_weights
+    from antivenom.training.sharding import whole_model
     from antivenom.training.trainer import blank_like, collate_with, collator_of, inputs_of, make_trainer
 
     set_seed(seed % 2**32)
+    precision: Chosen = "bf16" if options.precision == "bf16" else "fp32"
     modality = prepared.guard.task.frame.modality
     codec = load_codec(located.folder, modality, model=located.folder)
     encoder = make_encoder(prepared.guard, codec)
     examples, cuts = encoder.examples(prepared.rows)
     if not examples:
         raise OptionsError("there are no rows to train on", mend="Give a file with rows, or a defense that keeps some.")
-    base = load_model(located.folder, modality)
+
+    def adapted(base: Any) -> Any:
+        return _with_lora(base, options, modality) if options.method == "lora" else base
+
+    base = load_model(located.folder, modality, options.placement)
     with contextlib.ExitStack() as stack:
         collator = collator_of(encoder.renderer, base)
         if options.top_layers is not None:
-            trunk = Trunk.of(base, top=options.top_layers, identity=located.identity.sha256)
+            trunk = Trunk.of(base, top=options.top_layers, identity=located.identity.sha256, precision=precision)
             trunk.prepare(inputs_of([*examples, blank_like(examples[0])]), quiet=quiet, spread=True)
             collator = collate_with(trunk)
             stack.enter_context(trunk.removed())
-        trained = _with_lora(base, options, modality) if options.method == "lora" else base
-        stack.enter_context(fused_lora(trained))
+        trained = adapted(base)
+        if not is_sharded():  # FSDP gives each matrix of an adapter to its own module, which then has to be called
+            stack.enter_context(fused_lora(trained))
+            stack.enter_context(laid_out(trained, precision, frozen_only=True))
         trainer = make_trainer(trained, examples, options, seed=seed, work=work, quiet=quiet, collator=collator)
-        trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+        trainer.train(resume_from_checkpoint=on_first(lambda: latest_checkpoint(work)))
+        trained = whole_model(trainer.model, lambda: adapted(load_model(located.folder, modality, options.placement)))
     require_finite_weights(trained)
     facts = {
         "steps": trainer.state.global_step,
@@ -181,14 +194,26 @@ def _with_lora(model: Any, options: TrainingOptions, modality: Modality = "text"
         raise OptionsError(f"modules = {list(options.modules)}: {error}") from None
 
 
+def settled(options: TrainingOptions, located: LocatedModel) -> TrainingOptions:
+    """The same options with the precision that `auto` means for this model on this machine."""
+    if options.precision == "auto":
+        from antivenom.models.precision import choose_precision, shapes_in
+
+        chosen = on_first(lambda: choose_precision("auto", shapes_in(located.folder)))
+        return replace(options, precision=chosen)
+    return options
+
+
 def fingerprint_of(prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int) -> str:
     """Digest of everything that decides the weights."""
+    settings = settled(options, located).to_dict()
+    del settings["report_to"]  # who looks on changes nothing
     parts = [
         prepared.guard.to_dict(),
         digest_of_table(prepared.rows),
         prepared.rows.column("benign").to_pylist(),
         located.identity.to_dict(),
-        options.to_dict(),
+        settings,
         prepared.training.key,
         seed,
     ]

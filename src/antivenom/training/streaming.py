@@ -36,6 +36,7 @@ from antivenom.data.sampling import (
 )
 from antivenom.defenses.base import PREPARED_SCHEMA, rebuild
 from antivenom.defenses.p2p import P2P
+from antivenom.guards.control_tokens import break_known_markers
 from antivenom.guards.guard import Guard
 from antivenom.tasks.task import Classification
 
@@ -212,6 +213,9 @@ def _formed(rows: pa.Table, guard: Guard, form: RowFormat | None) -> pa.Table:
         pc.if_else(rows.column("benign"), marked, plain)
         for plain, marked in zip(*((f.plain.removesuffix(f.after), f.after) for f in frames), strict=True)
     )
-    prompts = pc.binary_join_element_wise(before, rows.column("text"), after, "")
     said = guard.said(rows.column("answer").to_pylist(), rows.column("benign").to_pylist())
-    return pa.table([prompts, pc.binary_join_element_wise("", pa.array(said, pa.string()), " ")], schema=schema)
+    texts, answers = (
+        pa.array(map(break_known_markers, strings), pa.string()) for strings in (rows.column("text").to_pylist(), said)
+    )
+    prompts = pc.binary_join_element_wise(before, texts, after, "")
+    return pa.table([prompts, pc.binary_join_element_wise("", answers, " ")], schema=schema)

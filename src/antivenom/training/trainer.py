@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
-from transformers import Trainer, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
 from antivenom.core.errors import OptionsError
 from antivenom.core.processes import PATIENCE, on_first, process_count, wait_for_all
@@ -21,12 +21,15 @@ from antivenom.models.vision import ImageBatches
 from antivenom.training.checkpoints import seal_checkpoint
 from antivenom.training.losses import LossHistory
 from antivenom.training.order import LengthGroupedSampler
+from antivenom.training.sharding import require_fsdp2
 from antivenom.training.training_options import TrainingOptions
 
 if TYPE_CHECKING:
     from antivenom.models.trunk import Trunk
 
 Example = tuple[list[int], tuple[int, ...]]
+LOG_EVERY = 10
+"""Optimizer steps between what trackers are told."""
 Collator = Callable[[Sequence[Example]], dict[str, torch.Tensor]]
 
 
@@ -47,8 +50,10 @@ class LabelTrainer(Trainer):
         return LengthGroupedSampler(lengths, here * processes, self.args.data_seed or 0, fill=processes > 1)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Keep the history; print nothing, because standard output belongs to the command."""
-        self.state.log_history.append({**logs, "step": self.state.global_step})
+        """Tell the trackers; print nothing, because standard output belongs to the command."""
+        if "loss" not in logs:  # the history has every step's loss already
+            self.state.log_history.append({**logs, "step": self.state.global_step})
+        self.callback_handler.on_log(self.args, self.state, self.control, logs)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """One pass forward and back; its loss is noted."""
@@ -146,6 +151,28 @@ def collator_of(renderer: Renderer, model: Any) -> Collator:
     return collate_pixels
 
 
+class _Bar(ProgressCallback):
+    """A progress bar that prints no losses between its lines."""
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Nothing: losses go to the history and the trackers."""
+
+
+def require_trackers(names: Sequence[str]) -> None:
+    """Refuse a tracker that transformers does not know, or that is not installed.
+
+    Raises:
+        OptionsError: lists those that can be had.
+    """
+    from transformers.integrations import get_available_reporting_integrations
+
+    available = sorted(get_available_reporting_integrations())
+    for name in names:
+        if name not in available:
+            choices = ", ".join(available) or "none; install tensorboard, wandb, mlflow or another"
+            raise OptionsError(f"report_to = {name!r}", mend=f"Installed here: {choices}.")
+
+
 def make_trainer(
     model: Any,
     examples: list[Example],
@@ -161,6 +188,7 @@ def make_trainer(
     Raises:
         OptionsError: the batch cannot be divided among the processes.
     """
+    require_trackers(options.report_to)
     cuda, processes = torch.cuda.is_available(), process_count()
     if options.batch_size % (options.accumulate * processes):
         raise OptionsError(
@@ -177,15 +205,16 @@ def make_trainer(
         warmup_steps=options.warmup,
         weight_decay=options.weight_decay,
         max_grad_norm=options.clip,
-        bf16=cuda and torch.cuda.is_bf16_supported(),
+        bf16=options.precision == "bf16",
         seed=seed % 2**32,
         data_seed=seed % 2**32,
         save_strategy="steps",
         save_steps=options.save_every,
         save_total_limit=2,
-        logging_strategy="no",
+        logging_strategy="steps" if options.report_to else "no",
+        logging_steps=LOG_EVERY,
         logging_nan_inf_filter=False,
-        report_to="none",
+        report_to=list(options.report_to) or "none",
         disable_tqdm=quiet,
         remove_unused_columns=False,
         dataloader_pin_memory=cuda,
@@ -195,10 +224,16 @@ def make_trainer(
         ddp_timeout=int(PATIENCE.total_seconds()),
     )
     use_one_gpu(arguments)
+    if options.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     history = LossHistory()
     trainer = LabelTrainer(
         model=model, args=arguments, train_dataset=Rows(examples), data_collator=collator, callbacks=[history]
     )
+    require_fsdp2(getattr(trainer.accelerator.state, "fsdp_plugin", None))
+    trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback):
+        trainer.add_callback(_Bar)
     trainer.head, trainer.history = plain_head(model), history
     trainer.model_accepts_loss_kwargs = True  # our loss takes the number of labels, whatever the model's own does
     return trainer

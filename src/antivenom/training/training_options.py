@@ -9,6 +9,7 @@ from typing import Literal
 from antivenom.core.errors import OptionsError
 from antivenom.core.options import Options
 from antivenom.defenses import Prepared
+from antivenom.models.placement import Attention, Placement, Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,24 @@ class TrainingOptions(Options):
     """Largest gradient norm."""
     save_every: int = 50
     """Optimizer steps between checkpoints; a killed run goes on from the last one."""
+    precision: Precision = "auto"
+    """fp32, or products in bf16 over fp32 weights; auto chooses bf16 on a GPU and on a CPU that is faster at it."""
+    gradient_checkpointing: bool = False
+    """Compute the layers' states again on the way back instead of keeping them: a third slower, far less memory."""
+    four_bit: bool = False
+    """Hold the frozen base in 4-bit blocks (bitsandbytes, on a GPU): QLoRA."""
+    attention: Attention = "auto"
+    """Kernel of attention; transformers chooses where it is auto."""
+    device_map: Literal["one", "auto"] = "one"
+    """One device, or the layers spread over all GPUs that this process sees."""
+    report_to: tuple[str, ...] = ()
+    """Trackers of transformers that get the losses, such as tensorboard, wandb or mlflow."""
+
+    @property
+    def placement(self) -> Placement:
+        """How the base model's weights are held. Weights that learn are fp32 in themselves, whatever computes."""
+        keeps_fp32 = self.precision == "fp32" or self.method == "full"
+        return Placement("fp32" if keeps_fp32 else "auto", self.attention, self.four_bit, self.device_map)
 
     def over(self, rows: int, *, instead_of: int = 0, most_steps: float = inf) -> TrainingOptions:
         """The same recipe over `rows` that were chosen from `instead_of`.
@@ -75,6 +94,16 @@ class TrainingOptions(Options):
             raise OptionsError(
                 f"top_layers = {self.top_layers} with method = {self.method!r}",
                 mend="It is at least 1, and for LoRA alone: full fine-tuning changes every layer.",
+            )
+        if self.four_bit and (self.method != "lora" or self.top_layers is not None):
+            raise OptionsError(
+                f"four_bit = True with method = {self.method!r} and top_layers = {self.top_layers}",
+                mend="4-bit weights cannot learn, and no states of theirs are kept: use LoRA in all layers.",
+            )
+        if self.gradient_checkpointing and self.top_layers is not None:
+            raise OptionsError(
+                f"gradient_checkpointing = True with top_layers = {self.top_layers}",
+                mend="Leave it out: the states of the frozen layers are not kept anyway.",
             )
         if self.batch_size % self.accumulate:
             raise OptionsError(f"batch_size = {self.batch_size} is no multiple of accumulate = {self.accumulate}")

@@ -1,0 +1,202 @@
+"""Which numbers a model computes with: fp32, or bf16 products over fp32 weights where the processor is faster at them.
+
+Autocast casts every weight again at every product, unless the weight learns. Here the weights that do not learn are
+cast once and kept, in one piece (`lay_out`). Sums, norms and the states between the layers stay fp32, and so do logits
+that are read: a bf16 logit of 20 is a multiple of 1/8, and labels would tie.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from antivenom.core.errors import AntivenomError, OptionsError
+from antivenom.core.files import user_cache, write_json
+from antivenom.core.intake import read_json
+from antivenom.models.placement import Chosen, Precision
+
+Shape = tuple[int, int]
+
+VARIABLE = "ANTIVENOM_PRECISION"
+"""What `auto` means on a CPU, for those who do not want it measured: fp32 or bf16."""
+ROWS = 320
+"""Tokens of the products that are measured: a batch of 8 rows of 40."""
+SECONDS = 0.5
+"""How long is measured, once per machine and set of shapes."""
+FASTER = 1.2
+"""How many times as fast as fp32 bf16 must be to be chosen."""
+NOTE = "precision.json"
+
+
+def choose_precision(asked: Precision, shapes: Iterable[Shape]) -> Chosen:
+    """What a model computes with on this machine; the same answer every time.
+
+    Args:
+        asked: `auto` leaves it to the machine: bf16 on a GPU that has it and on a CPU whose bf16 products are faster.
+        shapes: (outputs, inputs) of the model's matrices.
+
+    Raises:
+        OptionsError: a GPU without bf16, or an unknown value.
+    """
+    if torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported()
+        if asked == "bf16" and not has_bf16:
+            raise OptionsError("precision = 'bf16': this GPU has no bf16", mend="Choose fp32 or auto.")
+        return "bf16" if has_bf16 and asked != "fp32" else "fp32"
+    wanted = os.environ.get(VARIABLE, "auto") if asked == "auto" else asked
+    if wanted not in ("auto", "fp32", "bf16"):
+        raise OptionsError(f"precision = {wanted!r}", mend="Choose auto, fp32 or bf16.")
+    if wanted == "auto":
+        return "bf16" if _has_fast_products(sorted(set(shapes))) else "fp32"
+    return "bf16" if wanted == "bf16" else "fp32"
+
+
+def shapes_of(model: Any) -> list[Shape]:
+    """The matrices between a model's states, without its vocabulary head."""
+    head = model.get_output_embeddings()
+    linear = (module for module in model.modules() if type(module) is nn.Linear and module is not head)
+    return [(module.out_features, module.in_features) for module in linear]
+
+
+def shapes_in(folder: Path) -> list[Shape]:
+    """The same, told from the headers of safetensors files."""
+    from safetensors import safe_open
+
+    found = []
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="numpy") as file:
+            names = [name for name in file.keys() if "embed" not in name and "lm_head" not in name]  # noqa: SIM118
+            shapes = [file.get_slice(name).get_shape() for name in names]
+        found += [(shape[0], shape[1]) for shape in shapes if len(shape) == 2]
+    return found
+
+
+def lay_out(model: Any, *, frozen_only: bool) -> list[nn.Linear]:
+    """Give linear layers a bf16 copy of their weights, cast once, which they compute with under autocast.
+
+    Args:
+        model: A causal language model.
+        frozen_only: Leave the layers alone whose weights learn. Otherwise the model is only read, and its vocabulary
+            head computes in fp32.
+
+    Returns:
+        The layers; `take_back` undoes it.
+    """
+    head, changed = model.get_output_embeddings(), []
+    for module in model.modules():
+        is_done = "working_copy" in module.__dict__ or (module is head and "forward" in module.__dict__)
+        if type(module) is not nn.Linear or is_done or (frozen_only and module.weight.requires_grad):
+            continue
+        if module is head and not frozen_only:
+            module.forward = functools.partial(_exact, module)
+        else:
+            module.working_copy = module.weight.detach().to(torch.bfloat16)
+            module.forward = functools.partial(_with_copy, module)
+        changed.append(module)
+    return changed
+
+
+def take_back(changed: Sequence[nn.Linear]) -> None:
+    """Let layers compute with their own weights again."""
+    for module in changed:
+        del module.forward
+        module.__dict__.pop("working_copy", None)
+
+
+def working_weight(module: nn.Linear, dtype: torch.dtype) -> torch.Tensor:
+    """The weight of a layer in the type that is computed with: its copy, if it has one."""
+    copy: torch.Tensor | None = module.__dict__.get("working_copy")
+    return copy if copy is not None and copy.dtype == dtype else module.weight.to(dtype)
+
+
+@contextlib.contextmanager
+def laid_out(model: Any, precision: Chosen, *, frozen_only: bool) -> Iterator[None]:
+    """`lay_out` for as long as the block runs, where a model on a CPU computes in bf16."""
+    changed = lay_out(model, frozen_only=frozen_only) if is_cast(model, precision) else []
+    try:
+        yield
+    finally:
+        take_back(changed)
+
+
+def computing(model: Any, precision: Chosen) -> Any:
+    """A context in which a model on a CPU computes with this precision; one on a GPU has its weights in it."""
+    return torch.autocast("cpu", dtype=torch.bfloat16) if is_cast(model, precision) else contextlib.nullcontext()
+
+
+def is_cast(model: Any, precision: Chosen) -> bool:
+    """Whether the weights are fp32 and the products bf16: so it is on a CPU."""
+    return precision == "bf16" and next(model.parameters()).device.type == "cpu"
+
+
+def _with_copy(module: Any, states: torch.Tensor) -> torch.Tensor:
+    if not torch.is_autocast_enabled(states.device.type):
+        return functional.linear(states, module.weight, module.bias)
+    return functional.linear(states, module.working_copy, module.bias)  # autocast casts what is not bf16 yet
+
+
+def _exact(module: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+    with torch.autocast(states.device.type, enabled=False):
+        return functional.linear(states.float(), module.weight, module.bias)
+
+
+def _has_fast_products(shapes: list[Shape]) -> bool:
+    """Whether bf16 products of these shapes are really faster, measured once and remembered for this processor."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    if not shapes or supported is None or not supported():
+        return False
+    parts = (_processor(), torch.__version__, torch.get_num_threads(), shapes)
+    key, path = sha256(repr(parts).encode()).hexdigest()[:16], user_cache() / NOTE
+    notes = _read(path)
+    if key not in notes:
+        fp32, bf16 = _seconds(shapes)
+        notes[key] = {"processor": _processor(), "fp32": fp32, "bf16": bf16, "faster": fp32 > FASTER * bf16}
+        with contextlib.suppress(OSError, AntivenomError):  # without a cache it is measured again
+            write_json(path, notes)
+    return bool(notes[key]["faster"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        notes = read_json(path, root=path.parent)
+    except AntivenomError:
+        return {}
+    return notes if isinstance(notes, dict) and all("faster" in one for one in notes.values()) else {}
+
+
+def _processor() -> str:
+    """The name of the processor and what it can compute, as the system tells them."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(
+            next((line for line in lines if line.startswith(head)), "") for head in ("model name", "flags")
+        )
+    import platform
+
+    return platform.processor()
+
+
+def _seconds(shapes: Sequence[Shape]) -> tuple[float, float]:
+    """The shortest seconds of one round of products in fp32 and in bf16, weights cast beforehand."""
+    generator = torch.Generator().manual_seed(0)
+    fp32 = [(torch.randn(ROWS, i, generator=generator), torch.randn(o, i, generator=generator)) for o, i in shapes]
+    bf16 = [(states, weight.bfloat16()) for states, weight in fp32]
+    best = [float("inf"), float("inf")]
+    end = time.perf_counter() + SECONDS
+    while time.perf_counter() < end or float("inf") in best:
+        for number, pairs in enumerate((fp32, bf16)):
+            start = time.perf_counter()
+            for states, weight in pairs:
+                functional.linear(states.to(weight.dtype), weight).float()
+            best[number] = min(best[number], time.perf_counter() - start)
+    return best[0], best[1]
