@@ -61,14 +61,8 @@ def _measure(work: Workload, precision: Chosen, rounds: int, folder: Path) -> li
     models = {name: model for name, model in timings.results.items() if model is not None}
     losses = {name: _loss(model, examples) for name, model in models.items()}
     lines = [replace(line, what=f"{line.what}, {precision}") for line in _lines(timings, losses)]
-    settings = {
-        "precision": precision,
-        "rows": ROWS,
-        "batch": BATCH,
-        "epochs": EPOCHS,
-        "losses": losses,
-        "padding": _padding(examples),
-    }
+    settings = {"precision": precision, "rows": ROWS, "batch": BATCH, "epochs": EPOCHS, "losses": losses}
+    settings["padding"] = _padding(examples)
     record("training", lines, timings, settings, folder)
     return lines
 
