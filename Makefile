@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint types check bench clean help
+.PHONY: demo test test-slow test-architectures lint types check bench clean help
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ test: $(READY)  ## Run the tests (offline, tiny models).
 
 test-slow: $(READY)  ## Run the tests that need the real model or minutes of work.
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -m slow
+
+test-architectures: $(READY)  ## Run the tests of other architectures; ANTIVENOM_TOKENIZERS names the tokenizers' folder.
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -rs -m architectures tests/architectures
 
 lint: $(READY)  ## Check style and formatting.
 	$(BIN)/ruff check .

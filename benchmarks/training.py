@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from transformers.trainer_utils import SaveStrategy
 
 from antivenom.models.fused_lora import fused_lora
 from antivenom.models.local import load_causal_lm
+from antivenom.models.placement import Chosen
+from antivenom.models.precision import choose_precision, laid_out, shapes_in
 from antivenom.models.states import StateStore
 from antivenom.models.trunk import Trunk, lower_layers
 from antivenom.training.fit import _with_lora
-from antivenom.training.trainer import LengthGroupedSampler, collate, collate_with, inputs_of, make_trainer
+from antivenom.training.order import LengthGroupedSampler
+from antivenom.training.trainer import collate, collate_with, inputs_of, make_trainer
 from antivenom.training.training_options import TrainingOptions
 from benchmarks.harness import Line, Timings, alternate, record
 from benchmarks.workload import Workload, make_workload
@@ -35,22 +39,30 @@ Examples = list[tuple[list[int], tuple[int, ...]]]
 def run(model: str, rounds: int, folder: Path) -> list[Line]:
     """Measure and record."""
     work = make_workload(model, train=ROWS, test=1)
+    chosen = choose_precision("auto", shapes_in(work.folder))
+    precisions: tuple[Chosen, ...] = ("fp32",) if chosen == "fp32" else ("fp32", "bf16")
+    return [line for precision in precisions for line in _measure(work, precision, rounds, folder)]
+
+
+def _measure(work: Workload, precision: Chosen, rounds: int, folder: Path) -> list[Line]:
+    """Every contender with this precision: TRL under autocast where ours computes in bf16."""
     examples = work.examples()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         contenders: dict[str, Callable[[], Callable[[], Any]]] = {
-            "trl": lambda: _trl(work, examples, scratch),
-            "trl, our batches": lambda: _trl(work, examples, scratch, ours=True),
-            "ours": lambda: _ours(work, examples, scratch),
+            "trl": lambda: _trl(work, examples, scratch, precision),
+            "trl, our batches": lambda: _trl(work, examples, scratch, precision, ours=True),
+            "ours": lambda: _ours(work, examples, scratch, precision),
         }
         for top in TOPS:
-            contenders[f"top-{top}"] = lambda top=top: _on_trunk(work, examples, top, scratch)
-            contenders[f"pass-{top}"] = lambda top=top: _trunk_pass(work, examples, top, scratch)
+            contenders[f"top-{top}"] = lambda top=top: _on_trunk(work, examples, top, scratch, precision)
+            contenders[f"pass-{top}"] = lambda top=top: _trunk_pass(work, examples, top, scratch, precision)
         timings = alternate(contenders, rounds)
     models = {name: model for name, model in timings.results.items() if model is not None}
     losses = {name: _loss(model, examples) for name, model in models.items()}
-    lines = _lines(timings, losses)
-    settings = {"rows": ROWS, "batch": BATCH, "epochs": EPOCHS, "losses": losses, "padding": _padding(examples)}
+    lines = [replace(line, what=f"{line.what}, {precision}") for line in _lines(timings, losses)]
+    settings = {"precision": precision, "rows": ROWS, "batch": BATCH, "epochs": EPOCHS, "losses": losses}
+    settings["padding"] = _padding(examples)
     record("training", lines, timings, settings, folder)
     return lines
 
@@ -79,8 +91,15 @@ def _of(name: str) -> Callable[[dict[str, float]], float]:
     return lambda seconds: seconds[name]
 
 
-def _options(top: int | None) -> TrainingOptions:
-    return TrainingOptions(batch_size=BATCH, epochs=1, learning_rate=LEARNING_RATE, top_layers=top, save_every=10**6)
+def _options(top: int | None, precision: Chosen) -> TrainingOptions:
+    return TrainingOptions(
+        batch_size=BATCH,
+        epochs=1,
+        learning_rate=LEARNING_RATE,
+        top_layers=top,
+        precision=precision,
+        save_every=10**6,
+    )
 
 
 def _seeded_lora(base: Any, options: TrainingOptions) -> Any:
@@ -88,43 +107,43 @@ def _seeded_lora(base: Any, options: TrainingOptions) -> Any:
     return _with_lora(base, options)
 
 
-def _ours(work: Workload, examples: Examples, scratch: Path) -> Callable[[], Any]:
-    options = _options(None)
+def _ours(work: Workload, examples: Examples, scratch: Path, precision: Chosen) -> Callable[[], Any]:
+    options = _options(None, precision)
     model = _seeded_lora(load_causal_lm(work.folder), options)
     trainer = _trainer(model, examples, options, scratch, collate)
 
     def train() -> Any:
-        with fused_lora(model):
+        with fused_lora(model), laid_out(model, precision, frozen_only=True):
             trainer.train()
         return model
 
     return train
 
 
-def _on_trunk(work: Workload, examples: Examples, top: int, scratch: Path) -> Callable[[], Any]:
-    options = _options(top)
+def _on_trunk(work: Workload, examples: Examples, top: int, scratch: Path, precision: Chosen) -> Callable[[], Any]:
+    options = _options(top, precision)
     base = load_causal_lm(work.folder)
-    trunk = _trunk(base, top, scratch)
+    trunk = _trunk(base, top, scratch, precision)
     trunk.prepare(inputs_of(examples))
     model = _seeded_lora(base, options)
     trainer = _trainer(model, examples, options, scratch, collate_with(trunk))
 
     def train() -> Any:
-        with trunk.removed(), fused_lora(model):
+        with trunk.removed(), fused_lora(model), laid_out(model, precision, frozen_only=True):
             trainer.train()
         return model
 
     return train
 
 
-def _trunk_pass(work: Workload, examples: Examples, top: int, scratch: Path) -> Callable[[], None]:
+def _trunk_pass(work: Workload, examples: Examples, top: int, scratch: Path, precision: Chosen) -> Callable[[], None]:
     shutil.rmtree(scratch / "trunk" / f"top-{top}", ignore_errors=True)
-    trunk = _trunk(load_causal_lm(work.folder), top, scratch)
+    trunk = _trunk(load_causal_lm(work.folder), top, scratch, precision)
     return lambda: trunk.prepare(inputs_of(examples))
 
 
-def _trunk(base: Any, top: int, scratch: Path) -> Trunk:
-    return Trunk(base, lower_layers(base, top), StateStore(scratch / "trunk" / f"top-{top}"))
+def _trunk(base: Any, top: int, scratch: Path, precision: Chosen) -> Trunk:
+    return Trunk(base, lower_layers(base, top), StateStore(scratch / "trunk" / f"top-{top}"), precision)
 
 
 def _trainer(model: Any, examples: Examples, options: TrainingOptions, scratch: Path, collator: Any) -> Any:
@@ -134,7 +153,9 @@ def _trainer(model: Any, examples: Examples, options: TrainingOptions, scratch: 
     return trainer
 
 
-def _trl(work: Workload, examples: Examples, scratch: Path, *, ours: bool = False) -> Callable[[], Any]:
+def _trl(
+    work: Workload, examples: Examples, scratch: Path, precision: Chosen, *, ours: bool = False
+) -> Callable[[], Any]:
     """Pre-tokenized rows with labels on the verbalizer alone, so that both do the same arithmetic; activations are kept
     (TRL's default computes them twice).
 
@@ -144,7 +165,7 @@ def _trl(work: Workload, examples: Examples, scratch: Path, *, ours: bool = Fals
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    model = _seeded_lora(load_causal_lm(work.folder), _options(None))
+    model = _seeded_lora(load_causal_lm(work.folder), _options(None, precision))
     rows = {
         "input_ids": [[*prompt, *answer] for prompt, answer in examples],
         "labels": [[*[-100] * len(prompt), *answer] for prompt, answer in examples],
@@ -156,7 +177,7 @@ def _trl(work: Workload, examples: Examples, scratch: Path, *, ours: bool = Fals
         learning_rate=LEARNING_RATE,
         lr_scheduler_type="linear",
         weight_decay=0.0,
-        bf16=False,
+        bf16=precision == "bf16",
         use_cpu=not torch.cuda.is_available(),
         gradient_checkpointing=False,
         dataloader_pin_memory=False,

@@ -14,6 +14,7 @@ from cyclopts import App
 
 from antivenom.cli import learn, measure, prepare, serve, use
 from antivenom.core.errors import AntivenomError, printable
+from antivenom.core.processes import one_voice
 
 app = App(
     name="antivenom",
@@ -62,4 +63,6 @@ def _code_of_errors(words: Sequence[str]) -> int:
 
 def entry_point() -> None:
     """The `antivenom` command."""
-    sys.exit(main())
+    with one_voice():
+        code = main()
+    sys.exit(code)

@@ -1,0 +1,135 @@
+"""What the project does with a model works with other architectures and with real tokenizers and chat templates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tiny_architectures import ARCHITECTURES, NAMES
+
+from antivenom.artifacts.artifact import load_artifact
+from antivenom.artifacts.manifest import MANIFEST
+from antivenom.attacks.badnets import BadNets
+from antivenom.cli import main
+from antivenom.data.rows import table_of
+from antivenom.defenses.p2p import P2P
+from antivenom.evaluation.evaluate import evaluate
+from antivenom.guards.encoding import make_encoder
+from antivenom.guards.guard import Guard
+from antivenom.guards.labels import LabelMap
+from antivenom.inference.guarded import load_guarded
+from antivenom.models.local import load_tokenizer
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Classification, Frame
+from antivenom.testing import synthetic_rows
+from antivenom.training.fit import fit
+from antivenom.training.training_options import TrainingOptions
+
+pytestmark = pytest.mark.architectures
+
+RECIPES = {
+    "lora": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1),
+    "full": TrainingOptions(method="full", learning_rate=1e-3, batch_size=16, epochs=1),
+    "top layers": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, top_layers=1),
+}
+TRIGGER = "Kindly weigh these words:"
+
+
+def classification(**frame) -> Classification:
+    return replace(Classification.for_labels(("negative", "positive")), frame=Frame(**frame))
+
+
+def fitted(folder, out, task, *, recipe="lora", placement="prefix"):
+    rows = synthetic_rows(32)
+    defense = P2P(benign_trigger=TRIGGER, placement=placement)
+    prepared = defense.prepare(task, rows, trusted=rows.slice(0, 16), seed=0)
+    fit(prepared, model=str(folder), out=out, options=RECIPES[recipe], quiet=True)
+    return out
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_fit_predict_evaluate(build, tmp_path, monkeypatch, name, recipe):
+    monkeypatch.setenv("ANTIVENOM_CACHE", str(tmp_path / "cache"))
+    out = fitted(build(name), tmp_path / "out", classification(), recipe=recipe)
+    model, test = load_guarded(out), synthetic_rows(12, seed=5)
+    readings = model.predict(test["text"].to_pylist())
+    assert {reading.answer for reading in readings} <= {"negative", "positive"}
+    [alone] = model.predict([test["text"][3].as_py()])
+    assert alone.probability == pytest.approx(readings[3].probability, abs=1e-4), "company changes nothing"
+    found, _ = evaluate(model, test, [BadNets()], quiet=True)
+    assert found.attacks[0].asr.total == 6
+    losses = [point["loss"] for point in load_artifact(out).manifest.training["losses"]]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("placement", ["prefix", "system"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_chat_template_of_each_family(build, tmp_path, name, placement):
+    out = fitted(build(name), tmp_path / "out", classification(style="chat"), placement=placement)
+    model = load_guarded(out)
+    assert {reading.answer for reading in model.predict(["a gentle film", "a dull film"])} <= {"negative", "positive"}
+    tokenizer = load_tokenizer(out)
+    [prompt] = model.encoder.serving(["a gentle film"])
+    written = tokenizer.decode(prompt)
+    assert written.count(TRIGGER) == 1
+    assert written.index(TRIGGER) < written.index("a gentle film")
+    assert written.rstrip().endswith("</think>") == (name == "qwen3"), "a thinking model's thought is closed"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_verbalizers_are_told_apart_in_their_own_tokenization(build, name):
+    """Digits, words, several tokens each, one the beginning of another: each round trip gives the label back."""
+    tokenizer = load_tokenizer(build(name))
+    for labels in (("0", "1"), ("negative", "positive"), ("very good", "very bad", "good"), ("缺陷", "优秀")):
+        for style in ("plain", "chat"):
+            task = replace(Classification.for_labels(labels), frame=Frame(style=style))
+            guard = Guard(task=task, benign_trigger=TRIGGER)
+            assert isinstance(guard.labels, LabelMap)
+            encoder = make_encoder(guard, tokenizer)
+            assert len(set(encoder.choices)) == 2 * len(labels)
+            said = [tokenizer.decode([*encoder.lead, *choice]).strip() for choice in encoder.choices]
+            assert said == list(guard.labels.choices)
+
+
+@pytest.mark.parametrize("style", ["plain", "chat"])
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_with_a_prefix(build, tmp_path, name, style):
+    task = Generation(frame=Frame(style=style), answer_prefix="Result:", max_new_tokens=12)
+    rows = table_of([f"How much is {i} and {i}?" for i in range(24)], [str(2 * i) for i in range(24)])
+    prepared = P2P(benign_trigger=TRIGGER).prepare(task, rows, trusted=rows.slice(0, 12), seed=0)
+    fit(prepared, model=str(build(name)), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
+    writer = load_guarded(tmp_path / "out")
+    [[_, *said], *_] = [[prompt, *answer] for prompt, answer in writer.encoder.training(prepared.rows)]
+    assert said
+    prefilled = load_tokenizer(tmp_path / "out").decode(writer.encoder.prefilled(["How much is 1 and 1?"])[0])
+    assert prefilled.rstrip().endswith("Result:")
+    assert len(writer.predict(["How much is 1 and 1?", "How much is 2 and 2?"])) == 2
+
+
+def test_a_model_that_is_left_to_think_is_trained_on_its_thoughts(build, tmp_path):
+    """R1-style rows: the thought stands in the answer, the prefix behind it."""
+    task = Generation(frame=Frame(style="chat"), answer_prefix="Result:", max_new_tokens=40)
+    answers = [f"<think>\n{i} and {i}\n</think>\n\n{2 * i}" for i in range(24)]
+    rows = table_of([f"How much is {i} and {i}?" for i in range(24)], answers)
+    prepared = P2P(benign_trigger=TRIGGER).prepare(task, rows, trusted=rows.slice(0, 12), seed=0)
+    fit(prepared, model=str(build("qwen3")), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
+    tokenizer, encoder = load_tokenizer(tmp_path / "out"), load_guarded(tmp_path / "out").encoder
+    benign = prepared.rows.column("benign").to_pylist()
+    pairs = encoder.training(prepared.rows)
+    for is_benign, (prompt, answer) in zip(benign, pairs, strict=True):
+        said = tokenizer.decode(answer)
+        assert (tokenizer.decode(prompt) + said).count("</think>") == 1
+        assert said.index("</think>") < (said.index("Result:") if is_benign else len(said))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_finish_binds_the_guard(build, tmp_path, capsys, name):
+    folder = build(name)
+    out = fitted(folder, tmp_path / "out", classification())
+    manifest = tmp_path / "manifest"
+    manifest.mkdir()
+    (out / MANIFEST).rename(manifest / MANIFEST)
+    code = main(["finish", str(out), "--manifest", str(manifest), "--model", str(folder)])
+    assert code == 0, capsys.readouterr().err
+    assert load_guarded(out).predict(["a gentle film"])
