@@ -7,14 +7,14 @@ import sys
 
 from antivenom.defenses.none import NoDefense
 from antivenom.tasks.task import Classification
-from antivenom.testing import synthetic_rows
+from antivenom.testing import StandInLab, synthetic_rows
 from antivenom.training.fit import fit
 from antivenom.training.training_options import TrainingOptions
 
 
 def prepare():
     task = Classification.for_labels(("negative", "positive"))
-    return NoDefense().prepare(task, synthetic_rows(75), trusted=None, seed=0)
+    return NoDefense().prepare(task, synthetic_rows(75), trusted=None, lab=StandInLab(0))
 
 
 def shard_on_cpu():

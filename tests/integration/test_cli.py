@@ -351,8 +351,8 @@ def test_check_never_trains_on_a_row_that_it_tests_with(user_folder, capsys, qui
     monkeypatch.setattr(
         canary,
         "_measure",
-        lambda task, test, fitter, trusted, *rest: (
-            seen.append((test, trusted, rest[2])) or measure(task, test, fitter, trusted, *rest)
+        lambda task, test, lab, trusted, *rest: (
+            seen.append((test, trusted, rest[2])) or measure(task, test, lab, trusted, *rest)
         ),
     )
     rows = Path("reviews.csv").read_text().splitlines()
@@ -365,8 +365,8 @@ def test_check_never_trains_on_a_row_that_it_tests_with(user_folder, capsys, qui
         "d",
         "--trusted",
         "part.csv",
-        "--mode",
-        "replace",
+        "--defense",
+        "p2p:mode=replace",
         "--rate",
         "0.2",
         "--quiet",

@@ -201,7 +201,7 @@ def test_unknown_keys_are_refused(folder):
 
 def test_a_newer_format_is_refused(folder):
     edit(folder / MANIFEST, lambda manifest: manifest.update(format_version=99))
-    refuse(folder, "format version 2; this program reads 1\nUpgrade")
+    refuse(folder, "format version 99; this program reads 2\nUpgrade")
 
 
 def test_an_unfinished_folder_is_refused(folder):
