@@ -40,6 +40,7 @@ OUTPUTS_SCHEMA = pa.schema(
         ("answer", pa.string()),
         ("log_probabilities", pa.list_(pa.float64())),
         ("other", pa.bool_()),
+        ("refused", pa.bool_()),
         *COLUMNS,
     ]
 )
@@ -158,7 +159,8 @@ def write_outputs(path: Path, outputs: pa.Table) -> None:
 def readings_of(outputs: pa.Table, labels: LabelMap) -> Readings:
     """What the stored scores say through the label map."""
     logs = np.array(outputs.column("log_probabilities").to_pylist(), dtype=np.float64)
-    return read_scores(ChoiceScores(logs, outputs.column("other").to_numpy().astype(bool)), labels)
+    other, refused = (outputs.column(name).to_numpy().astype(bool) for name in ("other", "refused"))
+    return read_scores(ChoiceScores(logs, other, refused), labels)
 
 
 def truth_of(outputs: pa.Table, labels: LabelMap) -> IntArray:
@@ -191,6 +193,7 @@ def _score(model: Guarded, conditions: Sequence[Condition], quiet: bool) -> pa.T
         "answer": rows.column("answer"),
         "log_probabilities": scores.log_probabilities.tolist(),
         "other": scores.other,
+        "refused": np.zeros(len(scores), dtype=bool) if scores.refused is None else scores.refused,
         **survival_columns(model, conditions),
     }
     return pa.table(columns, schema=OUTPUTS_SCHEMA)

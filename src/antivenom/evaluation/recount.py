@@ -101,6 +101,9 @@ def take_outputs(table: pa.Table, name: str) -> Outputs:
 
 def _with_later_columns(table: pa.Table) -> pa.Table:
     """Add, empty, the columns that files of earlier versions do not have."""
+    if "refused" not in table.column_names and "other" in table.column_names:
+        nobody = pa.array(np.zeros(table.num_rows, dtype=bool))
+        table = table.add_column(table.column_names.index("other") + 1, "refused", nobody)
     for name, kind in COLUMNS:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(table.num_rows, kind))

@@ -139,7 +139,16 @@ def _train(
         if not is_sharded():  # FSDP gives each matrix of an adapter to its own module, which then has to be called
             stack.enter_context(fused_lora(trained))
             stack.enter_context(laid_out(trained, precision, frozen_only=True))
-        trainer = make_trainer(trained, examples, options, seed=seed, work=work, quiet=quiet, collator=collator)
+        trainer = make_trainer(
+            trained,
+            examples,
+            options,
+            seed=seed,
+            work=work,
+            quiet=quiet,
+            collator=collator,
+            changes=prepared.training,
+        )
         trainer.train(resume_from_checkpoint=on_first(lambda: latest_checkpoint(work)))
         trained = whole_model(trainer.model, lambda: adapted(load_model(located.folder, modality, options.placement)))
     require_finite_weights(trained)

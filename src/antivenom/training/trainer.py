@@ -17,7 +17,9 @@ from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.guards.rendering import Renderer
 from antivenom.models.answer_loss import IGNORED, losses_for_logits, plain_head
 from antivenom.models.batches import pad_left, positions
+from antivenom.models.lab import TokenLoss, TrainingChanges
 from antivenom.models.vision import ImageBatches
+from antivenom.training.changed_loss import ROWS, changed_total, numbered, with_numbers
 from antivenom.training.checkpoints import seal_checkpoint
 from antivenom.training.losses import LossHistory
 from antivenom.training.order import LengthGroupedSampler
@@ -41,6 +43,9 @@ class LabelTrainer(Trainer):
 
     history: LossHistory
     """Gets the loss of every pass."""
+
+    changed_loss: TokenLoss | None = None
+    """What a defense puts in the place of cross-entropy."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows: Rows = self.train_dataset if train_dataset is None else train_dataset
@@ -73,10 +78,13 @@ class LabelTrainer(Trainer):
         """Mean cross-entropy of the answer tokens (over the whole accumulated batch, where its size is given)."""
         wanted = inputs["labels"][:, 1:]
         unread = {"labels", "input_ids"} if "inputs_embeds" in inputs else {"labels"}
-        read = {name: value for name, value in inputs.items() if name not in unread}
+        read = {name: value for name, value in inputs.items() if name not in {*unread, ROWS}}
         with contextlib.nullcontext() if self.head is None else losses_for_logits(self.head, wanted):
             out = model(**read, logits_to_keep=wanted.shape[1], use_cache=False)
-        if self.head is None:
+        if self.changed_loss is not None:
+            done = self.state.global_step / max(self.state.max_steps, 1)
+            total = changed_total(self.changed_loss, out.logits, wanted, inputs[ROWS], done)
+        elif self.head is None:
             logits = out.logits.float().flatten(0, 1)
             total = functional.cross_entropy(logits, wanted.flatten(), ignore_index=IGNORED, reduction="sum")
         else:
@@ -182,6 +190,7 @@ def make_trainer(
     work: Path,
     quiet: bool,
     collator: Collator = collate,
+    changes: TrainingChanges = TrainingChanges(),
 ) -> LabelTrainer:
     """Configure the Trainer: linear decay, AdamW, bf16 where the device has it, a checkpoint now and then.
 
@@ -226,15 +235,21 @@ def make_trainer(
     use_one_gpu(arguments)
     if options.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    history = LossHistory()
+    history, changed = LossHistory(), changes.loss is not None
     trainer = LabelTrainer(
-        model=model, args=arguments, train_dataset=Rows(examples), data_collator=collator, callbacks=[history]
+        model=model,
+        args=arguments,
+        train_dataset=Rows(numbered(examples) if changed else examples),
+        data_collator=with_numbers(collator) if changed else collator,
+        callbacks=[history, *changes.callbacks],
     )
     require_fsdp2(getattr(trainer.accelerator.state, "fsdp_plugin", None))
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
         trainer.add_callback(_Bar)
-    trainer.head, trainer.history = plain_head(model), history
+    # A changed loss reads logits, so all of an answer's exist at once.
+    trainer.head, trainer.history = None if changed else plain_head(model), history
+    trainer.changed_loss = changes.loss
     trainer.model_accepts_loss_kwargs = True  # our loss takes the number of labels, whatever the model's own does
     return trainer
 
