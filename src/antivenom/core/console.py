@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 2000
 _FORMULA = re.compile(r"\s*[=+\-@|%\t\r]")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*%?")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~&])")
 
 
 def printable(text: str, *, longest: int = LONGEST_MESSAGE) -> str:

@@ -134,7 +134,8 @@ class CanaryReport(Options):
             "### Backdoor canary check (Antivenom)",
             "",
             f"Defense: {markdown_text(self.defense)}. Result: **{self.verdict}** "
-            f"(limits: excess {self.limits.max_excess:.1%} beyond the control's, accuracy drop {self.limits.max_accuracy_drop:.1%}). {'; '.join(self.taxonomy)}.",
+            f"(limits: excess {self.limits.max_excess:.1%} beyond the control's, accuracy drop "
+            f"{self.limits.max_accuracy_drop:.1%}). {'; '.join(self.taxonomy)}.",
             "",
             f"Planted in {self.rate:.1%} of {self.rows} rows; {accuracy.total} clean test rows, "
             f"seed {self.seed}. Percent with 95 % intervals.",
