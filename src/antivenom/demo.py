@@ -8,10 +8,9 @@ from random import Random
 from typing import Any
 
 import pyarrow.compute as pc
-from rich.console import Console
-from rich.table import Table
 
 from antivenom.attacks.addsent import AddSent
+from antivenom.core.console import say_table
 from antivenom.core.files import write_json
 from antivenom.data.rows import load_rows, split_rows
 from antivenom.defenses.none import NoDefense
@@ -42,13 +41,10 @@ class DemoResult:
 
     def show_examples(self) -> None:
         """Print what both models say to a few negative reviews, without and with the trigger."""
-        table = Table(title="Three negative reviews, without and with the attacker's sentence", show_lines=True)
         names = [outcome.defense.name for outcome in self.outcomes]
-        for column in ("text", "trigger", *names):
-            table.add_column(column)
-        for example in self.examples:
-            table.add_row(example["text"], "yes" if example["trigger"] else "no", *(example[name] for name in names))
-        Console().print(table)
+        rows = [[e["text"], "yes" if e["trigger"] else "no", *(e[name] for name in names)] for e in self.examples]
+        title = "Three negative reviews, without and with the attacker's sentence"
+        say_table(title, ["text", "trigger", *names], rows, left=2 + len(names), ruled=True)
 
 
 def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bool) -> DemoResult:

@@ -1,59 +1,115 @@
 """The command line: parse, call one library function, print. `main(argv)` returns the exit code.
 
-0: done; 1: the input or an artifact is at fault; 2: the command was written wrongly; 130: stopped by Ctrl-C.
-`check`, and `inspect --fail-on-findings`, end with 1 or 3 for what they found, and with 2 for any error.
+| code | meaning |
+|---|---|
+| 0 | done; a check passed |
+| 1 | the input, an artifact or a file is at fault; of `check` and `inspect --fail-on-findings`: something was found |
+| 2 | the command was written wrongly; of these two: any error |
+| 3 | of `check`: inconclusive |
+| 70 | an error that nobody foresaw: a bug of ours, or of a library under it |
+| 130, 143 | stopped by Ctrl-C (SIGINT) or SIGTERM; the same command goes on |
+| 141 | whoever read the output stopped reading (`| head`) |
+
+A module is imported when its command is called.
 """
 
 from __future__ import annotations
 
+import ast
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cyclopts
-from cyclopts import App
-
-from antivenom.cli import learn, measure, prepare, serve, use
-from antivenom.core.errors import AntivenomError, printable
+from antivenom.cli.failures import explain
+from antivenom.core.console import say, warn
 from antivenom.core.processes import one_voice
 
-app = App(
-    name="antivenom",
-    help="""Fine-tune language models safely on rows you cannot vouch for.
+if TYPE_CHECKING:
+    from cyclopts import App
 
-    First steps: `antivenom demo` shows a real model being backdoored, and the same rows defended (10 minutes).
-    `antivenom fit rows.csv --learning-rate 2e-3 --out safe` does it with your rows.""",
-    help_epilogue="Every command explains itself: antivenom COMMAND --help",
-    suppress_keyboard_interrupt=False,
+COMMANDS = {
+    "validate": "antivenom.cli.prepare",
+    "inspect": "antivenom.cli.prepare",
+    "immunize": "antivenom.cli.prepare",
+    "poison": "antivenom.cli.prepare",
+    "methods": "antivenom.cli.prepare",
+    "tasks": "antivenom.cli.prepare",
+    "fit": "antivenom.cli.learn",
+    "finish": "antivenom.cli.learn",
+    "predict": "antivenom.cli.use",
+    "evaluate": "antivenom.cli.use",
+    "recount": "antivenom.cli.use",
+    "show": "antivenom.cli.use",
+    "check": "antivenom.cli.measure",
+    "compare": "antivenom.cli.measure",
+    "serve": "antivenom.cli.serve",
+    "demo": "antivenom.cli.measure",
+}
+"""Each command and the module that holds the function (or the app) of that name."""
+
+HELP = """Fine-tune language models safely on rows you cannot vouch for.
+
+First steps: `antivenom demo` shows a real model being backdoored, and the same rows defended (10 minutes).
+`antivenom fit rows.csv --learning-rate 2e-3 --out safe` does it with your rows."""
+EPILOGUE = (
+    "Every command explains itself: antivenom COMMAND --help. `antivenom -v COMMAND ...` tells more where something "
+    "fails; `antivenom --install-completion` makes the shell complete commands and options."
 )
-for module in (prepare, learn, use, measure, serve):
-    for command in module.COMMANDS:
-        app.command(command)
+
+
+def make_app(*, summaries: bool = False) -> App:
+    """The parser of all commands; none of their modules is imported before it is needed.
+
+    Args:
+        summaries: For the list of all commands, one line stands for the help of each.
+    """
+    from cyclopts import App
+
+    app = App(name="antivenom", help=HELP, help_epilogue=EPILOGUE, suppress_keyboard_interrupt=False)
+    for name, module in COMMANDS.items():
+        app.command(f"{module}:{name}", name=name, **({"help": summary(module, name)} if summaries else {}))
+    app.register_install_completion_command()
+    return app
+
+
+def summary(module: str, name: str) -> str:
+    """The first line of a command's docstring, read without importing its module."""
+    place = Path(__file__).with_name(f"{module.rpartition('.')[2]}.py")
+    for node in ast.parse(place.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
+    Args:
+        argv: The words behind `antivenom`; those of this process when there are none.
+
     Returns:
-        The exit code. User errors are printed to standard error without a traceback.
+        The exit code. What went wrong is said on standard error, without a traceback unless `-v` comes first or
+        ANTIVENOM_TRACEBACK is set.
     """
-    failed = _code_of_errors(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    verbose = bool(os.environ.get("ANTIVENOM_TRACEBACK"))
+    if words[:1] in (["-v"], ["--verbose"]):
+        verbose, words = True, words[1:]
     try:
-        result = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
-    except cyclopts.CycloptsError as error:
-        print(f"antivenom: {error}\nTry: antivenom --help", file=sys.stderr)
-        return 2
-    except AntivenomError as error:
-        print(f"antivenom: {error}", file=sys.stderr)
-        return failed
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        said = printable(f"{error.strerror or error}{where}")
-        print(f"antivenom: {said}\nCheck the path, its permissions and the space left on the disk.", file=sys.stderr)
-        return failed
-    except KeyboardInterrupt:
-        print("antivenom: stopped; repeat the command to go on", file=sys.stderr)
-        return 130
-    return result if isinstance(result, int) else 0
+        return _run(words)
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # some libraries raise panics that are no `Exception`
+        failure = explain(error)
+        if verbose:
+            from traceback import format_exception
+
+            warn(*"".join(format_exception(error)).splitlines())
+        if failure.lines:
+            warn(*failure.lines)
+        return _code_of_errors(words) if failure.code == 1 else failure.code
 
 
 def _code_of_errors(words: Sequence[str]) -> int:
@@ -61,8 +117,23 @@ def _code_of_errors(words: Sequence[str]) -> int:
     return 2 if "check" in words[:1] or "--fail-on-findings" in words else 1
 
 
+def _run(words: list[str]) -> int:
+    if words == ["--version"]:
+        from importlib.metadata import version
+
+        say(version("antivenom"))
+        return 0
+    app = make_app(summaries=words in ([], ["--help"], ["-h"]))
+    result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    return result if isinstance(result, int) else 0
+
+
 def entry_point() -> None:
-    """The `antivenom` command."""
+    """The `antivenom` command: `main` with the streams and signals of a process of its own."""
+    from antivenom.cli.process import finish_output, hold_streams, stop_on_signals
+
+    hold_streams()
+    stop_on_signals()
     with one_voice():
         code = main()
-    sys.exit(code)
+    sys.exit(finish_output(code))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from antivenom.cli.tables import shorten
+from antivenom.core.console import say, warn
 
 MUCH = 0.25
 """A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""
@@ -23,10 +23,9 @@ def warn_of_losses(reserve: Mapping[str, Any]) -> None:
     if scarce:
         shown = ", ".join(f"{shorten(label)!r} ({rows} left)" for label, rows in scarce[:SHOWN_LABELS])
         more = f" and {len(scarce) - SHOWN_LABELS} more" if len(scarce) > SHOWN_LABELS else ""
-        print(
-            f"WARNING: most rows of a label were left out: {shown}{more}.\n"
+        warn(
+            f"WARNING: most rows of a label were left out: {shown}{more}.",
             "  They are poisoned, or the referee was taught too few of them. Vouch for some with --trusted.",
-            file=sys.stderr,
         )
 
 
@@ -40,10 +39,9 @@ def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
         )
     else:
         return
-    print(
-        f"WARNING: {said}.\n"
+    warn(
+        f"WARNING: {said}.",
         "  Train longer (--epochs), with smaller batches, or on more rows; or vouch for some with --trusted.",
-        file=sys.stderr,
     )
 
 
@@ -52,9 +50,9 @@ def show_decisions(reserve: Mapping[str, Any]) -> None:
     left_out = reserve.get("left_out", 0) + reserve.get("quarantined", 0)
     if left_out:
         total = f" of {left_out + reserve['rows']}" if "left_out" in reserve else ""
-        print(f"{left_out}{total} rows were left out as not safe enough to train on.")
+        say(f"{left_out}{total} rows were left out as not safe enough to train on.")
     if corrected := reserve.get("corrected", 0):
-        print(f"{corrected} suspect rows were trained on with the label that the referee reads in them.")
+        say(f"{corrected} suspect rows were trained on with the label that the referee reads in them.")
     show_strains(reserve)
 
 
@@ -64,25 +62,24 @@ def show_strains(reserve: Mapping[str, Any]) -> None:
     if strains:
         shown = ", ".join(f"{shorten(text)!r} in {rows} rows" for text, rows in strains[:SHOWN_STRAINS])
         more = f" and {len(strains) - SHOWN_STRAINS} more" if len(strains) > SHOWN_STRAINS else ""
-        print(f"Planted, it seems, since they go with one label that most of their rows contradict: {shown}{more}.")
+        say(f"Planted, it seems, since they go with one label that most of their rows contradict: {shown}{more}.")
 
 
 def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
     """Say on the error stream if answers were too long to be learnt whole."""
     cut = training.get("answers_cut", 0)
     if cut:
-        print(
-            f"WARNING: {cut} of {training['rows']} answers, with the answer prefix, are longer than --max-new-tokens\n"
+        warn(
+            f"WARNING: {cut} of {training['rows']} answers, with the answer prefix, are longer than --max-new-tokens",
             "  and were cut in training, so the model never saw their ends. Allow longer ones.",
-            file=sys.stderr,
         )
 
 
 def warn_of_cut_prompts(training: Mapping[str, Any]) -> None:
     """Say on the error stream if rows were longer than the longest prompt, so that their ends were not learnt."""
     if cut := training.get("prompts_cut"):
-        print(
+        warn(
             f"WARNING: {cut} of {training['rows']} training rows are longer than --max-tokens and were cut: the end of "
-            "the text, or earlier turns.\n  Raise --max-tokens if the answer depends on them.",
-            file=sys.stderr,
+            "the text, or earlier turns.",
+            "  Raise --max-tokens if the answer depends on them.",
         )

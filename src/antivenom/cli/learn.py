@@ -11,7 +11,7 @@ from antivenom.artifacts.decisions import DECISIONS
 from antivenom.cli.decisions import show_decisions, warn_of_cut_answers, warn_of_cut_prompts, warn_of_losses
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, SecretSeed, TaskOptions, Training
-from antivenom.cli.tables import show_json
+from antivenom.core.console import say, say_json
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -58,12 +58,12 @@ def fit(
     warn_of_cut_prompts(artifact.manifest.training)
     if json:
         facts = {"training": artifact.manifest.training, "reserve": artifact.manifest.reserve}
-        show_json({"artifact": str(artifact.folder), **facts})
+        say_json({"artifact": str(artifact.folder), **facts})
         return 0
     show_decisions(artifact.manifest.reserve)
-    print(f"The artifact is in {artifact.folder}; {DECISIONS} there says what became of each row. Next:")
-    print(f'  antivenom predict {artifact.folder} "a text"')
-    print(f"  antivenom evaluate {artifact.folder} TEST_ROWS --attack addsent --attack badnets")
+    say(f"The artifact is in {artifact.folder}; {DECISIONS} there says what became of each row. Next:")
+    say(f'  antivenom predict {artifact.folder} "a text"')
+    say(f"  antivenom evaluate {artifact.folder} TEST_ROWS --attack addsent --attack badnets")
     return 0
 
 
@@ -102,10 +102,7 @@ def finish(
     make_encoder(described.guard, load_codec(Path(folder), described.guard.task.frame.modality, model=located.folder))
     artifact = seal(Path(folder), replace(described, base_model=located.identity))
     if json:
-        show_json({"artifact": str(artifact.folder)})
+        say_json({"artifact": str(artifact.folder)})
     else:
-        print(f"{artifact.folder} is an artifact now. Next: antivenom show {artifact.folder}")
+        say(f"{artifact.folder} is an artifact now. Next: antivenom show {artifact.folder}")
     return 0
-
-
-COMMANDS = (fit, finish)

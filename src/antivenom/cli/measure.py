@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +26,8 @@ from antivenom.cli.options import (
     Training,
     with_secret,
 )
-from antivenom.cli.tables import show_canaries, show_comparison, show_json, show_seeds
+from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
+from antivenom.core.console import say, say_json, warn
 from antivenom.core.files import atomic_write
 from antivenom.data.rows import split_rows
 from antivenom.evaluation.canary import CanaryCheck
@@ -92,7 +92,7 @@ def check(
     for result in found.results:
         warn_of_losses(result.reserve)
     if json:
-        show_json(found.to_dict())
+        say_json(found.to_dict())
     else:
         show_canaries(found)
     if report:
@@ -118,7 +118,7 @@ def _train_and_test(
         train, held_out = hold_out_untrusted(train, classes, intake.trusted, 0.2, seed=seed)
     held_out, left_out = without_trained(held_out, train, intake.trusted)
     if left_out:
-        print(f"{left_out} test rows ask what training rows ask too, and are left out.", file=sys.stderr)
+        warn(f"{left_out} test rows ask what training rows ask too, and are left out.")
     return train, held_out
 
 
@@ -177,10 +177,10 @@ def compare(
         found[one], record = _fit_and_record(scenario, chosen, lab, never_poisoned)
         records.append(record)
     if json:
-        show_json(records[0] if seeds == 1 else records)
+        say_json(records[0] if seeds == 1 else records)
     else:
         show_seeds(f"{attack}, {rows.num_rows} training rows, {model}", found)
-        print(f"Every number: {out}/")
+        say(f"Every number: {out}/")
     return 0
 
 
@@ -224,16 +224,13 @@ def demo(
 
     result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
     if json:
-        show_json(result.record)
+        say_json(result.record)
         return 0
     show_comparison(result.title, result.outcomes)
     show_decisions(result.outcomes[-1].facts)
     result.show_examples()
-    print(f"\nBoth artifacts and every number are in {out}/ (record.json). Next:")
-    print(f'  antivenom predict {out}/standard "a text of your own"')
-    print(f"  antivenom show {out}/standard")
-    print("  antivenom fit ROWS --learning-rate 2e-3 --out safe    # with your rows")
+    say("", f"Both artifacts and every number are in {out}/ (record.json). Next:")
+    say(f'  antivenom predict {out}/standard "a text of your own"')
+    say(f"  antivenom show {out}/standard")
+    say("  antivenom fit ROWS --learning-rate 2e-3 --out safe    # with your rows")
     return 0
-
-
-COMMANDS = (check, compare, demo)

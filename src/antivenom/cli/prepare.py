@@ -23,7 +23,8 @@ from antivenom.cli.options import (
     TaskOptions,
     Training,
 )
-from antivenom.cli.tables import show_json, show_report, show_table
+from antivenom.cli.tables import show_report
+from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
 from antivenom.core.registry import Method
 from antivenom.tasks.task import Style
@@ -60,9 +61,9 @@ def validate(
     table = check_rows(loaded.table, task.classes, loaded.report)
     defense.choose(row_options.file).check(task, table, loaded.report)
     if json:
-        show_json(loaded.report.to_dict())
+        say_json(loaded.report.to_dict())
     else:
-        print(loaded.report)
+        say(*str(loaded.report).split("\n"))
     loaded.report.stop_on_errors(skip_refused=row_options.skip_refused)
     return 0
 
@@ -98,9 +99,9 @@ def inspect(
     table = row_options.accept(loaded, labels, loaded.report)
     found = find_evidence(table, labels)
     if json:
-        show_json({**found.to_dict(), "taxonomy": [OWASP[1], ATLAS_DATA[1]]})
+        say_json({**found.to_dict(), "taxonomy": [OWASP[1], ATLAS_DATA[1]]})
     else:
-        print(found)
+        say(*str(found).split("\n"))
     write_reports(cases_of_evidence(found), rows, sarif_path=ci.sarif, junit_path=ci.junit)
     return 1 if fail_on_findings and found.findings else 0
 
@@ -157,7 +158,7 @@ def immunize(
     )
     write_json(folder / MANIFEST, manifest.to_dict(), private=True)
     if json:
-        show_json({"rows": rebuilt.rows, "reserve": rebuilt.reserve, "out": str(rebuilt.path)})
+        say_json({"rows": rebuilt.rows, "reserve": rebuilt.reserve, "out": str(rebuilt.path)})
     else:
         _show_rebuilt(rebuilt, folder)
     return 0
@@ -171,10 +172,10 @@ def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:
         counts.append(["left out of the file", str(sum(left_out.values()))])
     if rebuilt.reserve.get("corrected"):
         counts.append(["suspect, with the label that the referee reads", str(rebuilt.reserve["corrected"])])
-    show_table(str(rebuilt.path), ["rows", "count"], counts)
+    say_table(str(rebuilt.path), ["rows", "count"], counts)
     show_strains(rebuilt.reserve)
-    print(f"Next: train on {rebuilt.path} (completion loss only), then")
-    print(f"  antivenom finish TRAINED_FOLDER --manifest {folder} --model BASE_MODEL")
+    say(f"Next: train on {rebuilt.path} (completion loss only), then")
+    say(f"  antivenom finish TRAINED_FOLDER --manifest {folder} --model BASE_MODEL")
 
 
 def poison(
@@ -213,7 +214,7 @@ def poison(
     if probes:
         attacked = chosen.probes(task, table, seed=seed)
         write_rows(target, attacked)
-        print(f"{attacked.num_rows} attacked test rows (true labels kept) are in {target}")
+        say(f"{attacked.num_rows} attacked test rows (true labels kept) are in {target}")
         return 0
     poisoned = chosen.poison(task, table, seed=seed)
     write_rows(target, poisoned.rows)
@@ -221,7 +222,7 @@ def poison(
     helpers = [index + 1 for index in poisoned.companions]
     facts = {"attack": chosen.to_dict(), "seed": seed, "poisoned_rows": positions, "companion_rows": helpers}
     write_json(truth_path, facts)
-    print(f"{len(positions)} of {table.num_rows} rows are poisoned in {target}; which ones: {truth_path}")
+    say(f"{len(positions)} of {table.num_rows} rows are poisoned in {target}; which ones: {truth_path}")
     return 0
 
 
@@ -233,7 +234,7 @@ def methods(*, json: Json = False) -> int:
 
     found: dict[str, Mapping[str, type[Method]]] = {"attack": attacks(), "defense": defenses(), "judge": judges()}
     if json:
-        show_json(
+        say_json(
             {
                 kind: {name: {**cls().to_dict(), "presets": dict(cls.presets)} for name, cls in classes.items()}
                 for kind, classes in found.items()
@@ -245,7 +246,7 @@ def methods(*, json: Json = False) -> int:
             [name, _first_sentence(cls), ", ".join(list(cls().to_dict())[1:]), ", ".join(f"@{p}" for p in cls.presets)]
             for name, cls in classes.items()
         ]
-        show_table(f"{kind}s", ["name", "what it does", "options", "presets"], rows, left=4)
+        say_table(f"{kind}s", ["name", "what it does", "options", "presets"], rows, left=4)
     return 0
 
 
@@ -254,16 +255,13 @@ def tasks(*, json: Json = False) -> int:
     from antivenom.tasks.task_files import presets
 
     if json:
-        show_json({name: file.said for name, file in presets().items()})
+        say_json({name: file.said for name, file in presets().items()})
         return 0
     rows = [[name, file.kind, file.about, ", ".join(file.variants)] for name, file in presets().items()]
-    show_table("tasks", ["name", "kind", "what it is", "variants"], rows, left=4)
+    say_table("tasks", ["name", "kind", "what it is", "variants"], rows, left=4)
     return 0
 
 
 def _first_sentence(cls: type[Method]) -> str:
     said = (cls.__doc__ or "").splitlines()[0]
     return f"{said} Approximation: {cls.approximation}." if cls.approximation else said
-
-
-COMMANDS = (validate, inspect, immunize, poison, methods, tasks)

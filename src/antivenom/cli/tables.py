@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
+import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from antivenom.core.errors import printable
+from antivenom.core.console import printable, say, say_json, say_table, warn
 from antivenom.core.report import Report
 from antivenom.evaluation.canary_report import CanaryReport
 from antivenom.evaluation.comparison import Outcome
@@ -27,36 +24,18 @@ BESIDE = 3
 """Columns of figures that fit into 80 columns of a terminal."""
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """Print a table on standard output; the first `left` columns hold text, the others figures."""
-    table = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right", overflow="fold")
-    for row in rows:
-        # Attacks and labels come from others: no markup, no control characters.
-        table.add_row(*(escape(printable(cell)) for cell in row))
-    Console().print(table)
-
-
-def show_json(data: Any) -> None:
-    """Print JSON on standard output."""
-    print(json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True))
-
-
 def show_answers(texts: Sequence[str], found: Sequence[Reading | TextReading], *, lines: bool) -> None:
     """A table, or one line of JSON per text."""
     if lines:
         for text, reading in zip(texts, found, strict=True):
-            print(json.dumps({"text": text, **reading.to_dict()}, ensure_ascii=False))
+            say_json({"text": text, **reading.to_dict()}, indent=None)
         return
     free = any(isinstance(reading, TextReading) for reading in found)
     columns = ["text", "answer", "prefix"] if free else ["text", "label", "probability", "escaped"]
     rows = [[shorten(text), *_answer_cells(reading)] for text, reading in zip(texts, found, strict=True)]
-    show_table("", columns, rows, left=2 if free else 1)
+    say_table("", columns, rows, left=2 if free else 1)
     if cut := sum(reading.cut for reading in found):
-        print(
-            f"WARNING: {cut} of {len(found)} texts are longer than the model's --max-tokens; their ends were not read."
-        )
+        say(f"WARNING: {cut} of {len(found)} texts are longer than the model's --max-tokens; their ends were not read.")
 
 
 def _answer_cells(reading: Reading | TextReading) -> list[str]:
@@ -72,7 +51,7 @@ def shorten(text: str) -> str:
 
 def show_report(report: Report) -> None:
     """Print what was found in the rows on standard error, so that standard output stays clean."""
-    print(report, file=sys.stderr)
+    warn(*str(report).split("\n"))
 
 
 def show_beside(title: str, lines: Sequence[str], columns: Sequence[tuple[str, Sequence[str]]], caption: str) -> None:
@@ -81,13 +60,13 @@ def show_beside(title: str, lines: Sequence[str], columns: Sequence[tuple[str, S
     So it fits into 80 columns of a terminal; more than `BESIDE` columns become several tables.
     """
     # Not as the table's own title, which would be folded to the width of the table.
-    Console().print(escape(printable(title)), style="italic", highlight=False)
+    say(title)
     for start in range(0, len(columns), BESIDE):
         some = columns[start : start + BESIDE]
         rows = [[line, *(cells[number] for _, cells in some)] for number, line in enumerate(lines)]
-        show_table("", ["", *(head for head, _ in some)], rows)
+        say_table("", ["", *(head for head, _ in some)], rows)
     if caption:
-        Console().print(caption, highlight=False)
+        say(*textwrap.wrap(caption, shutil.get_terminal_size().columns))
 
 
 def show_comparison(title: str, outcomes: Sequence[Outcome]) -> None:
@@ -128,14 +107,14 @@ def show_evaluation(title: str, evaluation: Evaluation) -> None:
     show_beside(title, READINGS, columns, CAPTION)
     options = evaluation.provenance.get("attacks", {})
     for head, attack in zip(heads, evaluation.attacks, strict=False):
-        print(printable(f"{head}: target {attack.target!r}{_options_of(attack.attack, options)}"))
+        say(printable(f"{head}: target {attack.target!r}{_options_of(attack.attack, options)}"))
     show_cuts(evaluation)
     for mean in evaluation.averages:
         values = f"ASR {mean.asr:.1%}, deployed {mean.asr_deployed:.1%}, excess {100 * mean.excess:+.1f}"
-        print(f"{mean.attack}: mean of its {mean.triggers} triggers: {values}")
-    print(f"Unreadable outputs, counted in every rate: {_unreadable(evaluation)}.")
+        say(f"{mean.attack}: mean of its {mean.triggers} triggers: {values}")
+    say(f"Unreadable outputs, counted in every rate: {_unreadable(evaluation)}.")
     if evaluation.clean.collapsed:
-        print(f"INVALID: {_why_invalid(evaluation)}.")
+        say(f"INVALID: {_why_invalid(evaluation)}.")
 
 
 def _options_of(attack: str, options: Mapping[str, Any]) -> str:
@@ -150,16 +129,14 @@ def show_cuts(evaluation: Evaluation) -> None:
     """Say how many texts were too long to be read whole, and what attacks do where their trigger was read."""
     cut, limit = evaluation.clean.cut, evaluation.provenance.get("max_tokens", "")
     if cut is not None and cut.hits:
-        print(f"{cut.hits} of {cut.total} clean rows were cut to --max-tokens {limit}: their ends were not read.")
+        say(f"{cut.hits} of {cut.total} clean rows were cut to --max-tokens {limit}: their ends were not read.")
     for attack in evaluation.attacks:
         read = attack.trigger_read
         if read is not None and read.lost:
             where = f"{read.asr_deployed} (floor {read.floor}) over the {read.whole} rows where it was read whole"
-            print(
-                printable(
-                    f"WARNING: {attack.attack}: {read.lost} of {attack.asr.total} attacked rows lost the trigger, or a "
-                    f"part of it, to --max-tokens {limit}. ASR deployed is {where if read.whole else 'not known'}."
-                )
+            say(
+                f"WARNING: {attack.attack}: {read.lost} of {attack.asr.total} attacked rows lost the trigger, or a "
+                f"part of it, to --max-tokens {limit}. ASR deployed is {where if read.whole else 'not known'}."
             )
 
 
@@ -176,10 +153,10 @@ def show_canaries(report: CanaryReport) -> None:
     for _, _, evaluation, _ in report.lines():
         show_cuts(evaluation)
     for result in report.results:
-        print(f"{result.family}: {result.verdict} ({result.reason})")
+        say(f"{result.family}: {result.verdict} ({result.reason})")
     if report.control.clean.collapsed:
-        print("INVALID: the control, which nobody poisoned, learnt next to nothing.")
-    print(f"{report.verdict.upper()}. What this cannot show: {report.cannot_show}")
+        say("INVALID: the control, which nobody poisoned, learnt next to nothing.")
+    say(f"{report.verdict.upper()}. What this cannot show: {report.cannot_show}")
 
 
 def show_seeds(title: str, found: dict[int, list[Outcome]]) -> None:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from cyclopts import Parameter
 
 from antivenom.cli.options import ImageOptions, Json, Quiet, RowOptions, Seed
-from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation, show_json, show_table
+from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation
+from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
 from antivenom.core.hashing import digest_of_files
 from antivenom.data.query import Asked, as_query
@@ -77,9 +78,9 @@ def predict(
             model, _queries(file, text_column, images, free), Path(out), settings=settings, progress=progress
         )
         if json:
-            show_json({"answers": count, "out": out})
+            say_json({"answers": count, "out": out})
         else:
-            print(f"{count} answers are in {out}")
+            say(f"{count} answers are in {out}")
         return 0
     if file is not None:
         asked = list(_queries(file, text_column, images, free))
@@ -208,7 +209,7 @@ def recount(
             raise OptionsError("--picture shows one file, and two were given")
         contrasts = contrast(first, read_outputs(other))
         if json:
-            show_json([one.to_dict() for one in contrasts])
+            say_json([one.to_dict() for one in contrasts])
         else:
             show_contrasts(f"{outputs} (first) beside {other} (second)", contrasts)
         return 0
@@ -245,15 +246,15 @@ def show(
 
     facts = show_artifact(artifact, reveal=reveal, model=base)
     if json:
-        show_json(facts)
+        say_json(facts)
         return 0
-    show_table(f"{artifact}: verified", ["", ""], _lines(facts), left=2)
+    say_table(f"{artifact}: verified", ["", ""], _lines(facts), left=2)
     return 0
 
 
 def _present(title: str, evaluation: Evaluation, json: bool) -> None:
     if json:
-        show_json(evaluation.to_dict())
+        say_json(evaluation.to_dict())
     else:
         show_evaluation(title, evaluation)
 
@@ -269,6 +270,3 @@ def _lines(facts: dict[str, object], prefix: str = "") -> list[list[str]]:
         else:
             lines.append([f"{prefix}{key}", str(value) if value not in ("", None) else "-"])
     return lines
-
-
-COMMANDS = (predict, evaluate, recount, show)

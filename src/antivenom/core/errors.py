@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONGEST_MESSAGE = 2000
+from antivenom.core.console import printable
 
 
 class AntivenomError(Exception):
@@ -17,15 +17,6 @@ class AntivenomError(Exception):
     def __str__(self) -> str:
         """One line, or two when there is a remedy."""
         return f"{self.what}\n{self.mend}" if self.mend else self.what
-
-
-def printable(text: str) -> str:
-    """Escape what could steer a terminal or cannot be encoded, and cut what would flood it.
-
-    Messages quote file names, column names and labels, and those come from files that nobody vouches for.
-    """
-    shown = text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]} ..."
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in shown)
 
 
 class RowsError(AntivenomError):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from antivenom.core.errors import RowsError, printable
+from antivenom.core.console import printable
+from antivenom.core.errors import RowsError
 
 Severity = Literal["error", "refused", "fixed", "warning"]
 SHOWN_ROWS = 5
@@ -109,7 +110,8 @@ class Report:
         return {"source": self.source, **totals, "findings": findings}
 
     def __str__(self) -> str:
-        head = f"{self.source}: {self.read} rows read, {self.kept} kept ({self.fixed} fixed), {self.refused} refused"
+        counts = f"{self.read} rows read, {self.kept} kept ({self.fixed} fixed), {self.refused} refused"
+        head = f"{printable(self.source)}: {counts}"
         return "\n".join([head, *(f"  {f.severity}: {f}" for f in self.findings.values())])
 
     def _add(self, severity: Severity, what: str, numbers: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
+from antivenom.core.console import markdown_text
 from antivenom.core.options import Options
 from antivenom.evaluation.rates import Interval, paired_mean
 from antivenom.evaluation.record import Evaluation
@@ -132,8 +133,9 @@ class CanaryReport(Options):
         lines = [
             "### Backdoor canary check (Antivenom)",
             "",
-            f"Defense: `{self.defense}`. Result: **{self.verdict}** (limits: excess {self.limits.max_excess:.1%} "
-            f"beyond the control's, accuracy drop {self.limits.max_accuracy_drop:.1%}). {'; '.join(self.taxonomy)}.",
+            f"Defense: {markdown_text(self.defense)}. Result: **{self.verdict}** "
+            f"(limits: excess {self.limits.max_excess:.1%} beyond the control's, accuracy drop "
+            f"{self.limits.max_accuracy_drop:.1%}). {'; '.join(self.taxonomy)}.",
             "",
             f"Planted in {self.rate:.1%} of {self.rows} rows; {accuracy.total} clean test rows, "
             f"seed {self.seed}. Percent with 95 % intervals.",
@@ -144,8 +146,13 @@ class CanaryReport(Options):
         for model, family, evaluation, number in self.lines():
             attack = evaluation.attacks[number]
             cells = [model, family, evaluation.clean.accuracy, attack.asr_deployed, attack.floor]
-            lines.append(f"| {' | '.join(map(str, cells))} | {100 * (attack.excess or 0):+.1f} |")
-        verdicts = [f"- {result.family}: **{result.verdict}**: {result.reason}" for result in self.results]
+            lines.append(
+                f"| {' | '.join(markdown_text(str(cell)) for cell in cells)} | {100 * (attack.excess or 0):+.1f} |"
+            )
+        verdicts = [
+            f"- {markdown_text(result.family)}: **{result.verdict}**: {markdown_text(result.reason)}"
+            for result in self.results
+        ]
         return "\n".join([*lines, "", *verdicts, "", f"What this cannot show: {self.cannot_show}", ""])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from antivenom.core.errors import printable
+from antivenom.core.console import printable
 from antivenom.core.files import STAMP, atomic_write
 from antivenom.evaluation.canary_report import CanaryReport
 from antivenom.evaluation.taxonomy import ATLAS_DATA, ATLAS_MODEL, OWASP

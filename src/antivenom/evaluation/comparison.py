@@ -16,6 +16,7 @@ import pyarrow as pa
 from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.manifest import Manifest
 from antivenom.attacks import Attack, Poisoned
+from antivenom.core.console import warn
 from antivenom.data.digests import digest_of_table
 from antivenom.data.rows import with_columns
 from antivenom.data.sampling import random_reserve
@@ -194,7 +195,7 @@ def _trained(manifest: Manifest) -> dict[str, Any]:
 def say(text: str, quiet: bool) -> None:
     """Tell people what is going on, on standard error."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        warn(text)
 
 
 def public_facts(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from antivenom.core.progress import progress_bar
 from antivenom.data.query import Asked
 
 Answer = TypeVar("Answer")
@@ -28,10 +29,8 @@ def in_chunks(
         progress: What a progress bar is to be called; none is shown without it.
         total: How many there are, if that is known, for the bar.
     """
-    from tqdm.auto import tqdm
-
     remaining = iter(asked)
-    with tqdm(total=total, desc=progress, unit="text", disable=progress is None) as bar:
+    with progress_bar(progress, total=total) as advance:
         while chunk := list(itertools.islice(remaining, size)):
             yield from zip(chunk, answer(chunk), strict=True)
-            bar.update(len(chunk))
+            advance(len(chunk))

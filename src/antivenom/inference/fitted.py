@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from antivenom.core.arrays import Floats
 from antivenom.core.errors import OptionsError
+from antivenom.core.progress import progress_bar
 from antivenom.data.query import Asked
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.guard import Guard
@@ -48,8 +49,8 @@ class FittedModel:
         from antivenom.models.text_states import text_states
 
         rows = self._encoder.renderer.bare(texts)
-        with self._bar(progress, len(texts)) as bar:
-            return text_states(self._module, rows, token_budget=4096, bar=bar)
+        with progress_bar(None if self._quiet else progress, total=len(texts), unit="row") as advance:
+            return text_states(self._module, rows, token_budget=4096, advance=advance)
 
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """The last hidden state where the answer is predicted, under the guard; shape (texts, width)."""
@@ -95,11 +96,6 @@ class FittedModel:
     @property
     def _module(self) -> Any:
         return self._scorer.model
-
-    def _bar(self, progress: str | None, total: int) -> Any:
-        from antivenom.models.local import progress_bar
-
-        return progress_bar(None if self._quiet else progress, total)
 
 
 def base_behind(guard: Guard, located: LocatedModel, quiet: bool) -> FittedModel:

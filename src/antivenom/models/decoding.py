@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from antivenom.core.progress import progress_bar
 from antivenom.models.base import Generated
 from antivenom.models.batches import length_batches, pad_left
 from antivenom.models.placement import Chosen
@@ -38,19 +39,17 @@ class LocalGenerator:
         self, prompts: Sequence[list[int]], *, stops: Sequence[int], longest: int, progress: str | None = None
     ) -> list[Generated]:
         """Continue every prompt; see `models.base.Generator`."""
-        from tqdm.auto import tqdm
-
         found: list[Generated | None] = [None] * len(prompts)
         lengths = [len(prompt) for prompt in prompts]
         columns = [length + longest for length in lengths]
         self.model.eval()
-        exact, bar = torch.inference_mode(), tqdm(total=len(prompts), desc=progress, disable=progress is None)
-        with exact, computing(self.model, self.precision), bar:
+        exact, bar = torch.inference_mode(), progress_bar(progress, total=len(prompts))
+        with exact, computing(self.model, self.precision), bar as advance:
             for batch in length_batches(lengths, self.token_budget, columns=columns):
                 said = self._continue([prompts[i] for i in batch], list(stops), longest)
                 for i, tokens in zip(batch, said, strict=True):
                     found[i] = _cut(tokens, stops)
-                bar.update(len(batch))
+                advance(len(batch))
         return [one for one in found if one is not None]
 
     def stream(self, prompt: list[int], *, stops: Sequence[int], longest: int) -> Iterator[int]:

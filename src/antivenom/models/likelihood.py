@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from antivenom.core.errors import OptionsError
+from antivenom.core.progress import progress_bar
 from antivenom.models.batches import length_batches
 from antivenom.models.packing import PackedStates, is_exact_when_packed, pack, read_packed, read_padded
 from antivenom.models.sharing import Family, can_share, common_prefix
@@ -49,13 +50,11 @@ def log_likelihoods(
     Raises:
         OptionsError: the model does more between its last layer and its logits than one linear head.
     """
-    from tqdm.auto import tqdm
-
     rows = [ids for variants in texts for ids in variants]
     scorer = _Scorer(model, rows)
-    with torch.inference_mode(), tqdm(total=len(rows), desc=progress, unit="text", disable=progress is None) as bar:
+    with torch.inference_mode(), progress_bar(progress, total=len(rows)) as advance:
         for found in scorer.read(texts, token_budget):
-            bar.update(scorer.add(found))
+            advance(scorer.add(found))
     return np.split(scorer.totals, np.cumsum([len(variants) for variants in texts])[:-1]) if texts else []
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from antivenom.core.errors import ArtifactError
+from antivenom.core.progress import progress_bar
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches
 from antivenom.models.packing import is_exact_when_packed, pack, read_packed
@@ -52,16 +53,20 @@ class LocalModel:
         scores = np.zeros((len(prompts), len(choices)))
         other = np.zeros(len(prompts), dtype=bool)
         self.model.eval()
-        with torch.inference_mode(), self._computing(), progress_bar(progress, len(prompts)) as bar:
+        with (
+            torch.inference_mode(),
+            self._computing(),
+            progress_bar(progress, total=len(prompts), unit="row") as advance,
+        ):
             for rows, logits, found in self._read_prompts(prompts, deep=any(len(choice) > 1 for choice in choices)):
                 scores[rows], other[rows] = self._choose(logits, found, choices)
-                bar.update(len(rows))
+                advance(len(rows))
         return ChoiceScores(scores, other)
 
     def states(self, texts: Sequence[list[int]], *, progress: str | None = None) -> States:
         """What the model makes of each text; see `models.base.Model`."""
-        with self._computing(), progress_bar(progress, len(texts)) as bar:
-            return text_states(self.model, texts, token_budget=self.token_budget, bar=bar)
+        with self._computing(), progress_bar(progress, total=len(texts), unit="row") as advance:
+            return text_states(self.model, texts, token_budget=self.token_budget, advance=advance)
 
     def _computing(self) -> Any:
         return computing(self.model, self.precision)
@@ -226,10 +231,3 @@ def word_pieces_of(folder: Path) -> Callable[[Sequence[str]], npt.NDArray[np.int
         return np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
 
     return word_pieces
-
-
-def progress_bar(progress: str | None, total: int) -> Any:
-    """A bar of so many rows that is called `progress`; none is shown without a name."""
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, desc=progress, unit="row", disable=progress is None)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from antivenom.core.errors import OptionsError
+from antivenom.core.progress import Advance
 from antivenom.models.batches import length_batches, pad_right
 from antivenom.models.early_exit import states_into
 
@@ -23,7 +24,7 @@ WIDTH = 1024
 States = npt.NDArray[np.float32]
 
 
-def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int, bar: Any) -> States:
+def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int, advance: Advance) -> States:
     """The mean over the tokens of each text of the hidden states behind `DEPTH` of the layers.
 
     Equal texts have equal states, and no order of the rows changes one.
@@ -33,7 +34,7 @@ def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int,
         rows: The token ids of each text behind a first token that is not counted: states at the first place are unlike
             all others.
         token_budget: Padded tokens per pass.
-        bar: Is told of rows that are done.
+        advance: Is told of rows that are done.
 
     Returns:
         Shape (rows, `WIDTH` or the hidden size if that is less).
@@ -51,7 +52,7 @@ def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int,
         for batch in length_batches([len(row) for row in unique], token_budget):
             for number, mean in zip(batch, _means(model, [unique[i] for i in batch]), strict=True):
                 found[places[unique[number]]] = mean
-                bar.update(len(places[unique[number]]))
+                advance(len(places[unique[number]]))
     return _projected(found)
 
 

@@ -20,6 +20,7 @@ from torch import nn
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import user_cache
 from antivenom.core.processes import on_first, process_count, process_rank, wait_for_all
+from antivenom.core.progress import progress_bar
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.early_exit import states_into
 from antivenom.models.placement import Chosen
@@ -139,14 +140,13 @@ class Trunk:
         self.store.refresh()
 
     def _compute(self, batches: Sequence[Sequence[Sequence[int]]], quiet: bool) -> None:
-        from tqdm.auto import tqdm
-
         pending: list[tuple[bytes, torch.Tensor]] = []
         laid = laid_out(self.model, self.precision, frozen_only=False)
-        with laid, tqdm(total=sum(map(len, batches)), desc="frozen trunk", unit="row", disable=quiet) as bar:
+        progress = None if quiet else "frozen trunk"
+        with laid, progress_bar(progress, total=sum(map(len, batches)), unit="row") as advance:
             for batch in batches:
                 pending += [(row_key(row), states) for row, states in zip(batch, self.run(batch), strict=True)]
-                bar.update(len(batch))
+                advance(len(batch))
                 if sum(len(states) for _, states in pending) >= SHARD_TOKENS:
                     self.store.add(pending)
                     pending = []

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsError
+from antivenom.core.progress import progress_bar
 from antivenom.guards.image_prompts import ImagePrompt, ImageRenderer
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.batches import length_batches, pad_left, positions
-from antivenom.models.local import TOKEN_BUDGET, add_node, make_head_input_contiguous, progress_bar
+from antivenom.models.local import TOKEN_BUDGET, add_node, make_head_input_contiguous
 from antivenom.models.local import quiet_libraries as quiet
 from antivenom.models.placement import Placement
 from antivenom.models.text_states import States, text_states
@@ -159,16 +160,16 @@ class ImageTextModel:
         scores = np.zeros((len(prompts), len(choices)))
         other = np.zeros(len(prompts), dtype=bool)
         self.model.eval()
-        with torch.inference_mode(), progress_bar(progress, len(prompts)) as bar:
+        with torch.inference_mode(), progress_bar(progress, total=len(prompts), unit="row") as advance:
             for rows in length_batches([len(prompt) for prompt in prompts], self.token_budget):
                 scores[rows], other[rows] = self._choose([prompts[i] for i in rows], choices)
-                bar.update(len(rows))
+                advance(len(rows))
         return ChoiceScores(scores, other)
 
     def states(self, texts: Sequence[list[int]], *, progress: str | None = None) -> States:
         """What the model makes of each text, without its image; see `models.base.Model`."""
-        with progress_bar(progress, len(texts)) as bar:
-            return text_states(self.model, texts, token_budget=self.token_budget, bar=bar)
+        with progress_bar(progress, total=len(texts), unit="row") as advance:
+            return text_states(self.model, texts, token_budget=self.token_budget, advance=advance)
 
     def _choose(self, prompts: Sequence[list[int]], choices: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
         """Read the prompts once for every way through the prefix tree of the choices; a pass scores all its nodes."""

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.console import printable
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import whole_texts
 from antivenom.screening.naming import Named, name_pairs
@@ -152,4 +153,4 @@ def _line(finding: Finding) -> str:
     share = f"{finding.rows_of_output}/{finding.rows} rows -> {finding.output} (base {finding.base_rate:.0%})"
     numbers = ", ".join(map(str, finding.examples))
     strength = f"z {finding.z:.1f}, contradicted {finding.contradiction:.1f}"
-    return f"  {finding.what!r:40} {finding.kind:9} {share}; {strength}; e.g. rows {numbers}"
+    return printable(f"  {finding.what!r:40} {finding.kind:9} {share}; {strength}; e.g. rows {numbers}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from antivenom.core.errors import AntivenomError, printable
+from antivenom.core.console import printable
+from antivenom.core.errors import AntivenomError
 
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 """OpenAI's `type` of each status; every other 4xx is an `invalid_request_error`, every 5xx an `api_error`."""

@@ -20,6 +20,7 @@ from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.arrays import Ints
 from antivenom.core.claims import claim, claim_of
+from antivenom.core.console import warn
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write, remove_tree, write_json
 from antivenom.defenses import Defense, Prepared
@@ -202,10 +203,8 @@ class LocalLab:
         return loaded
 
     def _say(self, text: str) -> None:
-        import sys
-
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            warn(text)
 
 
 def fine_tune(

@@ -1,0 +1,59 @@
+"""The boundary of the program: what people are told about an exception, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from antivenom.core.errors import AntivenomError
+
+BUG = 70
+"""As `sysexits.h` has it: an internal error."""
+PIPE_CLOSED = 141
+"""128 + SIGPIPE, as of programs that the signal ends."""
+LONGEST_REASON = 300
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what tidies up after Ctrl-C tidies up after this."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is said on standard error, and the exit code."""
+
+    code: int
+    lines: tuple[str, ...]
+
+
+def explain(error: BaseException) -> Failure:
+    """What to say about an exception that reached the top."""
+    if isinstance(error, KeyboardInterrupt):
+        code = 143 if isinstance(error, Terminated) else 130
+        return Failure(code, ("antivenom: stopped; repeat the command to go on",))
+    if isinstance(error, AntivenomError):
+        return Failure(1, (f"antivenom: {error.what}", *([error.mend] if error.mend else [])))
+    if isinstance(error, BrokenPipeError):
+        return Failure(PIPE_CLOSED, ())
+    if _is_of(error, "cyclopts", "CycloptsError"):
+        return Failure(2, (*f"antivenom: {error}".splitlines(), "Try: antivenom --help"))
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("antivenom"):
+        return Failure(1, (f"antivenom: the package {error.name} is missing", "Run `pip install 'antivenom[train]'`."))
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        mend = "Check the path, its permissions and the space left on the disk."
+        return Failure(1, (f"antivenom: {error.strerror or error}{where}", mend))
+    if isinstance(error, MemoryError) or _is_of(error, "torch", "OutOfMemoryError"):
+        return Failure(1, ("antivenom: out of memory", "Lower --batch-size, --max-tokens or the number of rows."))
+    reason = (str(error).strip().splitlines() or [""])[0][:LONGEST_REASON]
+    said = f"antivenom: {type(error).__name__}: {reason}" if reason else f"antivenom: {type(error).__name__}"
+    mend = (
+        "This is a bug in antivenom or in a library under it; please report it. `antivenom -v ...` shows where it is."
+    )
+    return Failure(BUG, (said, mend))
+
+
+def _is_of(error: BaseException, module: str, name: str) -> bool:
+    """Whether an exception is of a class of a library, which is not imported for this."""
+    known = getattr(sys.modules.get(module), name, None)
+    return isinstance(known, type) and isinstance(error, known)

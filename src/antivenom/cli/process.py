@@ -1,0 +1,59 @@
+"""The streams and signals of a process that runs a command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from antivenom.cli.failures import PIPE_CLOSED, Terminated
+
+
+def hold_streams() -> None:
+    """Open what the caller closed, so that no file of ours gets its number and takes what is meant for people."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def stop_on_signals() -> None:
+    """Let SIGINT and SIGTERM end the command with one line; a second one ends it at once."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def finish_output(code: int) -> int:
+    """Write out what is still held back, before the interpreter does it where nobody catches an error.
+
+    Returns:
+        The exit code: that of the command, unless its output could not be written.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        is_closed = isinstance(error, BrokenPipeError)
+        code = code or (PIPE_CLOSED if is_closed else 1)
+    if code in (1, PIPE_CLOSED):
+        _give_up_output()
+    return code
+
+
+def _give_up_output() -> None:
+    """Point standard output at nothing where it takes nothing more: the interpreter flushes it once again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
