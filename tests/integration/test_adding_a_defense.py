@@ -38,11 +38,13 @@ for spec in ("none", "short_texts", "smoothing:amount=0.5", "calm", "shrink:fact
     manifest = load_artifact(folder).manifest
     scores = load_guarded(folder).score(["a FINE FILM", "a fine film"]).log_probabilities
     found[spec] = {
-        "rows": prepared.rows.num_rows, "steps": manifest.training["steps"], "loss": manifest.training["losses"][0]["loss"],
+        "rows": prepared.rows.num_rows, "steps": manifest.training["steps"],
+        "loss": manifest.training["losses"][0]["loss"],
         "purifiers": [step.name for step in manifest.guard.purifiers], "scores": scores.tolist(),
     }
 base = lab.base(prepared.guard).score(["a FINE FILM", "a fine film"]).log_probabilities
-print(json.dumps({"found": found, "base": base.tolist(), "known": sorted(defenses()), "purifiers": sorted(purifiers())}))
+told = {"found": found, "base": base.tolist(), "known": sorted(defenses()), "purifiers": sorted(purifiers())}
+print(json.dumps(told))
 """
 
 
