@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from antivenom.core.arrays import Floats
 from antivenom.core.errors import OptionsError
-from antivenom.core.progress import progress_bar
+from antivenom.core.progress import Advance, progress_bar
 from antivenom.data.query import Asked
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.guard import Guard
@@ -49,29 +50,29 @@ class FittedModel:
         from antivenom.models.text_states import text_states
 
         rows = self._encoder.renderer.bare(texts)
-        with progress_bar(None if self._quiet else progress, total=len(texts), unit="row") as advance:
+        with self._bar(progress, len(texts)) as advance:
             return text_states(self._module, rows, token_budget=4096, advance=advance)
 
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """The last hidden state where the answer is predicted, under the guard; shape (texts, width)."""
         from antivenom.models.questions import answer_states
 
-        with self._bar(progress, len(asked)) as bar:
-            return answer_states(self._module, self._encoder.serving(asked), bar=bar)
+        with self._bar(progress, len(asked)) as advance:
+            return answer_states(self._module, self._encoder.serving(asked), advance=advance)
 
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """The mean cross-entropy of each prepared row's answer tokens; shape (rows,)."""
         from antivenom.models.questions import row_losses
 
-        with self._bar(progress, rows.num_rows) as bar:
-            return row_losses(self._module, self._encoder.training(rows), bar=bar)
+        with self._bar(progress, rows.num_rows) as advance:
+            return row_losses(self._module, self._encoder.training(rows), advance=advance)
 
     def gradients(self, rows: pa.Table, *, progress: str | None = None) -> Iterator[HeadGradient]:
         """The head's gradient of each prepared row, in order."""
         from antivenom.models.questions import head_gradients
 
-        with self._bar(progress, rows.num_rows) as bar:
-            yield from head_gradients(self._module, self._encoder.training(rows), bar=bar)
+        with self._bar(progress, rows.num_rows) as advance:
+            yield from head_gradients(self._module, self._encoder.training(rows), advance=advance)
 
     def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
         """Log-likelihood (natural) per token of each bare text; shape (texts,)."""
@@ -96,6 +97,9 @@ class FittedModel:
     @property
     def _module(self) -> Any:
         return self._scorer.model
+
+    def _bar(self, progress: str | None, total: int) -> AbstractContextManager[Advance]:
+        return progress_bar(None if self._quiet else progress, total=total, unit="row")
 
 
 def base_behind(guard: Guard, located: LocatedModel, quiet: bool) -> FittedModel:
