@@ -16,7 +16,9 @@ def guard_digest(manifest: Manifest) -> str:
     It covers the whole manifest's guard, keyed by the digest of the weights: a bare digest of a short trigger could be
     guessed.
     """
-    spelled = json.dumps([manifest.weights_sha256, manifest.data, manifest.guard.to_dict()], sort_keys=True, default=str)
+    spelled = json.dumps(
+        [manifest.weights_sha256, manifest.data, manifest.guard.to_dict()], sort_keys=True, default=str
+    )
     return hashlib.sha256(spelled.encode()).hexdigest()
 
 

@@ -12,6 +12,7 @@ from antivenom.artifacts.artifact import WEIGHTS, Artifact, load_artifact
 from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.core.files import atomic_write, write_json
 from antivenom.core.hashing import digest_of_files
+from antivenom.data.query import Query
 from antivenom.guards.encoding import LabelEncoder, TextEncoder
 from antivenom.serving.assembly import encoder_of
 from antivenom.serving.bill_of_materials import bill_of_materials
@@ -106,9 +107,9 @@ def _require_fits(engine: ExportFormat, adapter: bool, llama_cpp: Path | None, g
 
 def _merge(artifact: Artifact, base: Path, out: Path) -> None:
     """Write base and adapter as one model: then there is nothing else that a client could choose."""
-    from antivenom.models.trained import merged_model
+    from antivenom.inference.guarded import merged_weights
 
-    merged_model(artifact.folder, base).save_pretrained(out)
+    merged_weights(artifact.folder, base, "text").save_pretrained(out)
 
 
 def _write_template(out: Path, encoder: LabelEncoder | TextEncoder, template: BakedTemplate) -> bool:
@@ -136,8 +137,6 @@ def _write_gguf(
 ) -> list[str]:
     """The GGUF file and the Modelfile; what is left to do where no tool is there."""
     tokenizer, frame = encoder.renderer.tokenizer, encoder.guard.task.frame
-    from antivenom.data.query import Query
-
     prompt = render(tokenizer, template.text, Query(MARK))
     longest = frame.max_tokens + getattr(encoder, "longest", 16)
     stop = tokenizer.decode([encoder.renderer.ending[-1]])
@@ -154,9 +153,7 @@ def _write_gguf(
 
 
 def _write_papers(out: Path, card: Card) -> None:
-    digests = {
-        str(path.relative_to(out)): digest_of_files([path]) for path in sorted(out.rglob("*")) if path.is_file()
-    }
+    digests = {str(path.relative_to(out)): digest_of_files([path]) for path in sorted(out.rglob("*")) if path.is_file()}
     write_json(out / "bom.cdx.json", bill_of_materials(card.manifest, card.name, digests))
     with atomic_write(out / "README.md") as file:
         file.write(card.markdown())

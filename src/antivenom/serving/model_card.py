@@ -9,7 +9,7 @@ from antivenom.artifacts.manifest import Manifest
 from antivenom.serving.bill_of_materials import guard_digest
 from antivenom.serving.template import BakedTemplate
 
-BY_HAND = '''\
+BY_HAND = """\
 import json, torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -25,7 +25,7 @@ def predict(text):
     logits = model(**tokenizer(prompt, return_tensors="pt")).logits[0, -1]
     firsts = {{i: tokenizer(" " + words["choices"][i], add_special_tokens=False)["input_ids"][0] for i in words["allowed"]}}
     return words["labels"][words["meaning"][max(firsts, key=lambda i: logits[firsts[i]])]]
-'''
+"""
 """`predict` of a plain-style classification whose verbalizers begin with different tokens, without Antivenom."""
 
 
