@@ -23,8 +23,9 @@ def predict(text):
     before = f"{{frame['instruction']}}\\n" if frame["instruction"] else ""
     prompt = f"{{before}}{{guard['benign_trigger']}} {{text}}\\n{{guard['cue'] or frame['cue']}}"
     logits = model(**tokenizer(prompt, return_tensors="pt")).logits[0, -1]
-    firsts = {{i: tokenizer(" " + words["choices"][i], add_special_tokens=False)["input_ids"][0] for i in words["allowed"]}}
-    return words["labels"][words["meaning"][max(firsts, key=lambda i: logits[firsts[i]])]]
+    def first(choice):
+        return tokenizer(f" {{words['choices'][choice]}}", add_special_tokens=False)["input_ids"][0]
+    return words["labels"][words["meaning"][max(words["allowed"], key=lambda choice: logits[first(choice)])]]
 """
 """`predict` of a plain-style classification whose verbalizers begin with different tokens, without Antivenom."""
 
