@@ -10,12 +10,12 @@ from antivenom.serving.bill_of_materials import guard_digest
 from antivenom.serving.template import BakedTemplate
 
 BY_HAND = """\
-import json, torch
+import json, pathlib
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 run, base = "{run}", "{base}"  # the artifact, and the base model it belongs to
-guard = json.load(open(f"{{run}}/antivenom.json"))["guard"]
+guard = json.loads(pathlib.Path("{run}/antivenom.json").read_text())["guard"]
 task, words, frame = guard["task"], guard["answers"], guard["task"]["frame"]
 tokenizer = AutoTokenizer.from_pretrained(run)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run).eval()
