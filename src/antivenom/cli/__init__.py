@@ -45,6 +45,7 @@ COMMANDS = {
     "check": "antivenom.cli.measure",
     "compare": "antivenom.cli.measure",
     "serve": "antivenom.cli.serve",
+    "export": "antivenom.cli.serve",
     "demo": "antivenom.cli.measure",
 }
 """Each command and the module that holds the function (or the app) of that name."""

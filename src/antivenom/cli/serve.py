@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from antivenom.cli.options import Json
+from antivenom.core.console import say, say_json
 from antivenom.core.errors import OptionsError
+from antivenom.core.intake import read_text
 from antivenom.data.query import Query, as_query
 from antivenom.serving.engines import EngineName
+from antivenom.serving.launch import ExportFormat
 from antivenom.serving.options import Limits, Policy
 
 
@@ -91,3 +96,54 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def export(
+    engine: ExportFormat,
+    artifact: str,
+    /,
+    *,
+    out: Annotated[str, Parameter(help="A new folder.")],
+    name: Annotated[str, Parameter(help="What clients call the model; the name of the artifact's folder.")] = "",
+    adapter: Annotated[
+        bool, Parameter(help="Leave the adapter apart instead of merging it into the base model.", negative="")
+    ] = False,
+    llama_cpp: Annotated[
+        str | None, Parameter(help="A llama.cpp checkout; its converter makes the GGUF file.", group="GGUF")
+    ] = None,
+    gguf: Annotated[
+        str | None, Parameter(help="A GGUF file of these merged weights; it only gets the template.", group="GGUF")
+    ] = None,
+    figures: Annotated[str | None, Parameter(help="A Markdown file of measurements for the model card.")] = None,
+    base: Annotated[
+        str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Write merged weights whose chat template applies the guard, and the line that serves them.
+
+    Parameters
+    ----------
+    engine
+        What will serve it.
+    artifact
+        The folder that fit, demo or finish made.
+    """
+    from antivenom.serving.export import export as export_artifact
+
+    found = export_artifact(
+        artifact,
+        out,
+        engine,
+        name=name,
+        base=base,
+        adapter=adapter,
+        llama_cpp=None if llama_cpp is None else Path(llama_cpp),
+        gguf=None if gguf is None else Path(gguf),
+        figures="" if figures is None else read_text(figures),
+    )
+    if json:
+        say_json({"out": str(found.folder), "launch": found.launch, "notes": list(found.notes)})
+        return 0
+    say(f"{found.folder} is ready. Serve it:", "", f"  {found.launch}", *(f"- {note}" for note in found.notes))
+    return 0

@@ -109,7 +109,7 @@ def load_guarded(
     base_folder = located.folder
     modality = artifact.guard.task.frame.modality
     encoder = make_encoder(artifact.guard, load_codec(artifact.folder, modality, model=base_folder))
-    weights = _weights(artifact.folder, base_folder, modality)
+    weights = merged_weights(artifact.folder, base_folder, modality)
     precision = choose_precision("auto", shapes_of(weights))
     if isinstance(encoder, TextEncoder):
         return GuardedWriter(encoder, LocalGenerator(weights, precision=precision), on_escape=on_escape)
@@ -127,7 +127,12 @@ def predict(artifact: Artifact | Path | str, texts: Sequence[Asked]) -> list[Rea
     return load_guarded(artifact).predict(texts)
 
 
-def _weights(folder: Path, base_folder: Path, modality: Modality) -> Any:
+def merged_weights(folder: Path, base_folder: Path, modality: Modality) -> Any:
+    """The model of an artifact, its adapter merged into the base model.
+
+    Raises:
+        ArtifactError: PEFT cannot load the adapter.
+    """
     from antivenom.models.loading import load_model
     from antivenom.models.local import quiet_libraries
 

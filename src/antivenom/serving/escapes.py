@@ -82,4 +82,4 @@ def _wilson(hits: int, total: int) -> tuple[float, float]:
     share, square = hits / total, SURE**2
     middle = (share + square / (2 * total)) / (1 + square / total)
     reach = SURE / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total**2))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    return max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))

@@ -28,7 +28,8 @@ class Prompting:
         renderer = self.encoder.renderer
         turns = [turn.content for turn in query.context] + [query.text]
         own = sum(map(len, renderer.tokenizer(turns, add_special_tokens=False, verbose=False)["input_ids"]))
-        if not self.cut and own > renderer.max_tokens // 2 and self._length(query) > renderer.max_tokens:
+        # Most texts are far from the limit; only the others are rendered to see what would be left out.
+        if not self.cut and own > renderer.max_tokens // 2 and self.encoder.served([query]).cuts[0]:
             raise ApiError(
                 400,
                 f"the text is too long: this model reads {renderer.max_tokens} tokens, its frame included",
@@ -49,8 +50,3 @@ class Prompting:
             return self.encoder.serving([query])[0]
         except OptionsError as error:
             raise refused("messages", error.what) from None
-
-    def _length(self, query: Query) -> int:
-        renderer = self.encoder.renderer
-        string = renderer.string(self.encoder.guard.wrap(query))
-        return len(renderer.tokenizer(string, add_special_tokens=renderer.style == "plain", verbose=False)["input_ids"])

@@ -1,0 +1,215 @@
+"""Artifacts of a tiny model served on this machine, asked by the real openai client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import openai
+import pytest
+from serving_scenes import running
+
+from antivenom.cli import main
+from antivenom.core.errors import OptionsError
+from antivenom.data.query import Query, Turn
+from antivenom.inference.guarded import load_guarded
+from antivenom.serving.app import make_app
+from antivenom.serving.assembly import make_service, measured_band
+from antivenom.serving.options import Policy
+from antivenom.testing import synthetic_rows
+
+QUICK = ["--batch-size", "16", "--epochs", "1", "--learning-rate", "0.002", "--rank", "4", "--quiet"]
+TEXTS = synthetic_rows(24, seed=5).column("text").to_pylist()
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory, model_folder):
+    folder = tmp_path_factory.mktemp("labels")
+    rows = [{"text": row["text"], "label": row["answer"]} for row in synthetic_rows(120).to_pylist()]
+    trusted = write_rows(folder / "trusted.jsonl", rows[:40])
+    train = write_rows(folder / "train.jsonl", rows[40:])
+    out = folder / "safe"
+    command = ["fit", train, "--trusted", trusted, "--defense", "p2p", "--model", str(model_folder), "--out", str(out)]
+    assert main([*command, *QUICK]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory, model_folder):
+    folder = tmp_path_factory.mktemp("answers")
+    words = ["plot", "scene", "script", "sound"]
+    rows = [{"messages": [{"role": "user", "content": f"what is the {words[i % 4]} of {i}"},
+                          {"role": "assistant", "content": f"{i % 7}"}]} for i in range(60)]  # fmt: skip
+    trusted, train = write_rows(folder / "trusted.jsonl", rows[:20]), write_rows(folder / "train.jsonl", rows[20:])
+    out = folder / "helper"
+    kind = ["--kind", "generation", "--max-new-tokens", "8", "--malicious", "0.1", "--answer-prefix", "Answer:"]
+    command = ["fit", train, "--trusted", trusted, "--defense", "p2p", "--model", str(model_folder), "--out", str(out)]
+    assert main([*command, *kind, *QUICK]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def url(labels):
+    with running(make_app(make_service(labels))) as found:
+        yield found
+
+
+def client(url, kind=openai.OpenAI):
+    return kind(base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+
+def messages(text):
+    return [{"role": "user", "content": text}]
+
+
+def test_the_openai_client_gets_labels_with_probabilities(labels, url):
+    expected = load_guarded(labels).predict(TEXTS[:6])
+    with client(url) as asked:
+        for text, reading in zip(TEXTS[:6], expected, strict=True):
+            found = asked.chat.completions.create(
+                model="safe", messages=messages(text), logprobs=True, top_logprobs=2, temperature=0
+            )
+            assert found.choices[0].message.content == reading.answer
+            [token] = found.choices[0].logprobs.content
+            assert {one.token for one in token.top_logprobs} == {"negative", "positive"}
+            total = sum(2.718281828459045**one.logprob for one in token.top_logprobs)
+            assert total == pytest.approx(1 - reading.escape, abs=1e-4)
+        assert [model.id for model in asked.models.list()] == ["safe"]
+
+
+def test_the_openai_client_streams_a_label(labels, url):
+    with client(url) as asked:
+        stream = asked.chat.completions.create(model="safe", messages=messages(TEXTS[0]), stream=True)
+        said = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert said == load_guarded(labels).predict(TEXTS[:1])[0].answer
+
+
+def test_many_clients_at_a_time_get_their_own_answers_in_batches(labels, url, monkeypatch):
+    expected = [reading.answer for reading in load_guarded(labels).predict(TEXTS)]
+
+    async def ask_all():
+        async with client(url, openai.AsyncOpenAI) as asked:
+            return await asyncio.gather(
+                *(asked.chat.completions.create(model="safe", messages=messages(text)) for text in TEXTS)
+            )
+
+    found = asyncio.run(ask_all())
+    assert [one.choices[0].message.content for one in found] == expected
+
+
+def test_requests_that_wait_are_scored_together(labels):
+    service, sizes = make_service(labels), []
+    score = service.backend._model.score
+    service.backend._model.score = lambda asked: (sizes.append(len(asked)), time.sleep(0.05), score(asked))[-1]
+
+    async def ask_all():
+        return await asyncio.gather(*(service.backend.label(Query(text)) for text in TEXTS))
+
+    assert len(asyncio.run(ask_all())) == len(TEXTS)
+    assert sum(sizes) == len(TEXTS)
+    assert len(sizes) <= 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"model": "other"}, openai.NotFoundError),
+        ({"n": 2}, openai.BadRequestError),
+        ({"extra_body": {"chat_template_kwargs": {"a": 1}}}, openai.BadRequestError),
+        ({"messages": messages("word " * 3000)}, openai.BadRequestError),
+    ],
+)
+def test_the_openai_client_raises_what_it_raises_elsewhere(url, fields, error):
+    with client(url) as asked, pytest.raises(error) as caught:
+        asked.chat.completions.create(**{"model": "safe", "messages": messages("a film"), **fields})
+    assert caught.value.code
+
+
+def test_long_texts_are_cut_where_the_service_says_so(labels):
+    service = make_service(labels, policy=Policy(cut_long_texts=True))
+    with running(make_app(service)) as url, client(url) as asked:
+        found = asked.chat.completions.create(model="safe", messages=messages("word " * 3000))
+    assert found.choices[0].message.content == load_guarded(labels).predict(["word " * 3000])[0].answer
+
+
+@pytest.mark.parametrize("policy", ["report", "withhold", "retry"])
+def test_free_answers_are_those_of_predict(answers, policy):
+    questions = [f"what is the plot of {i}" for i in range(4)]
+    expected = load_guarded(answers, on_escape=policy).predict(questions)
+    service = make_service(answers, policy=Policy(on_escape=policy))
+    with running(make_app(service)) as url, client(url) as asked:
+        for question, reading in zip(questions, expected, strict=True):
+            whole = asked.chat.completions.create(model="helper", messages=messages(question))
+            pieces = asked.chat.completions.create(model="helper", messages=messages(question), stream=True)
+            said = "".join(piece.choices[0].delta.content or "" for piece in pieces)
+            assert whole.choices[0].message.content == said == reading.answer
+
+
+def test_tokens_are_spelled_as_they_come_as_they_are_together(answers):
+    model = load_guarded(answers)
+    query = Query("what is the sound of 9", (Turn("user", "hi"), Turn("assistant", "yes?")))
+    [written] = model.write([query])
+    parts = list(model.stream(query))
+    assert "".join(part.text for part in parts).strip() == written.first.output
+    assert sum(part.tokens for part in parts) <= 8
+    assert parts[-1].finished == written.first.finished
+    assert list(model.stream(query, longest=1, said=True))[-1].finished is not None
+
+
+def test_a_stream_that_nobody_reads_stops_the_model(answers):
+    service = make_service(answers)
+    drawn = []
+    stream = service.backend._model.stream
+    service.backend._model.stream = lambda *a, **k: (drawn.append(1) or time.sleep(0.05) or p for p in stream(*a, **k))
+
+    async def give_up():
+        async for _ in service.backend.write(Query("what is the plot"), longest=None, said=False):
+            break
+
+    asyncio.run(give_up())
+    seen = len(drawn)
+    time.sleep(0.3)
+    assert len(drawn) <= seen + 2
+
+
+def test_an_artifact_without_a_guard_is_not_served(tmp_path, model_folder):
+    rows = write_rows(
+        tmp_path / "rows.jsonl", [{"text": r["text"], "label": r["answer"]} for r in synthetic_rows(40).to_pylist()]
+    )
+    out = str(tmp_path / "plain")
+    assert main(["fit", rows, "--defense", "none", "--model", str(model_folder), "--out", out, *QUICK]) == 0
+    with pytest.raises(OptionsError, match="no guard"):
+        make_service(out)
+    assert make_service(out, allow_unguarded=True).name == "plain"
+    with pytest.raises(OptionsError, match="name"):
+        make_service(out, name="../x", allow_unguarded=True)
+
+
+def test_the_band_of_escapes_is_measured_with_held_out_rows(labels):
+    service = make_service(labels)
+    band = asyncio.run(measured_band(service, [Query(text) for text in TEXTS]))
+    escaped = sum(not reading.extended for reading in load_guarded(labels).predict(TEXTS))
+    assert band.low <= escaped / len(TEXTS) <= band.high
+
+
+def test_the_command_serves_until_it_is_told_to_stop(labels, monkeypatch, capsys):
+    import uvicorn
+
+    asked = {}
+
+    async def serve(self):
+        asked["host"], asked["port"] = self.config.host, self.config.port
+
+    monkeypatch.setattr(uvicorn.Server, "serve", serve)
+    assert main(["serve", str(labels), "--port", "8123"]) == 0
+    assert asked == {"host": "127.0.0.1", "port": 8123}
+    assert main(["serve", str(labels), "--host", "0.0.0.0"]) == 1
+    assert "no API keys" in capsys.readouterr().err
+    monkeypatch.setenv("ANTIVENOM_API_KEYS", "ann:0123456789abcdef")
+    assert main(["serve", str(labels), "--host", "0.0.0.0"]) == 0
