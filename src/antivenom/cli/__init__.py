@@ -124,8 +124,15 @@ def _run(words: list[str]) -> int:
 
         say(version("antivenom"))
         return 0
+    from antivenom.cli.help import formatter_for
+    from antivenom.cli.settings import expand
+
+    formatter, words, more = formatter_for(words)
     app = make_app(summaries=words in ([], ["--help"], ["-h"]))
-    result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    app.help_formatter = formatter
+    if more:
+        app.help_epilogue = more
+    result = app(expand(words), exit_on_error=False, print_error=False, result_action="return_value")
     return result if isinstance(result, int) else 0
 
 

@@ -71,10 +71,8 @@ def check(
 ) -> int:
     """Would your pipeline let a backdoor through? Plant known ones in copies of your rows, fit, and measure.
 
-    Exits with 0: every canary stayed within the limits; 1: one got through, or the defense costs too much accuracy;
-    3: neither is shown (too few test rows, or nothing was learnt); 2: any error. It fits one model per canary (three
-    where the defense asks referees, as `standard` does) and one undefended control that was never poisoned, whose floor
-    no defense can get under. Finished fits in OUT are used again.
+    Exits with 0 when every canary stayed within the limits, 1 when one got through or accuracy was lost, 3 when neither
+    is shown, 2 on any error. Finished fits in OUT are used again.
 
     Parameters
     ----------
