@@ -235,17 +235,6 @@ class DefenseOptions:
         return with_secret(parse_defense(self.defense), read_secret(self.secret_file), file)
 
 
-@Parameter(name="*", group="Reports")
-@dataclass(frozen=True)
-class CiReports:
-    """Files for build servers and code scanners."""
-
-    sarif: str | None = None
-    """Write the results here as SARIF 2.1.0 (GitHub code scanning and others)."""
-    junit: str | None = None
-    """Write the results here as JUnit XML (Jenkins, GitLab and others)."""
-
-
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 Quiet = Annotated[bool, Parameter(negative=(), help="Show no progress.")]

@@ -9,10 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from antivenom.artifacts.export import RowFormat
+from antivenom.cli.ci import CiReports
 from antivenom.cli.decisions import show_strains
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import (
-    CiReports,
     DefenseOptions,
     Json,
     Kind,
