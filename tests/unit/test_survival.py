@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,7 +110,7 @@ def test_balanced_accuracy_lies_in_its_interval(counts):
     assert 0 <= found.low <= found.value + 1e-12
     assert found.value - 1e-12 <= found.high <= 1
     if len(rates) == 1:
-        assert (found.low, found.high) == (rates[0].low, rates[0].high)
+        assert (found.low, found.high) == pytest.approx((rates[0].low, rates[0].high))
 
 
 def test_the_interval_of_a_paired_difference_covers_the_truth():
