@@ -175,7 +175,7 @@ def compare(
 
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(train, task_options.labels)
-    task = task_options.task(loaded.labels, images=row_options.has_images)
+    task = task_options.task(loaded.labels, images=row_options.has_images, report=loaded.report)
     rows = row_options.accept(loaded, task.classes, loaded.report).slice(0, train_rows)
     test_table = _test_rows(row_options, test, task, test_rows, seed)
     chosen = [with_secret(parse_defense(spec), None, row_options.file) for spec in defense]

@@ -25,7 +25,7 @@ from antivenom.cli.options import (
 )
 from antivenom.cli.tables import show_report
 from antivenom.core.console import say, say_json, say_table
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.core.registry import Method
 from antivenom.tasks.task import Style
 from antivenom.training.training_options import TrainingOptions
@@ -53,13 +53,23 @@ def validate(
     rows
         A .jsonl, .csv, .tsv or .parquet file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.data.validation import check_rows
+    from antivenom.data.validation import check_rows, label_problems, predict_small_classes
 
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(rows, task_options.labels)
-    task = task_options.task(loaded.labels, images=row_options.has_images)
-    table = check_rows(loaded.table, task.classes, loaded.report)
-    defense.choose(row_options.file).check(task, table, loaded.report)
+    labels = None if task_options.labels is None else loaded.labels
+    table = check_rows(loaded.table, labels, loaded.report)
+    if labels is not None:
+        predict_small_classes(table, labels, loaded.report)
+    problems = [] if labels is None else label_problems(labels)
+    for problem in problems:
+        loaded.report.fail(problem)
+    try:
+        if not problems:
+            task = task_options.task(loaded.labels, images=row_options.has_images)
+            defense.choose(row_options.file).check(task, table, loaded.report)
+    except AntivenomError as error:
+        loaded.report.fail(" ".join(str(error).split("\n")))
     if json:
         say_json(loaded.report.to_dict())
     else:
@@ -208,7 +218,7 @@ def poison(
             raise OptionsError(f"{path} exists", mend="Choose another --out or --truth; nothing is overwritten.")
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(rows, task_options.labels)
-    task = task_options.task(loaded.labels, images=row_options.has_images)
+    task = task_options.task(loaded.labels, images=row_options.has_images, report=loaded.report)
     table = row_options.accept(loaded, task.classes, loaded.report)
     show_report(loaded.report)
     if probes:
