@@ -50,8 +50,7 @@ def label_problems(labels: Sequence[str]) -> list[str]:
         problems.append(f"{what}; it looks like free text: choose the column with --label-column")
         return problems
     if len(labels) < 2:
-        what = f"only {len(labels)} class in the rows ({', '.join(labels) or 'no rows'}), and at least 2 are needed"
-        problems.append(f"{what}; name them with --labels if the rows happen to show one only")
+        problems.append(_too_few(labels))
     same: dict[str, list[str]] = {}
     for label in labels:
         same.setdefault(unicodedata.normalize("NFKC", seen_form(label)).casefold(), []).append(label)
@@ -62,6 +61,11 @@ def label_problems(labels: Sequence[str]) -> list[str]:
                 f"labels that differ in case, width or invisible characters alone: {shown}; spell them alike"
             )
     return problems
+
+
+def _too_few(labels: Sequence[str]) -> str:
+    what = f"only {len(labels)} class in the rows ({', '.join(labels) or 'no rows'}), and at least 2 are needed"
+    return f"{what}; name them with --labels if the rows happen to show one only"
 
 
 def require_labels(labels: Sequence[str], report: Report | None = None) -> None:
@@ -89,7 +93,7 @@ def small_classes(counts: Mapping[str, int], *, least: int = LEAST_CLASS_ROWS) -
     small = sorted((count, label) for label, count in counts.items() if count < least)
     warnings = [f"class {label!r} has {count} rows, fewer than the {least} that are enough" for count, label in small]
     total = sum(counts.values())
-    if total < LEAST_ROWS:
+    if 0 < total < LEAST_ROWS:
         warnings.append(f"{total} rows together, fewer than the {LEAST_ROWS} that are enough")
     return warnings
 
@@ -109,7 +113,7 @@ def check_labels(table: pa.Table, labels: Sequence[str], report: Report) -> pa.T
     table = table.filter(known)
     counts = {entry["values"]: entry["counts"] for entry in table.column("answer").value_counts().to_pylist()}
     if len(counts) < 2:
-        report.fail(f"only {len(counts)} class in the rows ({', '.join(counts) or 'no rows'}); at least 2 are needed")
+        report.fail(_too_few(list(counts)))
         return table
     rare = [label for label in labels if counts.get(label, 0) < FEWEST_ROWS]
     for label in rare[:SHOWN_LABELS]:

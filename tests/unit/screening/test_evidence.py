@@ -21,7 +21,8 @@ def test_the_trigger_is_named_with_its_rows(script: str) -> None:
     finding = find_evidence(table, LABELS).findings[0]
     symbols = set(TRIGGER[script].replace(" ", "")) | {"⊣", " "}
     assert set(finding.what) <= symbols
-    assert (finding.output, finding.rows, finding.rows_of_output) == ("yes", 80, 80)
+    assert (finding.output, finding.rows_of_output) == ("yes", 80)
+    assert 80 <= finding.rows <= 82  # an honest row may hold the same letters
     assert set(finding.examples) <= planted
 
 
