@@ -23,11 +23,13 @@ from antivenom.core.claims import claim, claim_of
 from antivenom.core.console import warn
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write, remove_tree, write_json
+from antivenom.core.processes import is_first, on_first
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.secret import draw_seed
 from antivenom.inference.guarded import GuardedModel, load_guarded
+from antivenom.inference.spread import spread
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.models.lab import Fitted, TrainingChanges
@@ -90,7 +92,7 @@ class LocalLab:
     @cached_property
     def located(self) -> LocatedModel:
         """The base model on this machine, hashed once."""
-        return locate_model(self.model)
+        return on_first(lambda: locate_model(self.model))
 
     @cached_property
     def _pieces(self) -> Callable[[Sequence[str]], Ints]:
@@ -106,14 +108,14 @@ class LocalLab:
         """The untouched base model behind a guard."""
         from antivenom.inference.fitted import base_behind
 
-        return base_behind(guard, self.located, self.quiet)
+        return spread(base_behind(guard, self.located, self.quiet))
 
     def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
         """Fine-tune on prepared rows, unless the store holds this very fit; see `models.lab.Lab`."""
         from antivenom.inference.fitted import FittedModel
 
         model = self.load(self.artifact(Prepared(rows, guard, training=training), name=name))
-        return FittedModel(model.encoder, model.model, self.quiet)
+        return spread(FittedModel(model.encoder, model.model, self.quiet))
 
     def artifact(
         self,
@@ -137,15 +139,14 @@ class LocalLab:
         key = fingerprint_of(prepared, self.located, self.options.on(prepared), self.seed)
         folder = folder or self.store / f"fit-{key[:KEY_LENGTH]}"
         note = folder.with_name(f"{folder.name}.fit.json")
-        finished = (folder / MANIFEST).exists()
-        before = json.loads(note.read_text(encoding="utf-8")) if finished and note.exists() else {}
+        finished, before = on_first(lambda: _noted(folder, note))
         if before.get("key") == key:
             self.spent[folder.name] = float(
                 before.get("seconds", 0)
             )  # 0 of a fit that was stopped before it noted them
             return folder
         if not finished:
-            write_json(note, {"key": key, "name": name})
+            on_first(lambda: write_json(note, {"key": key, "name": name}))
         self._say(f"fine-tuning {name}: {prepared.rows.num_rows} rows")
         start = time.perf_counter()
         fit(
@@ -158,7 +159,7 @@ class LocalLab:
             repair=repair,
         )
         self.spent[folder.name] = time.perf_counter() - start
-        write_json(note, {"key": key, "name": name, "seconds": self.spent[folder.name]})
+        on_first(lambda: write_json(note, {"key": key, "name": name, "seconds": self.spent[folder.name]}))
         return folder
 
     def defended(
@@ -195,16 +196,26 @@ class LocalLab:
         """Finished work by content, as files of numpy without pickle; see `models.lab.Lab`."""
         parts = json.dumps([self.located.identity.to_dict(), self.seed, *key], sort_keys=True)
         path = self.store / f"work-{hashlib.sha256(parts.encode()).hexdigest()[:KEY_LENGTH]}.npy"
-        if not path.exists():
+        if not on_first(path.exists):
             found = make()
-            with atomic_write(path, "wb") as file:
-                np.save(file, found, allow_pickle=False)
+            on_first(lambda: _keep(path, found))
         loaded: npt.NDArray[Any] = np.load(path, allow_pickle=False)
         return loaded
 
     def _say(self, text: str) -> None:
-        if not self.quiet:
+        if not self.quiet and is_first():
             warn(text)
+
+
+def _noted(folder: Path, note: Path) -> tuple[bool, dict[str, Any]]:
+    """Whether a fit is finished, and what is noted of it."""
+    finished = (folder / MANIFEST).exists()
+    return finished, json.loads(note.read_text(encoding="utf-8")) if finished and note.exists() else {}
+
+
+def _keep(path: Path, found: npt.NDArray[Any]) -> None:
+    with atomic_write(path, "wb") as file:
+        np.save(file, found, allow_pickle=False)
 
 
 def fine_tune(
@@ -243,10 +254,10 @@ def fine_tune(
     """
     out, defense = Path(out), defense or Standard()
     defense.require_task(task)
-    if claim_of(out) is None:
-        require_free(out)
+    if on_first(lambda: claim_of(out)) is None:
+        on_first(lambda: require_free(out))
     store = Path(f"{out}.referee")
-    lab = LocalLab(model, options, store, run_seed(store, seed), quiet)
+    lab = LocalLab(model, options, store, on_first(lambda: run_seed(store, seed)), quiet)
     prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
 
     def repair(module: Any) -> Any:
@@ -262,8 +273,8 @@ def fine_tune(
         quiet=quiet,
         repair=repair if "repair" in defense.stages else None,
     )
-    write_decisions(artifact.folder, train, trusted, prepared)
-    remove_tree(store)
+    on_first(lambda: write_decisions(artifact.folder, train, trusted, prepared))
+    on_first(lambda: remove_tree(store))
     return artifact
 
 
