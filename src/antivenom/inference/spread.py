@@ -84,5 +84,6 @@ def _mine(asked: Sequence[Any]) -> list[Any]:
 
 
 def _joined(ask: Callable[[], Array]) -> Array:
-    found: Array = np.concatenate(gathered(ask()))
+    parts: Any = np.concatenate(gathered(ask()))
+    found: Array = parts
     return found
