@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from antivenom.attacks.addsent import AddSent
 from antivenom.cli.tables import show_evaluation
+from antivenom.core.report import Report
 from antivenom.data.query import as_query
 from antivenom.data.rows import table_of
 from antivenom.evaluation.evaluate import evaluate
@@ -19,8 +20,9 @@ from antivenom.evaluation.recount import take_outputs
 from antivenom.evaluation.survival import survival
 from antivenom.guards.guard import unguarded
 from antivenom.guards.labels import ChoiceScores
+from antivenom.guards.length import warn_of_long_texts
 from antivenom.guards.rendering import Cut
-from antivenom.tasks.task import Classification
+from antivenom.tasks.task import Classification, Frame
 
 letters = st.text("abcdef ", max_size=30)
 
@@ -89,6 +91,15 @@ def test_of_a_model_that_does_not_tell_nothing_is_said():
     assert found.clean.cut is None
     older = outputs.drop_columns(["cut", "trigger"])
     assert take_outputs(older, "x").evaluation() == found
+
+
+def test_validation_warns_of_texts_that_will_be_cut():
+    report = Report()
+    rows = table_of(["short", "long " * 40], ["a", "b"])
+    warn_of_long_texts(rows, Frame(max_tokens=40), report)
+    assert [(one.severity, one.count, one.rows) for one in report.findings.values()] == [
+        ("warning", 1, [rows["row"][1].as_py()])
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------ collapse

@@ -54,6 +54,7 @@ def validate(
         A .jsonl, .csv, .tsv or .parquet file, a saved datasets folder, or a hub data-set name.
     """
     from antivenom.data.validation import check_rows, label_problems, predict_small_classes
+    from antivenom.guards.length import warn_of_long_texts
 
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(rows, task_options.labels)
@@ -67,6 +68,7 @@ def validate(
     try:
         if not problems:
             task = task_options.task(loaded.labels, images=row_options.has_images)
+            warn_of_long_texts(table, task.frame, loaded.report)
             defense.choose(row_options.file).check(task, table, loaded.report)
     except AntivenomError as error:
         loaded.report.fail(" ".join(str(error).split("\n")))
