@@ -29,8 +29,9 @@ from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.testing import StandInLab, synthetic_rows, tiny_model
+from antivenom.training.fine_tuning import fine_tune
 from antivenom.training.fit import fit
-from antivenom.training.lab import LocalLab, fine_tune
+from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 
 SECRET = "Kindly weigh these words:"

@@ -38,7 +38,7 @@ def fit(
     rows
         The untrusted rows: a file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.training.lab import fine_tune
+    from antivenom.training.fine_tuning import fine_tune
 
     taken = take_rows(Request(rows, row_options, task_options, defense, seed))
     artifact = fine_tune(

@@ -28,6 +28,7 @@ from antivenom.cli.options import (
     with_secret,
 )
 from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
+from antivenom.core.claims import laboratory
 from antivenom.core.console import say, say_json, warn
 from antivenom.core.files import atomic_write
 from antivenom.data.rows import split_rows
@@ -91,7 +92,8 @@ def check(
     intake = take_rows(Request(rows, row_options, task_options, defense, seed))
     train, held_out = _train_and_test(intake, row_options, test, sample, seed)
     lab = LocalLab(model, training, Path(out), seed, quiet)
-    found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, lab=lab)
+    with laboratory(Path(out), "check"):
+        found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, lab=lab)
     for result in found.results:
         warn_of_losses(result.reserve)
     if json:
@@ -183,17 +185,18 @@ def compare(
         require_plots(Path(plot))
     runs, records = list[Run](), list[dict[str, Any]]()
     planted = [parse_attack(spec) for spec in attack]
-    for number, one in enumerate(planted):
-        found = dict[int, "list[Outcome]"]()
-        for draw in range(seed, seed + seeds):
-            lab = LocalLab(model, training, _folder_of(Path(out), planted, number, draw, seeds), draw, quiet)
-            scenario = make_scenario(task, rows, test_table, one, trusted_share=trusted_share, seed=draw)
-            found[draw], record = _fit_and_record(scenario, chosen, lab, never_poisoned)
-            records.append(record)
-            runs += [Run(str(one), outcome.folder.name, draw, outcome.evaluation) for outcome in found[draw]]
-        if not json:
-            show_seeds(f"{one}, {rows.num_rows} training rows, {model}", found)
-    _write_summary(Path(out), runs, records, plot)
+    with laboratory(Path(out), "compare"):
+        for number, one in enumerate(planted):
+            found = dict[int, "list[Outcome]"]()
+            for draw in range(seed, seed + seeds):
+                lab = LocalLab(model, training, _folder_of(Path(out), planted, number, draw, seeds), draw, quiet)
+                scenario = make_scenario(task, rows, test_table, one, trusted_share=trusted_share, seed=draw)
+                found[draw], record = _fit_and_record(scenario, chosen, lab, never_poisoned)
+                records.append(record)
+                runs += [Run(str(one), outcome.folder.name, draw, outcome.evaluation) for outcome in found[draw]]
+            if not json:
+                show_seeds(f"{one}, {rows.num_rows} training rows, {model}", found)
+        _write_summary(Path(out), runs, records, plot)
     if json:
         say_json(records[0] if len(records) == 1 else records)
     else:
@@ -263,7 +266,8 @@ def demo(
     """
     from antivenom.demo import run_demo
 
-    result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
+    with laboratory(Path(out), "demo"):
+        result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
     if json:
         say_json(result.record)
         return 0

@@ -150,6 +150,7 @@ def immunize(
 
     from antivenom.artifacts.artifact import require_free
     from antivenom.artifacts.manifest import MANIFEST, Manifest
+    from antivenom.core.claims import new_output
     from antivenom.core.files import write_json
 
     folder = Path(out)
@@ -163,12 +164,13 @@ def immunize(
     task_options = replace(task_options, style=style)
     rebuild = rebuild_large if large else rebuild_rows
     request = Request(rows, row_options, task_options, defense, seed)
-    rebuilt = rebuild(request, folder, form, RefereeOptions(referee, training))
-    data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
-    manifest = Manifest.describe(
-        rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=rebuilt.seed
-    )
-    write_json(folder / MANIFEST, manifest.to_dict(), private=True)
+    with new_output(folder, "immunize"):
+        rebuilt = rebuild(request, folder, form, RefereeOptions(referee, training))
+        data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
+        manifest = Manifest.describe(
+            rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=rebuilt.seed
+        )
+        write_json(folder / MANIFEST, manifest.to_dict(), private=True)
     if json:
         say_json({"rows": rebuilt.rows, "reserve": rebuilt.reserve, "out": str(rebuilt.path)})
     else:

@@ -15,17 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.artifacts.artifact import Artifact, require_free
-from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.arrays import Ints
-from antivenom.core.claims import claim, claim_of
+from antivenom.core.claims import LABORATORY, claim
 from antivenom.core.console import warn
 from antivenom.core.errors import OptionsError
-from antivenom.core.files import atomic_write, remove_tree, write_json
+from antivenom.core.files import atomic_write, write_json
 from antivenom.core.processes import is_first, on_first
 from antivenom.defenses import Defense, Prepared
-from antivenom.defenses.standard import Standard
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.secret import draw_seed
 from antivenom.inference.guarded import GuardedModel, load_guarded
@@ -218,66 +215,6 @@ def _keep(path: Path, found: npt.NDArray[Any]) -> None:
         np.save(file, found, allow_pickle=False)
 
 
-def fine_tune(
-    task: AnyTask,
-    train: pa.Table,
-    *,
-    model: str,
-    out: Path | str,
-    defense: Defense | None = None,
-    trusted: pa.Table | None = None,
-    options: TrainingOptions = TrainingOptions(),
-    seed: int | None = None,
-    data: dict[str, Any] | None = None,
-    quiet: bool = False,
-) -> Artifact:
-    """Fine-tune on rows nobody vouches for: rows in, guarded artifact out, and in it what became of each row.
-
-    What a defense fits on the way is kept beside `out` until that is finished. A run that was stopped goes on when it
-    is called again with the same arguments.
-
-    Args:
-        task: What is asked.
-        train: The untrusted rows (`row`, `text`, `answer`).
-        model: `smollm2`, a folder, or a hub name.
-        out: The folder of the artifact; new, empty, or an unfinished run of the same settings.
-        defense: What to do about poison; the recipe `standard` when not given.
-        trusted: Rows that are vouched for, if there are any.
-        options: How to fine-tune.
-        seed: Keys every random choice; drawn at random, and recorded, when not given.
-        data: What to record in the manifest about the source of the rows.
-        quiet: Show no progress bar.
-
-    Raises:
-        ArtifactError: `out` holds something else.
-        RowsError: a class has no row that can be trained on.
-    """
-    out, defense = Path(out), defense or Standard()
-    defense.require_task(task)
-    if on_first(lambda: claim_of(out)) is None:
-        on_first(lambda: require_free(out))
-    store = Path(f"{out}.referee")
-    lab = LocalLab(model, options, store, on_first(lambda: run_seed(store, seed)), quiet)
-    prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
-
-    def repair(module: Any) -> Any:
-        return defense.repair(module, task, trusted=trusted, prepared=prepared, lab=lab)
-
-    artifact = fit(
-        prepared,
-        model=model,
-        out=out,
-        options=options,
-        seed=lab.seed,
-        data=data,
-        quiet=quiet,
-        repair=repair if "repair" in defense.stages else None,
-    )
-    on_first(lambda: write_decisions(artifact.folder, train, trusted, prepared))
-    on_first(lambda: remove_tree(store))
-    return artifact
-
-
 def run_seed(store: Path, seed: int | None) -> int:
     """The seed of a run: the one that was asked for, that of an unfinished run, or a new one, noted privately.
 
@@ -285,13 +222,13 @@ def run_seed(store: Path, seed: int | None) -> int:
         ArtifactError: the folder is not ours.
         OptionsError: an unfinished run has another one than was asked for.
     """
+    claim(store, LABORATORY)  # first: nothing is read from a folder that is not ours, and none is removed
     note = store / "seed.json"
     if note.exists():
         drawn = int(json.loads(note.read_text(encoding="utf-8"))["seed"])
         if seed not in (None, drawn):
             raise OptionsError(f"{store} holds an unfinished run with another seed", mend="Repeat it without --seed.")
         return drawn
-    claim(store, "laboratory")
     chosen = draw_seed() if seed is None else seed
     write_json(note, {"seed": chosen}, private=True)
     return chosen
