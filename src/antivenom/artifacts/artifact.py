@@ -17,7 +17,8 @@ from antivenom.core.errors import AntivenomError, ArtifactError
 from antivenom.core.files import make_folder, remove_file, write_json
 from antivenom.core.hashing import digest_of_files
 from antivenom.guards.guard import Guard
-from antivenom.models.base_model import BaseModel, LocatedModel, locate_model
+from antivenom.models.base_model import BaseModel, LocatedModel
+from antivenom.models.base_store import BaseStore
 
 WORK = "work"
 """Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
@@ -47,11 +48,12 @@ class Artifact:
         """Wraps inputs and reads outputs."""
         return self.manifest.guard
 
-    def verify(self, *, model: str | None = None) -> LocatedModel:
+    def verify(self, *, model: str | None = None, store: BaseStore | None = None) -> LocatedModel:
         """Refuse a changed adapter, another tokenizer or another base model.
 
         Args:
             model: Where the base model is, if not where it was when the artifact was made.
+            store: The base models of a run, which hashes each once.
 
         Returns:
             The base model that the adapter belongs to.
@@ -71,7 +73,7 @@ class Artifact:
             raise ArtifactError(
                 f"{self.folder}: this is another tokenizer than the one it was trained with", mend="Restore the folder."
             )
-        located = self._located(model or _with_revision(self.manifest.base_model))
+        located = self._located(model or _with_revision(self.manifest.base_model), store or BaseStore())
         if located.identity.sha256 != self.manifest.base_model.sha256:
             raise ArtifactError(
                 f"the base model {located.identity.id!r} is another one than the adapter was trained on",
@@ -79,9 +81,9 @@ class Artifact:
             )
         return located
 
-    def _located(self, model: str) -> LocatedModel:
+    def _located(self, model: str, store: BaseStore) -> LocatedModel:
         try:
-            return locate_model(model)
+            return store.locate(model)
         except AntivenomError as error:
             reason = error.what
             raise ArtifactError(

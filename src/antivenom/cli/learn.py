@@ -90,7 +90,7 @@ def finish(
     from antivenom.guards.encoding import make_encoder
     from antivenom.models.base_model import locate_model
     from antivenom.models.loading import load_codec
-    from antivenom.models.trained import require_trained_from
+    from antivenom.models.trained import require_trained
 
     if (Path(folder) / MANIFEST).exists():
         raise ArtifactError(
@@ -98,7 +98,7 @@ def finish(
         )
     described = Manifest.read(Path(manifest))
     located = locate_model(model)
-    require_trained_from(Path(folder), located)
+    require_trained(Path(folder), located)
     make_encoder(described.guard, load_codec(Path(folder), described.guard.task.frame.modality, model=located.folder))
     artifact = seal(Path(folder), replace(described, base_model=located.identity))
     if json:

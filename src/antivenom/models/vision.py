@@ -72,7 +72,7 @@ def load_processor(folder: Path, model: Path | None = None) -> Any:
     return processor
 
 
-def _config_of(folder: Path, placement: Placement = Placement()) -> dict[str, Path]:
+def _config_of(folder: Path) -> dict[str, Path]:
     """The model's configuration, if it is in the processor's folder: parts without a class of their own need it."""
     path = folder / CONFIG
     return {CONFIG: require_regular(path, error=ArtifactError)} if path.exists() else {}
