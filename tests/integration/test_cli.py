@@ -221,7 +221,11 @@ def test_finish_names_a_folder_without_a_tokenizer(user_folder, capsys):
 def test_finish_binds_the_guard_to_another_trainers_adapter(artifact, user_folder, capsys):
     assert run(capsys, "immunize", "reviews.csv", "--trusted", "vouched.csv", "--out", "imm")[0] == 0
     (artifact / "antivenom.json").unlink()
-    code, _, err = run(capsys, "finish", artifact, "--manifest", "imm", "--model", "smollm2")
+    bind = ["finish", artifact, "--manifest", "imm", "--model", "smollm2"]
+    code, _, err = run(capsys, *bind, "--unchecked", "--out", "copy")
+    assert code == 0, err
+    assert run(capsys, "predict", "copy", "a text")[0] == 0
+    code, _, err = run(capsys, *bind, "--unchecked")
     assert code == 0, err
     assert run(capsys, "predict", artifact, "a text")[0] == 0
 

@@ -18,7 +18,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from antivenom.artifacts.artifact import WORK, load_artifact
-from antivenom.artifacts.manifest import MANIFEST
+from antivenom.artifacts.manifest import MANIFEST, digest_of_manifest
 from antivenom.attacks.badnets import BadNets
 from antivenom.core.claims import NOTE, claim
 from antivenom.core.errors import ArtifactError, OptionsError, TrainingDivergedError
@@ -151,8 +151,11 @@ def refuse(folder: Path, said: str) -> None:
 
 
 def edit(path: Path, change) -> None:
+    """Change a file of JSON; whoever changes a manifest can compute its digest again."""
     data = json.loads(path.read_text(encoding="utf-8"))
     change(data)
+    if path.name == MANIFEST:
+        data["manifest_sha256"] = digest_of_manifest(data)
     path.write_text(json.dumps(data), encoding="utf-8")
 
 
@@ -202,7 +205,7 @@ def test_unknown_keys_are_refused(folder):
 
 def test_a_newer_format_is_refused(folder):
     edit(folder / MANIFEST, lambda manifest: manifest.update(format_version=99))
-    refuse(folder, "format version 99; this program reads 2\nUpgrade")
+    refuse(folder, "format version 99; this program reads 3\nUpgrade")
 
 
 def test_an_unfinished_folder_is_refused(folder):

@@ -149,9 +149,8 @@ def immunize(
     from dataclasses import replace
 
     from antivenom.artifacts.artifact import require_free
-    from antivenom.artifacts.manifest import MANIFEST, Manifest
+    from antivenom.artifacts.manifest import Manifest
     from antivenom.core.claims import new_output
-    from antivenom.core.files import write_json
 
     folder = Path(out)
     require_free(folder)
@@ -170,7 +169,7 @@ def immunize(
         manifest = Manifest.describe(
             rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=rebuilt.seed
         )
-        write_json(folder / MANIFEST, manifest.to_dict(), private=True)
+        manifest.write(folder)
     if json:
         say_json({"rows": rebuilt.rows, "reserve": rebuilt.reserve, "out": str(rebuilt.path)})
     else:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from antivenom.artifacts.artifact import Artifact, load_artifact
+from antivenom.core.errors import ArtifactError
 from antivenom.data.query import Asked, require_several
 from antivenom.guards.answers import TextReading
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
@@ -152,3 +153,25 @@ def trained_weights(folder: Path, base: LocatedModel, modality: Modality, store:
 def predict(artifact: Artifact | Path | str, texts: Sequence[Asked]) -> list[Reading] | list[TextReading]:
     """Load an artifact and answer texts: `load_guarded(artifact).predict(texts)`."""
     return load_guarded(artifact).predict(texts)
+
+
+def merged_weights(folder: Path, base_folder: Path, modality: Modality) -> Any:
+    """The model of an artifact as one plain model, its adapter merged into the base: what can be saved and exported.
+
+    Args:
+        folder: The artifact's folder.
+        base_folder: Where its base model is.
+        modality: What the task asks about.
+
+    Raises:
+        ArtifactError: the weights cannot be loaded, or merging would not give what was trained.
+    """
+    from antivenom.models.adapters import is_merged
+
+    store = BaseStore()
+    model = trained_weights(folder, store.locate(str(base_folder)), modality, store)
+    if not is_merged(model):
+        raise ArtifactError(
+            f"{folder}: merging this adapter would not give what was trained", mend="Export the adapter instead."
+        )
+    return model

@@ -178,3 +178,11 @@ def _used_once(adapted: Any, layers: Iterable[Any]) -> bool:
     """Whether no adapted matrix is used elsewhere in the model."""
     uses = Counter(id(parameter) for _, parameter in adapted.named_parameters(remove_duplicate=False))
     return all(uses[id(layer.get_base_layer().weight)] == 1 for layer in layers)
+
+
+def is_merged(model: Any) -> bool:
+    """Whether a model holds nothing of PEFT's any more."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    return not any(isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper) for module in model.modules())
