@@ -264,7 +264,7 @@ def summary(facts: dict[str, Any]) -> list[list[str]]:
     """The six lines that say what an artifact is: task, guard, rows, base model, training, versions."""
     guard, task = facts["guard"], facts["guard"]["task"]
     labels = task.get("labels")
-    trigger = f"a benign trigger ({guard['placement']})" if guard["benign_trigger"] else "no trigger: NOT GUARDED"
+    trigger = f"a benign trigger ({guard['placement']})" if guard["secret"]["trigger"] else "no trigger: NOT GUARDED"
     data, training, versions = facts["data"], facts["training"], facts["versions"]
     recipe = [f"{name} = {training[name]}" for name in ("method", "rank", "epochs", "steps") if name in training]
     return [

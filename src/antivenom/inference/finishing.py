@@ -130,7 +130,7 @@ def _ask(
     modality = guard.task.frame.modality
     encoder = make_encoder(guard, load_codec(folder, modality, model=base.folder))
     weights = trained_weights(folder, base, modality, store)
-    warnings = [] if guard.benign_trigger else ["There is no defense: this artifact is not guarded against a backdoor."]
+    warnings = [] if guard.secret.trigger else ["There is no defense: this artifact is not guarded against a backdoor."]
     path = rows_of(described) if check and modality == "text" else None
     if check and modality == "text" and path is None:
         raise ArtifactError(
