@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from antivenom.core.arrays import BoolArray, Floats, States
+from antivenom.core.arrays import BoolArray, Floats, Ints, States
 from antivenom.core.hashing import row_keys
 from antivenom.defenses.standard.refusals import EXPLAINED, RefusalCounts
 from antivenom.defenses.standard.similarity import similarity
@@ -38,6 +38,8 @@ ENOUGH_SIMILAR = 3.5
 """The similarity, in standard deviations, at which a row is suspect whatever it shares."""
 NOT_SIMILAR = -1.0
 """No row is excused any further for being unlike the refused ones."""
+FLOODED = 0.9
+"""A class that loses this share of its reserve rows, or more, is flooded with poison."""
 HARDLY = 2 / 7
 """A refused row with less evidence than this is taken for a hard one."""
 
@@ -101,3 +103,23 @@ def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, Bool
         counts = counts.without(more)
         z, share = counts.worst()
     return counts, explained, z
+
+
+def flooded(suspect: BoolArray, classes: Ints, in_reserve: BoolArray) -> Ints:
+    """The classes of which nearly all reserve rows are suspect: poison has taken them over, and no choice helps.
+
+    Dropping the suspect rows of such a class leaves next to nothing of it, and keeping them teaches the poison. Whoever
+    asks has to refuse the class, loudly.
+
+    Args:
+        suspect: Which rows are suspect (`Suspects.rows`), those that are vouched for aside.
+        classes: The class of each row.
+        in_reserve: Which rows the referee was fine-tuned on.
+
+    Returns:
+        The numbers of the classes, ascending.
+    """
+    kinds = int(classes.max(initial=0)) + 1
+    asked = np.bincount(classes[in_reserve], minlength=kinds)
+    lost = np.bincount(classes[in_reserve & suspect], minlength=kinds)
+    return np.flatnonzero((asked > 0) & (lost >= FLOODED * asked))
