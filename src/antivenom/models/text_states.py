@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
-from antivenom.core.arrays import States
 from antivenom.core.errors import OptionsError
 from antivenom.core.progress import Advance
 from antivenom.models.batches import length_batches, pad_right
@@ -20,6 +20,8 @@ DEPTH = 0.4
 less (docs/log.md)."""
 WIDTH = 1024
 """Numbers per text: wider states are projected, at random, onto so many directions."""
+
+States = npt.NDArray[np.float32]
 
 
 def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int, advance: Advance) -> States:
@@ -91,5 +93,5 @@ def _directions(width: int) -> States | None:
     if width <= WIDTH:
         return None
     signs = np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.float32), size=(width, WIDTH))
-    directions: States = signs / np.float32(np.sqrt(WIDTH))
+    directions: States = (signs / np.sqrt(WIDTH)).astype(np.float32)
     return directions
