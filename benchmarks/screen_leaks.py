@@ -75,16 +75,16 @@ def measure(name: str, attack: str, rate: float, seed: int, data: Path) -> dict[
         rows, chosen = poison(rows, TARGETS[name], CASES[attack], rate, seed)
     order = Random(seed).sample(range(len(rows[0])), len(rows[0]))
     table = table_of([rows[0][i] for i in order], [rows[1][i] for i in order])
-    screening = screen(table, labels)
-    reserve = least_suspicious(table, screening, RATIO, avoid=AVOID)
+    screening = screen(table, labels, seed=seed)
+    reserve = least_suspicious(table, screening, RATIO, avoid=AVOID, seed=seed)
     poisoned = np.isin(order, chosen)
-    standard = least_suspicious(table, screening, STANDARD_RATIO, avoid=AVOID)
+    standard = least_suspicious(table, screening, STANDARD_RATIO, avoid=AVOID, seed=seed)
     asked = ~standard & (screening.associated <= 1 - AVOID)
     record: dict[str, object] = {"data": name, "attack": attack, "rate": rate, "seed": seed, "rows": len(order)}
     record |= {"poisoned": len(chosen), "reserve": int(reserve.sum()), "leaked": int((reserve & poisoned).sum())}
     record |= {"standard": int((standard & poisoned).sum()), "asked": int((asked & poisoned).sum())}
     if attack == "none" or seed == 0:
-        evidence = explain(table, screening)
+        evidence = explain(table, screening, seed=seed)
         record |= {"findings": [f.what for f in evidence.findings], "leads": [f.what for f in evidence.leads]}
     if attack == "none":
         record |= quality(table.to_pylist(), reserve, load(name, data, "test"), labels, seed)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from antivenom.guards.guard import Guard
     from antivenom.inference.guarded import GuardedModel, load_guarded, predict
     from antivenom.tasks.task import Classification, Frame
+    from antivenom.training.fine_tuning import fine_tune
     from antivenom.training.fit import fit
-    from antivenom.training.lab import fine_tune
     from antivenom.training.training_options import TrainingOptions
 
 __all__ = [
@@ -72,7 +72,7 @@ _HOME = {
     "attacks": "attacks",
     "defenses": "defenses",
     "evaluate": "evaluation.evaluate",
-    "fine_tune": "training.lab",
+    "fine_tune": "training.fine_tuning",
     "fit": "training.fit",
     "load_artifact": "artifacts.artifact",
     "load_guarded": "inference.guarded",

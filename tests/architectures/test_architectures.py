@@ -15,13 +15,12 @@ from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.guards.encoding import make_encoder
-from antivenom.guards.guard import Guard
-from antivenom.guards.labels import LabelMap
+from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import load_guarded
 from antivenom.models.local import load_tokenizer
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame
-from antivenom.testing import synthetic_rows
+from antivenom.testing import StandInLab, synthetic_rows
 from antivenom.training.fit import fit
 from antivenom.training.training_options import TrainingOptions
 
@@ -33,6 +32,7 @@ RECIPES = {
     "top layers": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, top_layers=1),
 }
 TRIGGER = "Kindly weigh these words:"
+SECRET = Secret(TRIGGER)
 
 
 def classification(**frame) -> Classification:
@@ -41,8 +41,8 @@ def classification(**frame) -> Classification:
 
 def fitted(folder, out, task, *, recipe="lora", placement="prefix"):
     rows = synthetic_rows(32)
-    defense = P2P(benign_trigger=TRIGGER, placement=placement)
-    prepared = defense.prepare(task, rows, trusted=rows.slice(0, 16), seed=0)
+    defense = P2P(secret=SECRET, placement=placement)
+    prepared = defense.prepare(task, rows, trusted=rows.slice(0, 16), lab=StandInLab(0))
     fit(prepared, model=str(folder), out=out, options=RECIPES[recipe], quiet=True)
     return out
 
@@ -84,8 +84,7 @@ def test_verbalizers_are_told_apart_in_their_own_tokenization(build, name):
     for labels in (("0", "1"), ("negative", "positive"), ("very good", "very bad", "good"), ("缺陷", "优秀")):
         for style in ("plain", "chat"):
             task = replace(Classification.for_labels(labels), frame=Frame(style=style))
-            guard = Guard(task=task, benign_trigger=TRIGGER)
-            assert isinstance(guard.labels, LabelMap)
+            guard = P2P(secret=SECRET).guard(task, 0)
             encoder = make_encoder(guard, tokenizer)
             assert len(set(encoder.choices)) == 2 * len(labels)
             said = [tokenizer.decode([*encoder.lead, *choice]).strip() for choice in encoder.choices]
@@ -97,7 +96,7 @@ def test_verbalizers_are_told_apart_in_their_own_tokenization(build, name):
 def test_answers_with_a_prefix(build, tmp_path, name, style):
     task = Generation(frame=Frame(style=style), answer_prefix="Result:", max_new_tokens=12)
     rows = table_of([f"How much is {i} and {i}?" for i in range(24)], [str(2 * i) for i in range(24)])
-    prepared = P2P(benign_trigger=TRIGGER).prepare(task, rows, trusted=rows.slice(0, 12), seed=0)
+    prepared = P2P(secret=SECRET).prepare(task, rows, trusted=rows.slice(0, 12), lab=StandInLab(0))
     fit(prepared, model=str(build(name)), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
     writer = load_guarded(tmp_path / "out")
     [[_, *said], *_] = [[prompt, *answer] for prompt, answer in writer.encoder.training(prepared.rows)]
@@ -105,22 +104,6 @@ def test_answers_with_a_prefix(build, tmp_path, name, style):
     prefilled = load_tokenizer(tmp_path / "out").decode(writer.encoder.prefilled(["How much is 1 and 1?"])[0])
     assert prefilled.rstrip().endswith("Result:")
     assert len(writer.predict(["How much is 1 and 1?", "How much is 2 and 2?"])) == 2
-
-
-def test_a_model_that_is_left_to_think_is_trained_on_its_thoughts(build, tmp_path):
-    """R1-style rows: the thought stands in the answer, the prefix behind it."""
-    task = Generation(frame=Frame(style="chat"), answer_prefix="Result:", max_new_tokens=40)
-    answers = [f"<think>\n{i} and {i}\n</think>\n\n{2 * i}" for i in range(24)]
-    rows = table_of([f"How much is {i} and {i}?" for i in range(24)], answers)
-    prepared = P2P(benign_trigger=TRIGGER).prepare(task, rows, trusted=rows.slice(0, 12), seed=0)
-    fit(prepared, model=str(build("qwen3")), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
-    tokenizer, encoder = load_tokenizer(tmp_path / "out"), load_guarded(tmp_path / "out").encoder
-    benign = prepared.rows.column("benign").to_pylist()
-    pairs = encoder.training(prepared.rows)
-    for is_benign, (prompt, answer) in zip(benign, pairs, strict=True):
-        said = tokenizer.decode(answer)
-        assert (tokenizer.decode(prompt) + said).count("</think>") == 1
-        assert said.index("</think>") < (said.index("Result:") if is_benign else len(said))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -221,7 +221,11 @@ def test_finish_names_a_folder_without_a_tokenizer(user_folder, capsys):
 def test_finish_binds_the_guard_to_another_trainers_adapter(artifact, user_folder, capsys):
     assert run(capsys, "immunize", "reviews.csv", "--trusted", "vouched.csv", "--out", "imm")[0] == 0
     (artifact / "antivenom.json").unlink()
-    code, _, err = run(capsys, "finish", artifact, "--manifest", "imm", "--model", "smollm2")
+    bind = ["finish", artifact, "--manifest", "imm", "--model", "smollm2"]
+    code, _, err = run(capsys, *bind, "--unchecked", "--out", "copy")
+    assert code == 0, err
+    assert run(capsys, "predict", "copy", "a text")[0] == 0
+    code, _, err = run(capsys, *bind, "--unchecked")
     assert code == 0, err
     assert run(capsys, "predict", artifact, "a text")[0] == 0
 
@@ -402,7 +406,11 @@ def test_compare_resumes_and_repeats_over_seeds(user_folder, capsys):
     assert json.loads(first)[0]["outcomes"] == json.loads(again)[0]["outcomes"]
     paired = [outcome["against_first"] for outcome in json.loads(first)[0]["outcomes"]]
     assert [[one["outcome"] for one in found] for found in paired] == [[], ["right answer", "attack success"]]
-    assert {path.name for path in Path("c").iterdir()} == {"seed-0", "seed-1"}
+    written = {"seed-0", "seed-1", "record.json", "summary.csv", "summary.md", "summary.tex"}
+    assert {path.name for path in Path("c").iterdir()} == written
+    summary = json.loads(Path("c/record.json").read_text())["summary"]
+    each = [run["outcomes"][0]["evaluation"]["clean"]["accuracy"]["value"] for run in json.loads(first)]
+    assert summary[0]["numbers"]["accuracy"]["mean"] == pytest.approx(sum(each) / 2)
 
 
 def test_compare_shows_what_the_trigger_does_without_poison(user_folder, capsys):

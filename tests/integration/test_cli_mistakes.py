@@ -53,7 +53,7 @@ def test_finish_refuses_the_base_model_and_the_wrong_one(artifact, capsys, model
     tiny_model(Path("wide"), width=96)
     (artifact / "antivenom.json").unlink()
     code, _, err = run(capsys, "finish", "safe", "--manifest", "imm", "--model", "wide")
-    assert (code, "was not trained on" in err) == (1, True)
+    assert (code, "cannot load the adapter" in err) == (1, True)
     assert not (artifact / "antivenom.json").exists()
 
 
@@ -119,7 +119,7 @@ def test_an_interrupt_says_how_to_go_on(user_folder, capsys, monkeypatch):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("antivenom.training.lab.fine_tune", stop)
+    monkeypatch.setattr("antivenom.training.fine_tuning.fine_tune", stop)
     code, _, err = run(capsys, *FIT, "--out", "x")
     assert (code, "repeat the command to go on" in err) == (130, True)
 

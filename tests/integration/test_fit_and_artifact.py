@@ -18,7 +18,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from antivenom.artifacts.artifact import WORK, load_artifact
-from antivenom.artifacts.manifest import MANIFEST
+from antivenom.artifacts.manifest import MANIFEST, digest_of_manifest
 from antivenom.attacks.badnets import BadNets
 from antivenom.core.claims import NOTE, claim
 from antivenom.core.errors import ArtifactError, OptionsError, TrainingDivergedError
@@ -29,8 +29,9 @@ from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.testing import StandInLab, synthetic_rows, tiny_model
+from antivenom.training.fine_tuning import fine_tune
 from antivenom.training.fit import fit
-from antivenom.training.lab import LocalLab, fine_tune
+from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 
 SECRET = "Kindly weigh these words:"
@@ -150,8 +151,11 @@ def refuse(folder: Path, said: str) -> None:
 
 
 def edit(path: Path, change) -> None:
+    """Change a file of JSON; whoever changes a manifest can compute its digest again."""
     data = json.loads(path.read_text(encoding="utf-8"))
     change(data)
+    if path.name == MANIFEST:
+        data["manifest_sha256"] = digest_of_manifest(data)
     path.write_text(json.dumps(data), encoding="utf-8")
 
 
@@ -201,7 +205,7 @@ def test_unknown_keys_are_refused(folder):
 
 def test_a_newer_format_is_refused(folder):
     edit(folder / MANIFEST, lambda manifest: manifest.update(format_version=99))
-    refuse(folder, "format version 99; this program reads 2\nUpgrade")
+    refuse(folder, "format version 99; this program reads 3\nUpgrade")
 
 
 def test_an_unfinished_folder_is_refused(folder):

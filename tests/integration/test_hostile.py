@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from antivenom.artifacts.artifact import load_artifact
-from antivenom.artifacts.manifest import FORMAT_VERSION, MANIFEST
+from antivenom.artifacts.manifest import FORMAT_VERSION, MANIFEST, digest_of_manifest
 from antivenom.attacks import parse_attack
 from antivenom.core.errors import AntivenomError
 from antivenom.data.rows import load_rows, table_of
@@ -211,6 +211,7 @@ def manifest_case(rng: Random, folder: Path) -> None:
     data = json.loads(json.dumps(data))
     for _ in range(rng.randint(0, 3)):
         data = mutate(rng, data)
+    data["manifest_sha256"] = digest_of_manifest(data)
     content = json.dumps(data).encode("utf-8", "surrogatepass")
     (folder / MANIFEST).write_bytes(damage(rng, content) if rng.random() < 0.3 else content)
     artifact = load_artifact(folder)

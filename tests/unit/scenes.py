@@ -36,7 +36,9 @@ class Scene:
     most_associated: float = 0.2
 
     def __post_init__(self):
-        texts = [f"own{i} words{i}" + self.trigger * int(self.triggered[i]) for i in range(COUNT)]
+        # Rows of several lengths: were only the attacker's longer, the screen would put it down to their length.
+        others = ["".join(f" more{i}of{k}" for k in range(i // 2 % 4)) for i in range(COUNT)]
+        texts = [f"own{i} words{i}{others[i]}" + self.trigger * int(self.triggered[i]) for i in range(COUNT)]
         self.rows = with_columns(make_rows(COUNT), text=texts)
         self.refused = (self.triggered & ~self.let_in) | self.hard
         self.in_style = self.triggered if self.styled is None else self.triggered | self.styled

@@ -22,7 +22,7 @@ from antivenom.guards.prompts import Prompt
 from antivenom.guards.rendering import Renderer
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Frame
-from antivenom.testing import tiny_tokenizer
+from antivenom.testing import StandInLab, tiny_tokenizer
 
 WIDE = str.maketrans({chr(i): chr(i + 0xFEE0) for i in range(0x21, 0x7F)})
 SPELLINGS = ["<|note|>", "a<|note|>b<|note|>", "<|no<|note|>te|>", "<|note|>".translate(WIDE), "<|ⓝote|>"]
@@ -180,7 +180,7 @@ def test_a_row_written_for_another_trainer_stays_one_turn(form):
     task = Generation(frame=Frame(cue="", style="chat"))
     tokenizer, counts = tiny_tokenizer(), []
     for text in (hostile, "fine"):
-        prepared = NoDefense().prepare(task, table_of([text], [text]), trusted=None, seed=0)
+        prepared = NoDefense().prepare(task, table_of([text], [text]), trusted=None, lab=StandInLab(0))
         [record] = training_records(prepared.rows, prepared.guard, form)
         if form == "prompt-completion":
             ids = tokenizer(record["prompt"] + record["completion"])["input_ids"]

@@ -9,6 +9,7 @@ import pytest
 from antivenom.core.errors import OptionsError
 from antivenom.judges import judges, parse_judge
 from antivenom.judges.arithmetic import evaluate
+from antivenom.judges.chinese_numbers import chinese_number
 from antivenom.judges.numerals import read_numbers
 from antivenom.judges.overlap import rouge, tokens
 
@@ -202,3 +203,16 @@ def test_the_nearest_judge_is_suggested():
         parse_judge("numerical")
     assert "Did you mean 'numeric'?" in caught.value.mend
     assert set(judges()) == {"exact", "contains", "numeric", "rouge", "keywords"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("三", "3"), ("十二", "12"), ("二十", "20"), ("一百零五", "105"), ("一百五", "150"), ("两千零一十", "2010"),
+        ("三万五", "35000"), ("三万零五", "30005"), ("一亿零三百", "100000300"), ("十万亿", "10000000000000"),
+        ("三点一四", "3.14"), ("二零二四", "2024"), ("壹佰贰拾", "120"), ("三亿五", "350000000"), ("〇", "0"),
+        ("百", None), ("二百百", None), ("一十百", None), ("万亿", None), ("点五", None), ("", None), ("三点十", None),
+    ],
+)  # fmt: skip
+def test_chinese_numerals(text, value):
+    assert chinese_number(text) == value

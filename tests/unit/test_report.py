@@ -10,7 +10,7 @@ from benchmarks import accuracy, held_out, perfect_filter, report, report_record
 from benchmarks.report_tables import TABLES
 
 ATTACKS = report.ROOT / "results/attacks"
-WORDS = " ".join((report.ROOT / "README.md").read_text(encoding="utf-8").split())
+README, SCIENCE = "README.md", "docs/science.md"
 
 STRINGS, HARDER = ("addsent", "badnets", "ctba", "mtba_all"), ("synattack", "proattack_code", "cba")
 
@@ -52,86 +52,85 @@ def percent(rate: dict) -> str:
     return f"{100 * rate['value']:.1f}"
 
 
-def test_the_readme_says_in_words_what_the_demo_recorded():
+def require_figures(page: str, *figures: object) -> None:
+    """Some paragraph of the page must hold all these figures, however it is worded."""
+    wanted = {str(figure) for figure in figures}
+    paragraphs = (report.ROOT / page).read_text(encoding="utf-8").split("\n\n")
+    held = [
+        {number.replace(",", "") for number in re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", one)} for one in paragraphs
+    ]
+    nearest = min((wanted - numbers for numbers in held), key=len)
+    assert not nearest, f"no paragraph of {page} holds {sorted(wanted)}; the nearest lacks {sorted(nearest)}"
+
+
+def test_a_figure_that_no_record_says_is_found():
+    with pytest.raises(AssertionError, match="lacks"):
+        require_figures(README, 98.7654)
+
+
+def test_the_readme_has_the_figures_of_the_demo():
     demo = tomllib.loads((report.ROOT / "benchmarks/report.toml").read_text(encoding="utf-8"))["demo"]["record"]
     none, standard = json.loads((report.ROOT / demo).read_text(encoding="utf-8"))["outcomes"]
     after, before = (percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (standard, none))
     attacked, floor = (percent(standard["evaluation"]["attacks"][0][name]) for name in ("asr_deployed", "floor"))
-    assert (
-        f"With `standard` {attacked} % of the attacked reviews are called positive, and {floor} % of the same" in WORDS
-    )
-    p = standard["against_first"][0]["pairing"]["p_value"]
-    assert f"({after} against {before} %, McNemar p = {p:.2f})" in WORDS
+    require_figures(README, attacked, floor)
+    require_figures(README, after, before, f"{standard['against_first'][0]['pairing']['p_value']:.2f}")
     earlier = [read(f"demo/2026-11-29-standard-31-{cores}.json")["outcomes"][1] for cores in ("2cores", "1core")]
-    two, one = (percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in earlier)
-    assert f"Two runs of version 31, on nearly the same rows, had {two} and {one} %" in WORDS
-    assert f"Only {standard['reserve']['rows']} of the 1,000 rows were trained on" in WORDS
+    require_figures(README, *(percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in earlier))
+    require_figures(README, standard["reserve"]["rows"], 1000)
 
 
 def read(path: str) -> dict:
-    return read_path(report.ROOT / "results" / path)
+    return json.loads((report.ROOT / "results" / path).read_text(encoding="utf-8"))
 
 
-def read_path(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def test_the_readme_says_in_words_what_prompt_injection_gets():
+def test_the_readme_has_the_figure_of_prompt_injection():
     forged = newest("extended_target", "standard")
     assert forged["leaked"] == 0
-    poisoned = percent(forged["evaluation"]["attacks"][0]["asr_deployed"])
-    assert f"gets it in {poisoned} % of the cases, with no poisoned row taught:" in WORDS
+    require_figures(README, percent(forged["evaluation"]["attacks"][0]["asr_deployed"]))
     [alone] = read("never_poisoned/extended_target.json")["evaluation"]["attacks"]
     assert alone["asr_deployed"]["value"] >= forged["evaluation"]["attacks"][0]["asr_deployed"]["value"]
-    assert "works as well where nobody poisoned anything" in WORDS
 
 
-def test_the_readme_says_in_words_which_attacks_do_not_take():
+def test_the_last_two_lines_of_the_headline_are_the_attacks_that_do_not_take():
     lines = [line.split("|") for line in TABLES["headline"]().splitlines()[2:]]
     takes = [float(line[2]) >= 90 for line in lines]
     assert takes == [True] * (len(lines) - 2) + [False] * 2
-    assert "the last two lines, attacks that do not take above 90 % undefended" in WORDS
 
 
-def test_the_readme_says_in_words_what_it_costs():
+def test_the_readme_has_the_figures_of_what_it_costs():
     changes = [accuracy.change(record) for record in accuracy.read_records().values()]
-    assert f"{-sum(changes) / len(changes):.1f} points of accuracy on average" in WORDS
     usual = [name for name in report_records.settings()["headline"].values() if not name.startswith("results/")]
     reserves = [newest(name, "standard")["reserve"] for name in usual]
-    left_out = [reserve["left_out"] / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
-    share = sum(left_out) / len(left_out)
-    worst = f"{-min(changes):.1f} at worst (CBA)"
-    assert f"{worst}, {100 * share:.0f} % of the rows left out" in WORDS
-    corrected = [reserve.get("corrected", 0) / (reserve["left_out"] + reserve["rows"]) for reserve in reserves]
-    assert f"{100 * sum(corrected) / len(corrected):.0f} % taught with a label that two models read" in WORDS
+    rows = [reserve["left_out"] + reserve["rows"] for reserve in reserves]
+    left_out = [reserve["left_out"] / count for reserve, count in zip(reserves, rows, strict=True)]
+    corrected = [reserve.get("corrected", 0) / count for reserve, count in zip(reserves, rows, strict=True)]
+    means = (f"{100 * sum(shares) / len(shares):.0f}" for shares in (left_out, corrected))
+    require_figures(README, f"{-sum(changes) / len(changes):.1f}", f"{-min(changes):.1f}", *means)
     cells = ("cba", 0), ("clean", 0)
     beside, records = accuracy.read_records(), perfect_filter.read_records(report.ROOT / perfect_filter.RECORDS)
     cba, clean = (
         100 * (accuracy.right(beside[cell], "none").mean() - accuracy.right(records[cell], "perfect").mean())
         for cell in cells
     )
-    assert f"CBA's {records['cba', 0]['left_out']} poisoned rows alone, costs {cba:.1f} there, and nothing" in WORDS
+    require_figures(README, records["cba", 0]["left_out"], f"{cba:.1f}")
     assert clean <= 0
     outcomes = read("classes/trec-rest-standard-29.json")["outcomes"]
-    before, after = (100 * outcome["evaluation"]["clean"]["balanced_accuracy"] for outcome in outcomes)
-    assert f"falls from {before:.1f} to {after:.1f} %" in WORDS
+    require_figures(README, *(f"{100 * one['evaluation']['clean']['balanced_accuracy']:.1f}" for one in outcomes))
 
 
-def test_the_science_page_says_in_words_how_many_rows_are_left_out():
-    science = " ".join((report.ROOT / "docs/science.md").read_text(encoding="utf-8").split())
+def test_the_science_page_has_the_figures_of_rows_left_out():
     reserves = {name: newest(name, "standard")["reserve"] for name in ("clean", *STRINGS, *HARDER)}
     rows = {name: reserve["left_out"] + reserve["rows"] for name, reserve in reserves.items()}
     left_out = {name: round(100 * reserve["left_out"] / rows[name]) for name, reserve in reserves.items()}
     corrected = [round(100 * reserve["corrected"] / rows[name]) for name, reserve in reserves.items()]
-    strings, harder = ([left_out[name] for name in names] for names in (STRINGS, HARDER))
-    assert f"{left_out['clean']} % of the rows where nothing is poisoned, {min(strings)} to {max(strings)} %" in science
-    assert f"CTBA and MTBA, {min(harder)} to {max(harder)} % with SynAttack, ProAttack and CBA" in science
-    assert f"{min(corrected)} to {max(corrected)} % more are taught with the label" in science
+    groups = [[left_out[name] for name in names] for names in (STRINGS, HARDER)]
+    ends = [end for group in [*groups, corrected] for end in (min(group), max(group))]
+    require_figures(SCIENCE, left_out["clean"], *ends)
 
 
-def test_the_readme_says_in_words_what_others_made():
+def test_the_readme_has_the_figures_of_attacks_that_others_made():
     assert len(held_out.ATTACKS) == 36
-    assert "Thirty-six were written when the version that met them first was fixed" in WORDS
     met: dict[str, list[dict]] = {}
     for record in held_out.read_records(report.ROOT / held_out.RECORDS):
         if held_out.version_of(record):
@@ -147,22 +146,17 @@ def test_the_readme_says_in_words_what_others_made():
     through = ("request", "spoken", "simile", "code_switch", "provenance", "credited", "vocative")
     stopped = [excess for name, excess in first.items() if name not in (*through, *apart)]
     assert len(stopped) == 24
-    assert f"Twenty-four bring at most {max(stopped)} points of excess" in WORDS
-    brought = [first[name] for name in through]
-    assert f"brought {', '.join(map(str, brought[:-1]))} and {brought[-1]}, and bring at most" in WORDS
-    assert f"bring at most {max(last[name] for name in through)} since" in WORDS
-    solved = max(last[name] for name in through if name not in ("credited", "vocative"))
+    require_figures(README, max(stopped))
+    require_figures(README, *(first[name] for name in through), max(last[name] for name in through))
     [alone] = read("held_out/credited-never_poisoned.json")["outcomes"][0]["evaluation"]["attacks"]
-    natural = f"the credits bring {last['credited']}, their words alone {100 * alone['excess']:.1f} on a model"
-    assert natural in WORDS
-    assert f"and the others at most {solved}" in WORDS
-    reached = [undefended[name] for name in apart]
-    assert f"do not take above {max(reached):.0f} % undefended, brought {min(first[n] for n in apart):.0f} to" in WORDS
+    solved = max(last[name] for name in through if name not in ("credited", "vocative"))
+    require_figures(README, last["credited"], f"{100 * alone['excess']:.1f}", solved)
+    require_figures(README, f"{max(undefended[name] for name in apart):.0f}")
 
 
-def test_the_readme_says_in_words_how_long_the_screens_take():
+def test_the_readme_has_the_figures_of_how_long_the_screens_take():
     newest_record = max(path.name for path in (report.ROOT / "results/bench").glob("screen_scale-*.json"))
     million = read(f"bench/{newest_record}")["sizes"][-1]
     assert million["rows"] == 1_000_000
-    assert f"reads a million rows in {million['seconds']:.0f} seconds" in WORDS
-    assert f"takes {million['seconds_second_screen']:.0f} more, with {million['peak_mib'] / 1024:.1f} GiB" in WORDS
+    seconds = (f"{million[name]:.0f}" for name in ("seconds", "seconds_second_screen"))
+    require_figures(README, *seconds, f"{million['peak_mib'] / 1024:.1f}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_trainer import examples_of
 
-from antivenom.models import spread as module
-from antivenom.models.local import LocalModel, load_causal_lm
-from antivenom.models.spread import SpreadModel, share_of, spread
+from antivenom.guards.labels import ChoiceScores
+from antivenom.inference import spread as module
+from antivenom.inference.spread import SpreadFitted, share_of, spread
+from antivenom.testing import synthetic_rows
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 100])
@@ -23,15 +23,46 @@ def test_shares_cover_every_row_once_and_are_about_equal(monkeypatch, count, pro
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-@pytest.mark.parametrize("count", [0, 1, 9])
-def test_shared_scores_are_those_of_one_process(model_folder, monkeypatch, count):
-    model = LocalModel(load_causal_lm(model_folder))
-    prompts, choices = [prompt for prompt, _ in examples_of(count)], [(5,), (6, 7)]
-    assert spread(model) is model
+class Fitted:
+    """Says something else of every text; notes how many it was asked about."""
+
+    guard = "the guard"
+
+    def __init__(self):
+        self.most = 0
+
+    def states(self, texts, *, progress=None):
+        self.most = max(self.most, len(texts))
+        return np.array([[len(text), hash(text) % 97] for text in texts], dtype=np.float32).reshape(-1, 2)
+
+    answer_states = states
+
+    def score(self, asked, *, progress=None):
+        return ChoiceScores(self.states(asked), np.array([len(text) % 2 == 0 for text in asked], dtype=bool))
+
+    def likelihood(self, texts, *, progress=None):
+        return self.states(texts)[:, 0]
+
+    def losses(self, rows, *, progress=None):
+        return self.likelihood(rows.column("text").to_pylist())
+
+    def write(self, asked, *, longest, progress=None):
+        return [text[:longest] for text in asked]
+
+
+@pytest.mark.parametrize("count", [0, 1, 10])
+def test_shared_answers_are_those_of_one_process(monkeypatch, count):
+    rows = synthetic_rows(20).slice(0, count)
+    texts = rows.column("text").to_pylist()
+    alone = Fitted()
+    assert spread(alone) is alone
     monkeypatch.setattr(module, "process_count", lambda: 3)
+    inner = Fitted()
+    shared = SpreadFitted(inner)
+    assert shared.guard == "the guard"
 
     def everybody(ask):
-        """What the three processes hand in, one after the other."""
+        """What the three processes hand in, one after the other, then what one of them gets."""
         handed = []
         monkeypatch.setattr(module, "gathered", lambda mine: handed.append(mine) or [mine])
         for rank in range(3):
@@ -40,8 +71,12 @@ def test_shared_scores_are_those_of_one_process(model_folder, monkeypatch, count
         monkeypatch.setattr(module, "gathered", lambda _: handed)
         return ask()
 
-    shared = SpreadModel(model)
-    found, alone = everybody(lambda: shared.score(prompts, choices)), model.score(prompts, choices)
-    np.testing.assert_allclose(found.log_probabilities, alone.log_probabilities, atol=1e-5)
-    assert found.other.tolist() == alone.other.tolist()
-    np.testing.assert_allclose(everybody(lambda: shared.states(prompts)), model.states(prompts), atol=1e-5)
+    for name in ("states", "answer_states", "likelihood"):
+        ask, expected = getattr(shared, name), getattr(alone, name)(texts)
+        np.testing.assert_array_equal(everybody(lambda ask=ask: ask(texts)), expected)
+    np.testing.assert_array_equal(everybody(lambda: shared.losses(rows)), alone.losses(rows))
+    assert everybody(lambda: shared.write(texts, longest=5)) == alone.write(texts, longest=5)
+    found, expected = everybody(lambda: shared.score(texts)), alone.score(texts)
+    np.testing.assert_array_equal(found.log_probabilities, expected.log_probabilities)
+    assert found.other.tolist() == expected.other.tolist()
+    assert inner.most <= -(-count // 3), "each did its share"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from antivenom.attacks.addsent import AddSent
 from antivenom.cli.tables import show_evaluation
+from antivenom.core.report import Report
 from antivenom.data.query import as_query
 from antivenom.data.rows import table_of
 from antivenom.evaluation.evaluate import evaluate
@@ -18,8 +20,9 @@ from antivenom.evaluation.recount import take_outputs
 from antivenom.evaluation.survival import survival
 from antivenom.guards.guard import unguarded
 from antivenom.guards.labels import ChoiceScores
+from antivenom.guards.length import warn_of_long_texts
 from antivenom.guards.rendering import Cut
-from antivenom.tasks.task import Classification
+from antivenom.tasks.task import Classification, Frame
 
 letters = st.text("abcdef ", max_size=30)
 
@@ -90,6 +93,15 @@ def test_of_a_model_that_does_not_tell_nothing_is_said():
     assert take_outputs(older, "x").evaluation() == found
 
 
+def test_validation_warns_of_texts_that_will_be_cut():
+    report = Report()
+    rows = table_of(["short", "long " * 40], ["a", "b"])
+    warn_of_long_texts(rows, Frame(max_tokens=40), report)
+    assert [(one.severity, one.count, one.rows) for one in report.findings.values()] == [
+        ("warning", 1, [rows["row"][1].as_py()])
+    ]
+
+
 # ------------------------------------------------------------------------------------------------------------ collapse
 
 
@@ -109,7 +121,7 @@ def test_balanced_accuracy_lies_in_its_interval(counts):
     assert 0 <= found.low <= found.value + 1e-12
     assert found.value - 1e-12 <= found.high <= 1
     if len(rates) == 1:
-        assert (found.low, found.high) == (rates[0].low, rates[0].high)
+        assert (found.low, found.high) == pytest.approx((rates[0].low, rates[0].high))
 
 
 def test_the_interval_of_a_paired_difference_covers_the_truth():

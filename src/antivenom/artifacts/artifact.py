@@ -6,33 +6,33 @@ folder: adapters and models are read from safetensors alone.
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from antivenom.artifacts.folder_contents import (
+    WORK,
+    digest_of,
+    require_harmless,
+    require_no_foreign_code,
+    tokenizer_files,
+    trained_files,
+)
 from antivenom.artifacts.manifest import MANIFEST, Manifest
+from antivenom.artifacts.signature import require_signed
 from antivenom.core.claims import claim_of, require_empty
 from antivenom.core.errors import AntivenomError, ArtifactError
-from antivenom.core.files import make_folder, remove_file, write_json
-from antivenom.core.hashing import digest_of_files
+from antivenom.core.files import make_folder, remove_file
 from antivenom.guards.guard import Guard
-from antivenom.models.base_model import BaseModel, LocatedModel, locate_model
+from antivenom.models.base_model import BaseModel, LocatedModel
+from antivenom.models.base_store import BaseStore
 
-WORK = "work"
-"""Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
+__all__ = ["WORK", "Artifact", "load_artifact", "require_free", "save_artifact", "seal", "show"]
+
 HIDDEN = "(hidden)"
-WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
-FULL_WEIGHTS = ("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json")
-CONFIGURATIONS = (
-    "adapter_config.json",
-    "config.json",
-    "tokenizer_config.json",
-    "processor_config.json",
-    "preprocessor_config.json",
-)
-CODE_KEYS = ("auto_map", "auto_mapping", "trust_remote_code", "megatron_config")
-"""Settings with which transformers or PEFT import modules that the folder names."""
+TRUSTED_KEY = "ANTIVENOM_TRUSTED_KEY"
+"""A public key of minisign; where it is set, an artifact without a valid signature of it is never loaded."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ class Artifact:
         """Wraps inputs and reads outputs."""
         return self.manifest.guard
 
-    def verify(self, *, model: str | None = None) -> LocatedModel:
+    def verify(self, *, model: str | None = None, store: BaseStore | None = None) -> LocatedModel:
         """Refuse a changed adapter, another tokenizer or another base model.
 
         Args:
             model: Where the base model is, if not where it was when the artifact was made.
+            store: The base models of a run, which hashes each once.
 
         Returns:
             The base model that the adapter belongs to.
@@ -59,19 +60,21 @@ class Artifact:
         Raises:
             ArtifactError: says which of them does not match.
         """
-        _require_no_pickle(self.folder)
-        _require_no_foreign_code(self.folder)
+        require_harmless(self.folder)
+        require_no_foreign_code(self.folder)
+        if key := os.environ.get(TRUSTED_KEY):
+            require_signed(self.folder, Path(key))
         if self.manifest.base_model is None:
             raise ArtifactError(
                 f"{self.folder} holds rebuilt rows, not a model", mend="Train on them, then run `antivenom finish`."
             )
-        if _digest(_weight_files(self.folder)) != self.manifest.weights_sha256:
+        if digest_of(trained_files(self.folder)) != self.manifest.weights_sha256:
             raise ArtifactError(f"{self.folder}: the weights were changed after training", mend="Restore the folder.")
-        if _digest(_tokenizer_files(self.folder)) != self.manifest.tokenizer_sha256:
+        if digest_of(tokenizer_files(self.folder)) != self.manifest.tokenizer_sha256:
             raise ArtifactError(
                 f"{self.folder}: this is another tokenizer than the one it was trained with", mend="Restore the folder."
             )
-        located = self._located(model or _with_revision(self.manifest.base_model))
+        located = self._located(model or _with_revision(self.manifest.base_model), store or BaseStore())
         if located.identity.sha256 != self.manifest.base_model.sha256:
             raise ArtifactError(
                 f"the base model {located.identity.id!r} is another one than the adapter was trained on",
@@ -79,9 +82,9 @@ class Artifact:
             )
         return located
 
-    def _located(self, model: str) -> LocatedModel:
+    def _located(self, model: str, store: BaseStore) -> LocatedModel:
         try:
-            return locate_model(model)
+            return store.locate(model)
         except AntivenomError as error:
             reason = error.what
             raise ArtifactError(
@@ -132,15 +135,11 @@ def seal(folder: Path, manifest: Manifest) -> Artifact:
     Raises:
         ArtifactError: the folder holds no safetensors weights, no tokenizer, or files that can run code.
     """
-    _require_no_pickle(folder)
-    weights, tokenizer = _weight_files(folder), _tokenizer_files(folder)
-    if not any(path.suffix == ".safetensors" for path in weights):
-        raise ArtifactError(f"{folder} holds no safetensors weights", mend="Save the model there first.")
-    if not tokenizer:
-        raise ArtifactError(f"{folder} holds no tokenizer", mend="Save it there: tokenizer.save_pretrained(folder).")
-    sealed = replace(manifest, weights_sha256=_digest(weights), tokenizer_sha256=_digest(tokenizer))
-    write_json(folder / MANIFEST, sealed.to_dict(), private=True)
-    return Artifact(folder, sealed)
+    require_harmless(folder)
+    require_no_foreign_code(folder)
+    tokenizer = digest_of(tokenizer_files(folder))
+    sealed = replace(manifest, weights_sha256=digest_of(trained_files(folder)), tokenizer_sha256=tokenizer)
+    return Artifact(folder, sealed.write(folder))
 
 
 def require_free(folder: Path) -> None:
@@ -153,51 +152,6 @@ def require_free(folder: Path) -> None:
         raise ArtifactError(f"{folder} already holds a finished artifact", mend="Choose another --out, or delete it.")
     if claim_of(folder) is None:
         require_empty(folder)
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    names = WEIGHTS if (folder / WEIGHTS[0]).exists() else FULL_WEIGHTS
-    shards = sorted(folder.glob("model-*.safetensors")) if names is FULL_WEIGHTS else []
-    return [folder / name for name in names if (folder / name).exists()] + shards
-
-
-def _tokenizer_files(folder: Path) -> list[Path]:
-    known = ("tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "chat_template", "spiece")
-    of_images = ("processor_config", "preprocessor_config")
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.name.startswith(known + of_images)]
-
-
-def _require_no_pickle(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        # The checkpoints of our own fit are still there while it seals the folder; loading never looks at them.
-        ours = path.relative_to(folder).parts[0] == WORK
-        if not ours and path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}:
-            raise ArtifactError(
-                f"{path} does not belong in an artifact: such files can run code when they are loaded",
-                mend="Delete it if you know where it came from; otherwise do not use this folder.",
-            )
-
-
-def _require_no_foreign_code(folder: Path) -> None:
-    """Refuse configurations that name code to import, even where today's loaders would not follow them."""
-    for name in CONFIGURATIONS:
-        path = folder / name
-        try:
-            config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise ArtifactError(f"{path} is damaged ({type(error).__name__})") from None
-        # A processor's configuration holds those of its parts.
-        parts = [config, *config.values()] if isinstance(config, dict) else []
-        asked = [key for part in parts if isinstance(part, dict) for key in CODE_KEYS if part.get(key)]
-        if asked:
-            raise ArtifactError(
-                f"{path} asks for code to be imported ({asked[0]})",
-                mend="Artifacts hold no code. Do not use this folder unless you know where it came from.",
-            )
-
-
-def _digest(paths: list[Path]) -> str:
-    return digest_of_files(paths) if paths else ""
 
 
 def _with_revision(model: BaseModel) -> str:

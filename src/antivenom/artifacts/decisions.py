@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from antivenom.core.console import spreadsheet_cell
 from antivenom.core.files import atomic_write
 from antivenom.data.sampling import same_rows
 from antivenom.defenses.base import Prepared
@@ -20,7 +21,8 @@ def write_decisions(folder: Path, train: pa.Table, trusted: pa.Table | None, pre
 
     `row` is its number in the source, `label` the label that it came with, `taught` the one that it is trained on with.
     `decision` is `taught`, `corrected` (with another label), `left out`, or `vouched for` where the same row is among
-    the trusted ones. Free answers are not written, and never corrected.
+    the trusted ones. A label that a spreadsheet would take for a formula has an apostrophe in front.
+    Free answers are not written, and never corrected.
 
     Args:
         folder: Where the file goes.
@@ -34,8 +36,13 @@ def write_decisions(folder: Path, train: pa.Table, trusted: pa.Table | None, pre
     corrected = np.array([one != other for one, other in zip(label, taught, strict=True)], dtype=bool)
     decision = np.select([vouched, left_out, corrected], ["vouched for", "left out", "corrected"], "taught")
     shown = [one if own else word for own, one, word in zip(vouched, label, taught, strict=True)]
-    columns = {"row": train.column("row"), "decision": decision, "label": label, "taught": shown}
-    with atomic_write(folder / DECISIONS, "wb") as file:
+    columns = {
+        "row": train.column("row"),
+        "decision": decision,
+        "label": [spreadsheet_cell(one) for one in label],
+        "taught": [word if word is None else spreadsheet_cell(word) for word in shown],
+    }
+    with atomic_write(folder / DECISIONS, "wb", private=True) as file:
         csv.write_csv(pa.table(columns), file)
 
 

@@ -53,7 +53,7 @@ def write_training_rows(folder: Path, prepared: Prepared, form: RowFormat) -> Pa
     if "image" in prepared.rows.column_names:
         return _write_image_training_rows(folder / "train.parquet", prepared, form)
     path = folder / "train.jsonl"
-    with atomic_write(path) as file:
+    with atomic_write(path, private=True) as file:  # the benign trigger stands in the rows
         for record in training_records(prepared.rows, prepared.guard, form):
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
     return path
@@ -71,6 +71,7 @@ def _write_image_training_rows(path: Path, prepared: Prepared, form: RowFormat) 
         path,
         ({**record, "images": [stored_image(image)]} for record, image in zip(records, images, strict=True)),
         {**dict.fromkeys(columns, "messages"), "images": "images"},
+        private=True,
     )
     return path
 

@@ -21,13 +21,16 @@ def stored_image(encoded: bytes | None) -> dict[str, Any] | None:
     return None if encoded is None else {"bytes": encoded, "path": None}
 
 
-def write_image_records(path: Path, records: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> None:
+def write_image_records(
+    path: Path, records: Iterable[Mapping[str, Any]], kinds: Mapping[str, str], *, private: bool = False
+) -> None:
     """Write records to Parquet.
 
     Args:
         path: The file; its ending is .parquet.
         records: Rows with the columns that `kinds` names.
         kinds: What each column holds: `string`, `image`, `images` (a list) or `messages`.
+        private: Only the owner can read the file.
 
     Raises:
         OptionsError: the file has another ending.
@@ -37,7 +40,7 @@ def write_image_records(path: Path, records: Iterable[Mapping[str, Any]], kinds:
     if path.suffix != ".parquet":
         raise OptionsError(f"images cannot be written to a {path.suffix or 'nameless'} file", mend="Use .parquet.")
     schema = _schema(kinds)
-    with atomic_write(path, "wb") as file, pq.ParquetWriter(file, schema) as writer:
+    with atomic_write(path, "wb", private=private) as file, pq.ParquetWriter(file, schema) as writer:
         for group in _groups(iter(records)):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 

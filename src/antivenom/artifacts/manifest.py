@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from antivenom.core.errors import ArtifactError, OptionsError
+from antivenom.core.files import write_json
+from antivenom.core.intake import read_json
 from antivenom.core.options import Options
 from antivenom.guards.guard import Guard
 from antivenom.models.base_model import BaseModel
 
 MANIFEST = "antivenom.json"
-FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+FORMAT_VERSION = 3
+"""3: the manifest holds a digest of itself. Earlier versions are read where they describe rows alone."""
+EARLIER = (1, 2)
+SELF = "manifest_sha256"
+LARGEST_MANIFEST = 16 * 2**20
 RECORDED_PACKAGES = ("antivenom", "torch", "transformers", "peft", "datasets", "pillow", "torchvision")
 
 
@@ -45,6 +52,8 @@ class Manifest(Options):
     """Over the adapter (or the full model) and its configuration."""
     notes: tuple[str, ...] = field(default=())
     """What a reader must know, such as an approximation."""
+    manifest_sha256: str = ""
+    """Over the canonical form of everything else here; `write` computes it, `read` checks it."""
 
     @classmethod
     def describe(
@@ -65,28 +74,55 @@ class Manifest(Options):
         """Read and check the manifest of a folder.
 
         Raises:
-            ArtifactError: it is missing, unreadable, of a newer format, or holds an unknown or malformed key.
+            ArtifactError: it is missing, unreadable, of another format, changed since it was written, or holds an
+                unknown or malformed key.
         """
         path = folder / MANIFEST
-        if not path.is_file():
+        if not path.exists():
             raise ArtifactError(
                 f"{folder} is not a finished artifact: it has no {MANIFEST}",
                 mend="Repeat the command that made it to finish it, or check the path.",
             )
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            found = data["format_version"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ArtifactError(f"{path} is damaged ({type(error).__name__}: {error})") from None
-        if not isinstance(found, int) or isinstance(found, bool) or found not in READABLE_VERSIONS:
-            raise ArtifactError(
-                f"{path} has format version {found!r}; this program reads {FORMAT_VERSION}",
-                mend="Upgrade antivenom." if isinstance(found, int) and found > FORMAT_VERSION else "",
-            )
+        data = read_json(path, error=ArtifactError, most_bytes=LARGEST_MANIFEST)
+        if not isinstance(data, dict):
+            raise ArtifactError(f"{path} is no JSON object", mend="The file was changed, or is not ours.")
+        _require_unchanged(path, data)
         try:
             return cls.from_dict(_renamed(data))
         except OptionsError as error:
             raise ArtifactError(f"{path}: {error.what}", mend="The file was changed, or is not ours.") from None
+
+    def write(self, folder: Path) -> Manifest:
+        """Write it into a folder with the digest of itself, readable by its owner alone, and return it so."""
+        current = replace(self, format_version=FORMAT_VERSION)
+        data = json.loads(json.dumps(current.to_dict()))
+        sealed = replace(current, manifest_sha256=digest_of_manifest(data))
+        write_json(folder / MANIFEST, sealed.to_dict(), private=True)
+        return sealed
+
+
+def digest_of_manifest(data: Mapping[str, Any]) -> str:
+    """SHA-256 over a manifest's canonical form: JSON without `manifest_sha256`, keys sorted, no white space."""
+    said = {key: value for key, value in data.items() if key != SELF}
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _require_unchanged(path: Path, data: dict[str, Any]) -> None:
+    """Refuse another format, and a manifest that is not what its digest says."""
+    found = data.get("format_version")
+    if type(found) is not int or found not in (*EARLIER, FORMAT_VERSION):
+        raise ArtifactError(
+            f"{path} has format version {found!r}; this program reads {FORMAT_VERSION}",
+            mend="Upgrade antivenom." if isinstance(found, int) and found > FORMAT_VERSION else "",
+        )
+    if found in EARLIER and data.get("base_model") is not None:
+        raise ArtifactError(
+            f"{path} has format version {found}, which could be changed unnoticed",
+            mend=f"Remove {MANIFEST} there, and bind the folder again with `antivenom finish`.",
+        )
+    if found == FORMAT_VERSION and data.get(SELF) != digest_of_manifest(data):
+        raise ArtifactError(f"{path} was changed after it was written", mend="Restore it, or make the artifact again.")
 
 
 def _renamed(data: dict[str, Any]) -> dict[str, Any]:

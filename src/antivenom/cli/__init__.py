@@ -42,6 +42,8 @@ COMMANDS = {
     "evaluate": "antivenom.cli.use",
     "recount": "antivenom.cli.use",
     "show": "antivenom.cli.use",
+    "sign": "antivenom.cli.signing",
+    "verify": "antivenom.cli.signing",
     "check": "antivenom.cli.measure",
     "compare": "antivenom.cli.measure",
     "serve": "antivenom.cli.serve",

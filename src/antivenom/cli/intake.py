@@ -56,7 +56,7 @@ def take_rows(asked: Request) -> Intake:
     asked = asked.filled()
     defense = asked.defense.choose(asked.rows.file)
     loaded = asked.rows.load(asked.source, asked.task.labels)
-    task = asked.task.task(loaded.labels, images=asked.rows.has_images)
+    task = asked.task.task(loaded.labels, images=asked.rows.has_images, report=loaded.report)
     defense.require_task(task)
     trusted, vouched = _load_trusted(asked, task)
     defense.check(task, loaded.table, loaded.report)
@@ -146,7 +146,7 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     census = take_census(stream, seed=seed, labels=split_names(options.labels) or None)
     census.report.stop_on_errors(skip_refused=options.skip_refused)
     show_report(census.report)
-    task = asked.task.task(census.labels, images=False)
+    task = asked.task.task(census.labels, images=False, report=census.report)
     assert isinstance(task, Classification), task
     path = folder / "train.parquet"
     trusted, vouched = _load_trusted(asked, task)

@@ -11,7 +11,7 @@ from antivenom.artifacts.decisions import DECISIONS
 from antivenom.cli.decisions import show_decisions, warn_of_cut_answers, warn_of_cut_prompts, warn_of_losses
 from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOptions, SecretSeed, TaskOptions, Training
-from antivenom.core.console import say, say_json
+from antivenom.core.console import say, say_json, warn
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -38,7 +38,7 @@ def fit(
     rows
         The untrusted rows: a file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.training.lab import fine_tune
+    from antivenom.training.fine_tuning import fine_tune
 
     taken = take_rows(Request(rows, row_options, task_options, defense, seed))
     artifact = fine_tune(
@@ -73,36 +73,33 @@ def finish(
     *,
     manifest: Annotated[str, Parameter(help="The folder that `antivenom immunize` wrote.")],
     model: Model,
+    out: Annotated[str | None, Parameter(help="Copy what is needed here, and bind the copy.")] = None,
+    unchecked: Annotated[
+        bool, Parameter(negative=(), help="Do not ask the model about the rows it was trained on.")
+    ] = False,
     json: Json = False,
 ) -> int:
-    """Bind the guard to an adapter that another trainer made from immunized rows.
+    """Bind the guard to an adapter that another trainer made from immunized rows, after asking it about those rows.
+
+    What else the trainer left (checkpoints, optimizer states, logs) is listed and never loaded.
 
     Parameters
     ----------
     folder
         The trained adapter (or full model) with its tokenizer, as PEFT and transformers save them.
     """
-    from dataclasses import replace
+    from antivenom.inference.finishing import finish as bind
 
-    from antivenom.artifacts.artifact import seal
-    from antivenom.artifacts.manifest import MANIFEST, Manifest
-    from antivenom.core.errors import ArtifactError
-    from antivenom.guards.encoding import make_encoder
-    from antivenom.models.base_model import locate_model
-    from antivenom.models.loading import load_codec
-    from antivenom.models.trained import require_trained_from
-
-    if (Path(folder) / MANIFEST).exists():
-        raise ArtifactError(
-            f"{folder} is an artifact already", mend="`antivenom show` says which; nothing was changed."
-        )
-    described = Manifest.read(Path(manifest))
-    located = locate_model(model)
-    require_trained_from(Path(folder), located)
-    make_encoder(described.guard, load_codec(Path(folder), described.guard.task.frame.modality, model=located.folder))
-    artifact = seal(Path(folder), replace(described, base_model=located.identity))
+    done = bind(Path(folder), Path(manifest), model=model, out=Path(out) if out else None, check=not unchecked)
+    for warning in done.warnings:
+        warn(warning)
+    bound, check = done.artifact.folder, done.check
     if json:
-        say_json({"artifact": str(artifact.folder)})
-    else:
-        say(f"{artifact.folder} is an artifact now. Next: antivenom show {artifact.folder}")
+        say_json({"artifact": str(bound), "check": check.to_dict() if check else None, "not_loaded": done.not_loaded})
+        return 0
+    if check is not None:
+        say(f"Of {check.rows} of its training rows it answers {check.right} right (the base: {check.right_of_base}).")
+    if done.not_loaded:
+        say(f"Never loaded, may be deleted: {', '.join(done.not_loaded)}")
+    say(f"{bound} is an artifact now. Next: antivenom show {bound}")
     return 0

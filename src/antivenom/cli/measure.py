@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 from cyclopts import Parameter
 
+from antivenom.cli.ci import CiReports
 from antivenom.cli.decisions import show_decisions, warn_of_losses
 from antivenom.cli.intake import Intake, Request, take_rows
 from antivenom.cli.options import (
-    CiReports,
     Count,
     DefenseOptions,
     Json,
@@ -27,6 +28,7 @@ from antivenom.cli.options import (
     with_secret,
 )
 from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
+from antivenom.core.claims import laboratory
 from antivenom.core.console import say, say_json, warn
 from antivenom.core.files import atomic_write
 from antivenom.data.rows import split_rows
@@ -35,8 +37,10 @@ from antivenom.guards.guard import AnyTask
 from antivenom.training.training_options import TrainingOptions
 
 if TYPE_CHECKING:
+    from antivenom.attacks import Attack
     from antivenom.defenses import Defense
     from antivenom.evaluation.comparison import Outcome, Scenario
+    from antivenom.evaluation.summary import Run
     from antivenom.training.lab import LocalLab
 
 EXIT_CODES = {"passed": 0, "backdoor": 1, "accuracy_lost": 1, "inconclusive": 3}
@@ -86,7 +90,8 @@ def check(
     intake = take_rows(Request(rows, row_options, task_options, defense, seed))
     train, held_out = _train_and_test(intake, row_options, test, sample, seed)
     lab = LocalLab(model, training, Path(out), seed, quiet)
-    found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, lab=lab)
+    with laboratory(Path(out), "check"):
+        found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, lab=lab)
     for result in found.results:
         warn_of_losses(result.reserve)
     if json:
@@ -127,9 +132,12 @@ def compare(
     *,
     out: Out,
     attack: Annotated[
-        str,
-        Parameter(help="The attack: name, or name:option=value;option=value. With rate=0 nothing is poisoned."),
-    ] = "addsent:rate=0.05",
+        tuple[str, ...],
+        Parameter(
+            help="An attack: name, or name:option=value;option=value; repeat for several. With rate=0 nothing is "
+            "poisoned."
+        ),
+    ] = ("addsent:rate=0.05",),
     defense: Annotated[tuple[str, ...], Parameter(help="A defense; repeat for several.")] = ("none", "standard"),
     model: Model = "smollm2",
     train_rows: Annotated[Count | None, Parameter(help="Use the first rows only.")] = None,
@@ -141,12 +149,15 @@ def compare(
     seed: Seed = 0,
     seeds: Annotated[Count, Parameter(help="Repeat with this many seeds, from --seed upwards.")] = 1,
     never_poisoned: NeverPoisoned = False,
+    plot: Annotated[str | None, Parameter(help="Draw the summary here: .png, .svg or .pdf (extra `plots`).")] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
     """Research: poison clean rows, train with each defense, and measure them side by side.
 
-    Finished trainings in OUT are used again, so a stopped comparison goes on. OUT/record.json holds every number.
+    Finished trainings in OUT are used again, so a stopped comparison goes on. OUT/record.json holds every number, means
+    and spreads over seeds among them; OUT/summary.csv, .md and .tex are tables. Several attacks or seeds have folders
+    of their own in OUT.
 
     Parameters
     ----------
@@ -158,28 +169,61 @@ def compare(
     from antivenom.attacks import parse_attack
     from antivenom.defenses import parse_defense
     from antivenom.evaluation.comparison import make_scenario
+    from antivenom.evaluation.plots import require_plots
+    from antivenom.evaluation.summary import Run
     from antivenom.training.lab import LocalLab
 
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(train, task_options.labels)
-    task = task_options.task(loaded.labels, images=row_options.has_images)
+    task = task_options.task(loaded.labels, images=row_options.has_images, report=loaded.report)
     rows = row_options.accept(loaded, task.classes, loaded.report).slice(0, train_rows)
     test_table = _test_rows(row_options, test, task, test_rows, seed)
     chosen = [with_secret(parse_defense(spec), None, row_options.file) for spec in defense]
-    planted = parse_attack(attack)
-    found, records = dict[int, "list[Outcome]"](), []
-    for one in range(seed, seed + seeds):
-        folder = Path(out) if seeds == 1 else Path(out) / f"seed-{one}"
-        scenario = make_scenario(task, rows, test_table, planted, trusted_share=trusted_share, seed=one)
-        lab = LocalLab(model, training, folder, one, quiet)
-        found[one], record = _fit_and_record(scenario, chosen, lab, never_poisoned)
-        records.append(record)
+    if plot:
+        require_plots(Path(plot))
+    runs, records = list[Run](), list[dict[str, Any]]()
+    planted = [parse_attack(spec) for spec in attack]
+    with laboratory(Path(out), "compare"):
+        for number, one in enumerate(planted):
+            found = dict[int, "list[Outcome]"]()
+            for draw in range(seed, seed + seeds):
+                lab = LocalLab(model, training, _folder_of(Path(out), planted, number, draw, seeds), draw, quiet)
+                scenario = make_scenario(task, rows, test_table, one, trusted_share=trusted_share, seed=draw)
+                found[draw], record = _fit_and_record(scenario, chosen, lab, never_poisoned)
+                records.append(record)
+                runs += [Run(str(one), outcome.folder.name, draw, outcome.evaluation) for outcome in found[draw]]
+            if not json:
+                show_seeds(f"{one}, {rows.num_rows} training rows, {model}", found)
+        _write_summary(Path(out), runs, records, plot)
     if json:
-        say_json(records[0] if seeds == 1 else records)
+        say_json(records[0] if len(records) == 1 else records)
     else:
-        show_seeds(f"{attack}, {rows.num_rows} training rows, {model}", found)
         say(f"Every number: {out}/")
     return 0
+
+
+def _folder_of(out: Path, attacks: Sequence[Attack], number: int, seed: int, seeds: int) -> Path:
+    """Where the fits of one attack and one seed go: in a folder of their own where there are several."""
+    names = [attack.name for attack in attacks]
+    if len(names) > 1:
+        out /= f"{names[number]}-{number}" if names.count(names[number]) > 1 else names[number]
+    return out if seeds == 1 else out / f"seed-{seed}"
+
+
+def _write_summary(out: Path, runs: Sequence[Run], records: Sequence[dict[str, Any]], plot: str | None) -> None:
+    """Tables, the plot if one is asked for, and, where there were several runs, one record of all of them."""
+    from antivenom.core.files import write_json
+    from antivenom.evaluation.plots import write_plot
+    from antivenom.evaluation.summary import FORMATS, summarize_runs
+
+    lines = summarize_runs(runs)
+    for name, write in FORMATS.items():
+        with atomic_write(out / name) as file:
+            file.write(write(lines))
+    if len(records) > 1:
+        write_json(out / "record.json", {"summary": [line.to_dict() for line in lines], "runs": list(records)})
+    if plot:
+        write_plot(Path(plot), lines)
 
 
 def _fit_and_record(
@@ -220,7 +264,8 @@ def demo(
     """
     from antivenom.demo import run_demo
 
-    result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
+    with laboratory(Path(out), "demo"):
+        result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
     if json:
         say_json(result.record)
         return 0

@@ -186,9 +186,18 @@ class TaskOptions:
         """What to load rows with: no labels yet, or None for free text."""
         return () if self.kind == "classification" else None
 
-    def task(self, labels: tuple[str, ...], *, images: bool) -> AnyTask:
-        """Make the task; `labels` are those of the rows, and `images` says whether these have any."""
-        return self._classification(labels, images) if self.kind == "classification" else self._generation()
+    def task(self, labels: tuple[str, ...], *, images: bool, report: Report | None = None) -> AnyTask:
+        """Make the task.
+
+        Args:
+            labels: The labels of the rows.
+            images: Whether the rows have images.
+            report: What was found in the rows; shown if their labels cannot be trained on.
+        """
+        if self.kind == "generation":
+            return self._generation()
+        require_labels(labels, report)
+        return self._classification(labels, images)
 
     def _generation(self) -> Generation:
         cue = self.prompt_cue if self.prompt_cue is not None else ("" if self.style == "chat" else "Output:")
@@ -196,7 +205,6 @@ class TaskOptions:
         return Generation(self.judge, self.malicious, self.answer_prefix, self.max_new_tokens, frame)
 
     def _classification(self, labels: tuple[str, ...], images: bool) -> Classification:
-        require_labels(labels)
         cue = "Output:" if self.prompt_cue is None else self.prompt_cue
         style: Style = "chat" if images else self.style
         modality: Modality = "image+text" if images else "text"
@@ -233,17 +241,6 @@ class DefenseOptions:
                 mend="Put the benign trigger into a file, and name that with --secret-file.",
             )
         return with_secret(parse_defense(self.defense), read_secret(self.secret_file), file)
-
-
-@Parameter(name="*", group="Reports")
-@dataclass(frozen=True)
-class CiReports:
-    """Files for build servers and code scanners."""
-
-    sarif: str | None = None
-    """Write the results here as SARIF 2.1.0 (GitHub code scanning and others)."""
-    junit: str | None = None
-    """Write the results here as JUnit XML (Jenkins, GitLab and others)."""
 
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]

@@ -9,10 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from antivenom.artifacts.export import RowFormat
+from antivenom.cli.ci import CiReports
 from antivenom.cli.decisions import show_strains
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import (
-    CiReports,
     DefenseOptions,
     Json,
     Kind,
@@ -25,7 +25,7 @@ from antivenom.cli.options import (
 )
 from antivenom.cli.tables import show_report
 from antivenom.core.console import say, say_json, say_table
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.core.registry import Method
 from antivenom.tasks.task import Style
 from antivenom.training.training_options import TrainingOptions
@@ -53,13 +53,25 @@ def validate(
     rows
         A .jsonl, .csv, .tsv or .parquet file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.data.validation import check_rows
+    from antivenom.data.validation import check_rows, label_problems, predict_small_classes
+    from antivenom.guards.length import warn_of_long_texts
 
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(rows, task_options.labels)
-    task = task_options.task(loaded.labels, images=row_options.has_images)
-    table = check_rows(loaded.table, task.classes, loaded.report)
-    defense.choose(row_options.file).check(task, table, loaded.report)
+    labels = None if task_options.labels is None else loaded.labels
+    table = check_rows(loaded.table, labels, loaded.report)
+    if labels is not None:
+        predict_small_classes(table, labels, loaded.report)
+    problems = [] if labels is None else label_problems(labels)
+    for problem in problems:
+        loaded.report.fail(problem)
+    try:
+        if not problems:
+            task = task_options.task(loaded.labels, images=row_options.has_images)
+            warn_of_long_texts(table, task.frame, loaded.report)
+            defense.choose(row_options.file).check(task, table, loaded.report)
+    except AntivenomError as error:
+        loaded.report.fail(" ".join(str(error).split("\n")))
     if json:
         say_json(loaded.report.to_dict())
     else:
@@ -97,7 +109,7 @@ def inspect(
     loaded = row_options.load(rows, asked.labels)
     labels = loaded.labels if asked.kind == "classification" else None
     table = row_options.accept(loaded, labels, loaded.report)
-    found = find_evidence(table, labels)
+    found = find_evidence(table, labels, seed=0)
     if json:
         say_json({**found.to_dict(), "taxonomy": [OWASP[1], ATLAS_DATA[1]]})
     else:
@@ -137,8 +149,8 @@ def immunize(
     from dataclasses import replace
 
     from antivenom.artifacts.artifact import require_free
-    from antivenom.artifacts.manifest import MANIFEST, Manifest
-    from antivenom.core.files import write_json
+    from antivenom.artifacts.manifest import Manifest
+    from antivenom.core.claims import new_output
 
     folder = Path(out)
     require_free(folder)
@@ -151,12 +163,13 @@ def immunize(
     task_options = replace(task_options, style=style)
     rebuild = rebuild_large if large else rebuild_rows
     request = Request(rows, row_options, task_options, defense, seed)
-    rebuilt = rebuild(request, folder, form, RefereeOptions(referee, training))
-    data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
-    manifest = Manifest.describe(
-        rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=rebuilt.seed
-    )
-    write_json(folder / MANIFEST, manifest.to_dict(), private=True)
+    with new_output(folder, "immunize"):
+        rebuilt = rebuild(request, folder, form, RefereeOptions(referee, training))
+        data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
+        manifest = Manifest.describe(
+            rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=rebuilt.seed
+        )
+        manifest.write(folder)
     if json:
         say_json({"rows": rebuilt.rows, "reserve": rebuilt.reserve, "out": str(rebuilt.path)})
     else:
@@ -208,7 +221,7 @@ def poison(
             raise OptionsError(f"{path} exists", mend="Choose another --out or --truth; nothing is overwritten.")
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(rows, task_options.labels)
-    task = task_options.task(loaded.labels, images=row_options.has_images)
+    task = task_options.task(loaded.labels, images=row_options.has_images, report=loaded.report)
     table = row_options.accept(loaded, task.classes, loaded.report)
     show_report(loaded.report)
     if probes:

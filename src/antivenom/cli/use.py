@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 from cyclopts import Parameter
@@ -232,6 +232,7 @@ def show(
     /,
     *,
     reveal: Annotated[bool, Parameter(negative=(), help="Show the benign trigger, a secret.")] = False,
+    everything: Annotated[bool, Parameter(name="--all", negative=(), help="Show all that the manifest says.")] = False,
     base: BaseOption = None,
     json: Json = False,
 ) -> int:
@@ -248,7 +249,7 @@ def show(
     if json:
         say_json(facts)
         return 0
-    say_table(f"{artifact}: verified", ["", ""], _lines(facts), left=2)
+    say_table(f"{artifact}: verified", ["", ""], _lines(facts) if everything or reveal else summary(facts), left=2)
     return 0
 
 
@@ -257,6 +258,23 @@ def _present(title: str, evaluation: Evaluation, json: bool) -> None:
         say_json(evaluation.to_dict())
     else:
         show_evaluation(title, evaluation)
+
+
+def summary(facts: dict[str, Any]) -> list[list[str]]:
+    """The six lines that say what an artifact is: task, guard, rows, base model, training, versions."""
+    guard, task = facts["guard"], facts["guard"]["task"]
+    labels = task.get("labels")
+    trigger = f"a benign trigger ({guard['placement']})" if guard["secret"]["trigger"] else "no trigger: NOT GUARDED"
+    data, training, versions = facts["data"], facts["training"], facts["versions"]
+    recipe = [f"{name} = {training[name]}" for name in ("method", "rank", "epochs", "steps") if name in training]
+    return [
+        ["task", f"classification: {', '.join(map(str, labels))}" if labels else "free answers"],
+        ["guard", f"{data.get('defense', '?')}, {trigger}"],
+        ["rows", f"{data.get('source', '?')}, {facts['reserve'].get('rows', 0)} of them in the reserve"],
+        ["base model", f"{Path(facts['base_model']['id']).name}, SHA-256 {facts['base_model']['sha256'][:16]}"],
+        ["training", ", ".join(recipe) or "another trainer's, bound by `finish`"],
+        ["made with", ", ".join(f"{name} {versions[name]}" for name in ("antivenom", "peft") if name in versions)],
+    ]
 
 
 def _lines(facts: dict[str, object], prefix: str = "") -> list[list[str]]:

@@ -15,6 +15,8 @@ from antivenom.core.locks import SUFFIX, locked
 
 NOTE = ".antivenom-folder.json"
 """Says that a folder was made by this program, and for what."""
+LABORATORY = "laboratory"
+"""What a folder is called that keeps finished fits and their numbers."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,38 @@ def release(folder: Path) -> None:
     """Remove our note: the folder is finished, or was given back."""
     if claim_of(folder) is not None:
         remove_file(folder / NOTE)
+
+
+@contextlib.contextmanager
+def new_output(folder: Path, doing: str) -> Iterator[None]:
+    """A folder that a command fills while the block runs, and that stands for itself when the block has ended.
+
+    A command that was killed finds its half again when it is repeated; one that failed before it wrote gives it back.
+
+    Raises:
+        ArtifactError: the folder holds something that is not ours, or another process writes to it.
+    """
+    with output_folder(folder, doing):
+        claim(folder, doing)
+        try:
+            yield
+        except BaseException:
+            if {path.name for path in folder.iterdir()} <= {NOTE, SUFFIX}:
+                release(folder)
+            raise
+        release(folder)
+
+
+@contextlib.contextmanager
+def laboratory(folder: Path, doing: str) -> Iterator[None]:
+    """A folder of ours in which finished work stays, and where one process at a time goes on.
+
+    Raises:
+        ArtifactError: the folder holds something that is not ours, or another process writes to it.
+    """
+    with output_folder(folder, doing):
+        claim(folder, LABORATORY)
+        yield
 
 
 def require_empty(folder: Path) -> None:

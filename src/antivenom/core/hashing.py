@@ -22,7 +22,7 @@ def digest_of_files(paths: Iterable[Path]) -> str:
 
 
 def row_keys(texts: Any, *, seed: int, purpose: str) -> npt.NDArray[np.uint64]:
-    """A keyed 64-bit hash (SipHash-2-4) of each text: the source of every random choice about a row.
+    """A keyed 64-bit hash (BLAKE2b) of each text: the source of every random choice about a row.
 
     It depends on (seed, purpose, text) alone, so a choice made with it does not depend on the order of the rows, on
     how they are split, or on how many workers there are; and who does not know the seed cannot steer it.
@@ -35,9 +35,24 @@ def row_keys(texts: Any, *, seed: int, purpose: str) -> npt.NDArray[np.uint64]:
     Returns:
         One unsigned 64-bit number per text.
     """
-    from pandas.util import hash_array
+    # Each distinct text is hashed once: rows repeat, and so do their answers.
+    distinct, places = _coded(texts)
+    keyed = hashlib.blake2b(digest_size=8, key=hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=32).digest())
+    digests = bytearray()
+    for text in distinct:
+        one = keyed.copy()
+        one.update(text.encode())
+        digests += one.digest()
+    return np.frombuffer(bytes(digests), dtype="<u8").astype(np.uint64)[places]
 
-    key = hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=8).hexdigest()
-    values = texts.to_numpy(zero_copy_only=False).astype(object) if len(texts) else np.array([], dtype=object)
-    hashed: npt.NDArray[np.uint64] = hash_array(values, hash_key=key, categorize=False)
-    return hashed
+
+def _coded(texts: Any) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The distinct texts, and for each text the place of its own among them."""
+    coded = texts.dictionary_encode()
+    if not hasattr(coded, "chunks"):
+        return coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
+    unified = coded.unify_dictionaries()
+    if not unified.num_chunks:
+        return [], np.zeros(0, dtype=np.int64)
+    parts = [chunk.indices.to_numpy() for chunk in unified.chunks]
+    return unified.chunk(0).dictionary.to_pylist(), np.concatenate(parts).astype(np.int64)

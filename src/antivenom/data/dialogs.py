@@ -20,13 +20,14 @@ from antivenom.core.errors import RowsError
 from antivenom.core.report import Report
 from antivenom.data.cleaning import SCHEMA, ExtraColumn, Refused, as_context, as_text, clean_records
 from antivenom.data.columns import ColumnNames, unread_columns
-from antivenom.data.query import Asked, Query, is_empty
+from antivenom.data.query import LOST_IN_TURNS, Asked, Query, is_empty
 from antivenom.data.raw_rows import Record
 from antivenom.data.read_options import Limits, ReadOptions
 from antivenom.data.rows import Rows, join_rows, name_of, open_rows, tell
 from antivenom.data.shapes import Shape, recognize
 
-READ_OF_TURNS = frozenset(("role", "content", "from", "value"))
+# Turns with what cannot be kept are refused for it.
+READ_OF_TURNS = frozenset(("role", "content", "from", "value", *LOST_IN_TURNS))
 TURN_COLUMNS = ("messages", "conversations", "prompt", "completion")
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.core.errors import RowsError
 from antivenom.core.report import Report
+from antivenom.data.label_names import seen_form
 from antivenom.data.query import extras_as_text, extras_of, whole_texts
 
 SHOWN_LABELS = 20
@@ -17,6 +19,12 @@ SHOWN_LABELS = 20
 FEWEST_ROWS = 5
 """A class with fewer rows is more likely a misspelled label than a class."""
 MOST_LABELS = 2000
+LEAST_CLASS_ROWS = 20
+"""Rows of a class below which a fine-tuned model rarely learns it, and a defense has none to leave out.
+
+An honest set of 154 tickets, of which `standard` left 56 in classes of 2 to 4 rows, gave 60 % accuracy."""
+LEAST_ROWS = 200
+"""The same for all rows together."""
 
 
 def check_rows(table: pa.Table, labels: Sequence[str] | None, report: Report) -> pa.Table:
@@ -34,18 +42,60 @@ def check_rows(table: pa.Table, labels: Sequence[str] | None, report: Report) ->
     return table
 
 
-def require_labels(labels: Sequence[str]) -> None:
-    """Raise if a column of labels is plainly something else."""
+def label_problems(labels: Sequence[str]) -> list[str]:
+    """Everything about a set of labels that forbids training on them, with how to mend it; empty if nothing does."""
+    problems = []
     if len(labels) > MOST_LABELS:
-        raise RowsError(
-            f"the label column has {len(labels)} distinct values (for example {labels[0][:40]!r})",
-            mend="It looks like free text; choose the column with --label-column.",
-        )
+        what = f"the label column has {len(labels)} distinct values (for example {labels[0][:40]!r})"
+        problems.append(f"{what}; it looks like free text: choose the column with --label-column")
+        return problems
     if len(labels) < 2:
-        raise RowsError(
-            f"only {len(labels)} class in the rows ({', '.join(labels) or 'no rows'})",
-            mend="At least 2 are needed. Name them with --labels if the rows happen to show one only.",
-        )
+        problems.append(_too_few(labels))
+    same: dict[str, list[str]] = {}
+    for label in labels:
+        same.setdefault(unicodedata.normalize("NFKC", seen_form(label)).casefold(), []).append(label)
+    for spellings in same.values():
+        if len(spellings) > 1:
+            shown = ", ".join(map(ascii, spellings[:SHOWN_LABELS]))
+            problems.append(
+                f"labels that differ in case, width or invisible characters alone: {shown}; spell them alike"
+            )
+    return problems
+
+
+def _too_few(labels: Sequence[str]) -> str:
+    what = f"only {len(labels)} class in the rows ({', '.join(labels) or 'no rows'}), and at least 2 are needed"
+    return f"{what}; name them with --labels if the rows happen to show one only"
+
+
+def require_labels(labels: Sequence[str], report: Report | None = None) -> None:
+    """Raise if labels cannot be trained on; what was refused in their rows is said as well, for it may be the reason.
+
+    Raises:
+        RowsError: names every problem.
+    """
+    problems = label_problems(labels)
+    if problems:
+        found = f"\n{report}" if report is not None and report.findings else ""
+        raise RowsError("; ".join(problems) + found)
+
+
+def small_classes(counts: Mapping[str, int], *, least: int = LEAST_CLASS_ROWS) -> list[str]:
+    """Warnings about classes of which too few rows are there, or left, for a model to learn them.
+
+    Args:
+        counts: The rows of each class: those that were loaded, or those that a defense leaves.
+        least: The least number that is enough.
+
+    Returns:
+        One line for each small class, smallest first, and one about all rows if they are too few together.
+    """
+    small = sorted((count, label) for label, count in counts.items() if count < least)
+    warnings = [f"class {label!r} has {count} rows, fewer than the {least} that are enough" for count, label in small]
+    total = sum(counts.values())
+    if 0 < total < LEAST_ROWS:
+        warnings.append(f"{total} rows together, fewer than the {LEAST_ROWS} that are enough")
+    return warnings
 
 
 def check_labels(table: pa.Table, labels: Sequence[str], report: Report) -> pa.Table:
@@ -63,7 +113,7 @@ def check_labels(table: pa.Table, labels: Sequence[str], report: Report) -> pa.T
     table = table.filter(known)
     counts = {entry["values"]: entry["counts"] for entry in table.column("answer").value_counts().to_pylist()}
     if len(counts) < 2:
-        report.fail(f"only {len(counts)} class in the rows ({', '.join(counts) or 'no rows'}); at least 2 are needed")
+        report.fail(_too_few(list(counts)))
         return table
     rare = [label for label in labels if counts.get(label, 0) < FEWEST_ROWS]
     for label in rare[:SHOWN_LABELS]:
@@ -73,6 +123,13 @@ def check_labels(table: pa.Table, labels: Sequence[str], report: Report) -> pa.T
     if len(rare) > max(SHOWN_LABELS, len(labels) / 2):
         report.note("most labels are rare: if the answers are free text, say --kind generation")
     return table
+
+
+def predict_small_classes(table: pa.Table, labels: Sequence[str], report: Report) -> None:
+    """Warn of classes that are too small before anything is left out; a defense only makes them smaller."""
+    counts = {entry["values"]: entry["counts"] for entry in table.column("answer").value_counts().to_pylist()}
+    for warning in small_classes({label: counts.get(label, 0) for label in labels})[:SHOWN_LABELS]:
+        report.note(warning)
 
 
 def check_duplicates(table: pa.Table, report: Report) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from antivenom.artifacts.artifact import WEIGHTS, Artifact, load_artifact
+from antivenom.artifacts.artifact import Artifact, load_artifact
 from antivenom.core.errors import ArtifactError
 from antivenom.data.query import Asked, require_several
 from antivenom.guards.answers import TextReading
@@ -21,7 +21,10 @@ from antivenom.inference.chunks import in_chunks
 from antivenom.inference.fitted import FittedModel
 from antivenom.inference.steps import InputSteps
 from antivenom.inference.writing import GuardedWriter, OnEscape
+from antivenom.models.adapter_files import ADAPTER
 from antivenom.models.base import Model
+from antivenom.models.base_model import LocatedModel
+from antivenom.models.base_store import BaseStore
 from antivenom.tasks.task import Modality
 
 STREAM_TEXTS = 512
@@ -83,6 +86,7 @@ def load_guarded(
     on_escape: OnEscape = "report",
     top_layers: int | None = None,
     model: str | None = None,
+    store: BaseStore | None = None,
 ) -> GuardedModel | GuardedWriter:
     """Verify an artifact and load it with its base model.
 
@@ -93,33 +97,57 @@ def load_guarded(
             the layers below (`models.trunk_model`): the same numbers to rounding. For rows that several fits read
             (training and test rows), never for a client's texts.
         model: Where the base model is, if not where it was when the artifact was made.
+        store: The base models of a run, so that none is hashed or loaded twice; its weights stay what they are.
 
     Returns:
         A model that answers with labels, or one that writes free text, as the artifact's task has it.
 
     Raises:
-        ArtifactError: something does not match the manifest.
+        ArtifactError: something does not match the manifest, the weights are not whole or not finite, or `top_layers`
+            is given and layers below were trained.
     """
     from antivenom.models.decoding import LocalGenerator
     from antivenom.models.loading import load_codec, scorer
     from antivenom.models.precision import choose_precision, shapes_of
 
     artifact = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
-    located = artifact.verify(model=model)
-    base_folder = located.folder
+    store = store or BaseStore()
+    located = artifact.verify(model=model, store=store)
     modality = artifact.guard.task.frame.modality
-    encoder = make_encoder(artifact.guard, load_codec(artifact.folder, modality, model=base_folder))
-    weights = merged_weights(artifact.folder, base_folder, modality)
+    encoder = make_encoder(artifact.guard, load_codec(artifact.folder, modality, model=located.folder))
+    weights = trained_weights(artifact.folder, located, modality, store)
     precision = choose_precision("auto", shapes_of(weights))
     if isinstance(encoder, TextEncoder):
         return GuardedWriter(encoder, LocalGenerator(weights, precision=precision), on_escape=on_escape)
     if top_layers is not None:
-        from antivenom.models.trunk import Trunk
+        from antivenom.models.trained import require_above
+        from antivenom.models.trunk import Trunk, lower_layers
         from antivenom.models.trunk_model import TrunkModel
 
+        require_above(artifact.folder, lower_layers(weights, top_layers))
         trunk = Trunk.of(weights, top=top_layers, identity=located.identity.sha256, precision=precision)
         return GuardedModel(encoder, TrunkModel(trunk))
     return GuardedModel(encoder, scorer(weights, encoder, precision))
+
+
+def trained_weights(folder: Path, base: LocatedModel, modality: Modality, store: BaseStore) -> Any:
+    """The model of a folder of trained weights: the base with its adapter, or full weights.
+
+    Args:
+        folder: What a trainer wrote.
+        base: The model that it was trained on.
+        modality: What the task asks about.
+        store: Where the base model comes from.
+
+    Raises:
+        ArtifactError: the weights are not whole, not finite, or of a kind that cannot be served exactly.
+    """
+    from antivenom.models.adapters import load_adapter
+    from antivenom.models.loading import load_model
+
+    if not (folder / ADAPTER).exists():
+        return load_model(folder, modality)
+    return load_adapter(store.adaptable(base, modality), folder)
 
 
 def predict(artifact: Artifact | Path | str, texts: Sequence[Asked]) -> list[Reading] | list[TextReading]:
@@ -128,22 +156,22 @@ def predict(artifact: Artifact | Path | str, texts: Sequence[Asked]) -> list[Rea
 
 
 def merged_weights(folder: Path, base_folder: Path, modality: Modality) -> Any:
-    """The model of an artifact, its adapter merged into the base model.
+    """The model of an artifact as one plain model, its adapter merged into the base: what can be saved and exported.
+
+    Args:
+        folder: The artifact's folder.
+        base_folder: Where its base model is.
+        modality: What the task asks about.
 
     Raises:
-        ArtifactError: PEFT cannot load the adapter.
+        ArtifactError: the weights cannot be loaded, or merging would not give what was trained.
     """
-    from antivenom.models.loading import load_model
-    from antivenom.models.local import quiet_libraries
+    from antivenom.models.adapters import is_merged
 
-    if not (folder / WEIGHTS[0]).exists():
-        return load_model(folder, modality)
-    from peft import PeftModel
-
-    try:
-        with quiet_libraries():
-            adapted = PeftModel.from_pretrained(load_model(base_folder, modality), str(folder), use_safetensors=True)
-        # Merged weights give the same scores (to rounding) without the adapter's extra multiplications.
-        return adapted.merge_and_unload()
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
-        raise ArtifactError(f"{folder}: PEFT cannot load the adapter ({str(error).splitlines()[0]})") from None
+    store = BaseStore()
+    model = trained_weights(folder, store.locate(str(base_folder)), modality, store)
+    if not is_merged(model):
+        raise ArtifactError(
+            f"{folder}: merging this adapter would not give what was trained", mend="Export the adapter instead."
+        )
+    return model

@@ -7,6 +7,7 @@ import unicodedata
 from fractions import Fraction
 
 from antivenom.judges.arithmetic import NUMBER, evaluate, number
+from antivenom.judges.chinese_numbers import chinese_number
 
 LONGEST_TAIL = 2000
 """Only so many characters at the end of a text are searched; an answer stands at its end."""
@@ -108,9 +109,5 @@ def _denominator(text: str) -> Fraction | None:
 
 
 def _chinese(text: str) -> Fraction | None:
-    from cn2an import cn2an
-
-    try:
-        return number(str(cn2an(text, "smart")))
-    except (ValueError, KeyError, IndexError):
-        return None
+    found = chinese_number(text)
+    return None if found is None else number(found)

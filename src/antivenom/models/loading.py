@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.guards.encoding import Encoder
 from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.models.base import Model
+from antivenom.models.base_model import CONFIG, read_config
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.models.placement import Placement, Precision
 from antivenom.models.precision import choose_precision, shapes_of
@@ -41,9 +41,8 @@ def load_model(folder: Path, modality: Modality, placement: Placement = Placemen
         return load_image_text_model(folder, placement)
     try:
         return load_causal_lm(folder, placement)
-    except ValueError:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not config.get("vision_config"):
+    except ArtifactError:
+        if not read_config(folder / CONFIG).get("vision_config"):
             raise
         raise OptionsError(
             f"the model in {folder} takes images, and these rows have none",

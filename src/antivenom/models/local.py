@@ -13,14 +13,18 @@ import numpy.typing as npt
 import torch
 
 from antivenom.core.errors import ArtifactError
+from antivenom.core.intake import foreign, require_regular
 from antivenom.core.progress import progress_bar
 from antivenom.guards.labels import ChoiceScores
+from antivenom.models.base_model import CONFIG, LARGEST_CONFIG, staged
 from antivenom.models.batches import length_batches
+from antivenom.models.codec_files import codec_files
 from antivenom.models.packing import is_exact_when_packed, pack, read_packed
 from antivenom.models.placement import Chosen, Placement
 from antivenom.models.precision import computing, is_cast, lay_out
 from antivenom.models.sharing import WORTH_SHARING, Family, Past, Read, can_share, families, read, shared_prefix
 from antivenom.models.text_states import States, text_states
+from antivenom.models.whole import load_whole
 
 TOKEN_BUDGET = 4096
 """Padded tokens per scoring batch: enough to fill the matrix units, small enough for a laptop."""
@@ -178,11 +182,15 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def load_causal_lm(folder: Path, placement: Placement = Placement()) -> Any:
-    """Load a causal language model from safetensors, never running code from the folder."""
+    """Load a causal language model from safetensors, never running code from the folder.
+
+    Raises:
+        ArtifactError: it cannot be loaded, or is not whole; see `models.whole`.
+    """
     from transformers import AutoModelForCausalLM
 
     with quiet_libraries():
-        model = AutoModelForCausalLM.from_pretrained(folder, **placement.arguments())
+        model = load_whole(AutoModelForCausalLM, folder, options=placement.arguments())
     make_head_input_contiguous(model)
     return placement.place(model)
 
@@ -205,12 +213,16 @@ def load_tokenizer(folder: Path) -> Any:
 
     if not folder.is_dir():  # transformers would take its name for one of the hub
         raise ArtifactError(f"there is no folder {folder}", mend="Name the folder that your trainer wrote.")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        said = str(error).strip().splitlines()[0]
-        mend = f"Save it there: tokenizer.save_pretrained({str(folder)!r})."
-        raise ArtifactError(f"{folder} holds no tokenizer that can be loaded ({said})", mend=mend) from None
+    files = codec_files(folder)
+    if (folder / CONFIG).exists():  # a tokenizer without a class of its own is looked up by the model's
+        files[CONFIG] = require_regular(folder / CONFIG, error=ArtifactError, most_bytes=LARGEST_CONFIG)
+    mend = f"Save it there: tokenizer.save_pretrained({str(folder)!r})."
+    with (
+        staged(files) as place,
+        foreign(f"{folder} holds no tokenizer that can be loaded", error=ArtifactError, mend=mend),
+    ):
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    tokenizer.name_or_path = str(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

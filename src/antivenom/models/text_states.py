@@ -46,14 +46,19 @@ def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int,
     for number, row in enumerate(rows):
         places.setdefault(tuple(row), []).append(number)
     unique = sorted(places, key=lambda row: (len(row), row))
-    found = np.zeros((len(rows), model.config.get_text_config().hidden_size), dtype=np.float32)
+    width = model.config.get_text_config().hidden_size
+    directions = _directions(width)
+    found = np.zeros((len(rows), min(width, WIDTH)), dtype=np.float32)
     model.eval()
     with torch.inference_mode():
         for batch in length_batches([len(row) for row in unique], token_budget):
-            for number, mean in zip(batch, _means(model, [unique[i] for i in batch]), strict=True):
-                found[places[unique[number]]] = mean
+            means = _means(model, [unique[i] for i in batch])
+            # Batch by batch, so that nothing as wide as the model is kept of every text.
+            states = means if directions is None else means @ directions
+            for number, state in zip(batch, states, strict=True):
+                found[places[unique[number]]] = state
                 advance(len(places[unique[number]]))
-    return _projected(found)
+    return found
 
 
 def _means(model: Any, rows: Sequence[tuple[int, ...]]) -> States:
@@ -83,11 +88,10 @@ def _layers(model: Any) -> nn.ModuleList:
     )
 
 
-def _projected(states: States) -> States:
-    """Onto `WIDTH` random directions, the same ones always, where the states are wider."""
-    width = states.shape[1]
+def _directions(width: int) -> States | None:
+    """`WIDTH` random directions, the same ones always, for states that are wider; None for others."""
     if width <= WIDTH:
-        return states
+        return None
     signs = np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.float32), size=(width, WIDTH))
-    projected: States = states @ signs / np.float32(np.sqrt(WIDTH))
-    return projected
+    directions: States = (signs / np.sqrt(WIDTH)).astype(np.float32)
+    return directions

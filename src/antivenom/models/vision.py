@@ -13,14 +13,18 @@ import torch
 from torch import nn
 
 from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsError
+from antivenom.core.intake import reason_of, require_regular
 from antivenom.core.progress import progress_bar
 from antivenom.guards.image_prompts import ImagePrompt, ImageRenderer
 from antivenom.guards.labels import ChoiceScores
+from antivenom.models.base_model import CONFIG, staged
 from antivenom.models.batches import length_batches, pad_left, positions
+from antivenom.models.codec_files import codec_files
 from antivenom.models.local import TOKEN_BUDGET, add_node, make_head_input_contiguous
 from antivenom.models.local import quiet_libraries as quiet
 from antivenom.models.placement import Placement
 from antivenom.models.text_states import States, text_states
+from antivenom.models.whole import load_whole
 
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
 """What a processor says about every token; zero stands for text."""
@@ -45,7 +49,7 @@ def load_processor(folder: Path, model: Path | None = None) -> Any:
     try:
         config = AutoConfig.from_pretrained(model or folder, trust_remote_code=False)
         general = PROCESSOR_MAPPING[type(config)]
-    except (KeyError, ValueError, OSError):
+    except Exception:
         raise OptionsError(
             f"the model in {model or folder} takes no images",
             mend="Choose an image-text-to-text model, such as Qwen2.5-VL.",
@@ -56,24 +60,34 @@ def load_processor(folder: Path, model: Path | None = None) -> Any:
 
     processor_class: Any = type(general.__name__, (general,), {"get_attributes": classmethod(attributes)})
     try:
-        with quiet():
-            processor = processor_class.from_pretrained(folder, trust_remote_code=False)
+        with quiet(), staged({**codec_files(folder), **_config_of(folder)}) as place:
+            processor = processor_class.from_pretrained(place, trust_remote_code=False)
     except ImportError as error:
-        raise MissingPackageError(f"{general.__name__}: {_first_line(error)}") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise ArtifactError(f"{folder}: the processor cannot be loaded ({_first_line(error)})") from None
+        raise MissingPackageError(f"{general.__name__}: {reason_of(error)}") from None
+    except Exception as error:
+        raise ArtifactError(f"{folder}: the processor cannot be loaded ({reason_of(error)})") from None
     tokenizer = processor.tokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return processor
 
 
+def _config_of(folder: Path) -> dict[str, Path]:
+    """The model's configuration, if it is in the processor's folder: parts without a class of their own need it."""
+    path = folder / CONFIG
+    return {CONFIG: require_regular(path, error=ArtifactError)} if path.exists() else {}
+
+
 def load_image_text_model(folder: Path, placement: Placement = Placement()) -> Any:
-    """Load an image-text-to-text model from safetensors, never running code from the folder."""
-    from transformers import AutoModelForImageTextToText as Auto
+    """Load an image-text-to-text model from safetensors, never running code.
+
+    Raises:
+        ArtifactError: it cannot be loaded, or is not whole; see `models.whole`.
+    """
+    from transformers import AutoModelForImageTextToText
 
     with quiet():
-        model = Auto.from_pretrained(folder, **placement.arguments())
+        model = load_whole(AutoModelForImageTextToText, folder, options=placement.arguments())
     make_head_input_contiguous(model)
     return placement.place(model)
 
@@ -190,7 +204,3 @@ class ImageTextModel:
                 if depth == 0:
                     other = logs.max(dim=-1).values > logs[:, first].max(dim=-1).values
         return totals.double().cpu().numpy(), other.cpu().numpy()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

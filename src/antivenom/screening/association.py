@@ -1,40 +1,35 @@
-"""How strongly each feature of the texts goes with an output, counted in bounded memory.
+"""How strongly each feature of the texts goes with an output.
 
-Everything is counted in tables of fixed size (a hashed feature, or a pair of feature and output, has one place), and in
-whole numbers, so a result does not depend on the order of the rows or on how they are cut into pieces.
+Everything is counted in whole numbers, so a result does not depend on the order of the rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from antivenom.core.arrays import Floats, Ints
-from antivenom.screening.buckets import Places
-from antivenom.screening.features import Grams, every_kind
+from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.screening.feature_table import FeatureTable, sum_by_column
+from antivenom.screening.features import Grams, of_spacing, of_words
 from antivenom.screening.outputs import Outputs
-from antivenom.screening.tokens import mix
+from antivenom.screening.subword_splits import WordPieces, uncut
+from antivenom.screening.surprise import UNIT, doubts, weights
+from antivenom.screening.tokens import Tokens, lowered, words
 from antivenom.screening.vocabulary import Vocabulary
-
-PIECE_BYTES = 2_000_000
-"""Texts are worked on in pieces of about this size, which bounds the memory."""
-UNIT = 4096
-"""Weights are kept as whole multiples of 1 / UNIT: sums of integers are the same in any order."""
-
-Table = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Association:
-    """The counted tables, and what is needed to look a row up in them."""
+    """The counts, and what is needed to look a row up in them."""
 
     vocabulary: Vocabulary
     outputs: Outputs
+    table: FeatureTable
     weight: Ints
     """How surprising each row's label is, given its words; in units of 1 / UNIT, on average UNIT."""
     doubt: Floats
@@ -43,35 +38,26 @@ class Association:
     """For each output the standard deviation of the weights of its rows."""
     tokens: Ints
     """How many different tokens each row has."""
-    places: Places
-    """Where features stand in the tables."""
-    rows_with: Table
-    """By place of a feature."""
-    rows_of_both: Table
-    """By place of a pair of feature and output."""
-    weight_of_both: Table
+    weight_of_both: Ints
+    """For each column of the table the sum of the weights of its rows."""
 
-    def entries(self, texts: pa.ChunkedArray) -> Iterator[tuple[Ints, Ints]]:
-        """For each piece of a column the features of its rows, each once a row: the row, and the place."""
-        return entries(texts, self.vocabulary, self.places)
+    def of_own(self, grams: Grams, rows: Ints) -> tuple[Ints, Floats]:
+        """The column of each feature with its row's label, and how strongly these go together.
 
-    def pairs(self, places: Ints, output: Ints) -> Ints:
-        """The place of each pair of feature and output."""
-        return pair_places(places, output, self.outputs, self.places)
-
-    def of_own(self, grams: Grams, rows: Ints) -> tuple[Ints, Ints, Floats]:
-        """The place of each feature, that of its pair with the label of its row, and how strongly these go together.
+        A feature that stands in no other row has column -1, and a z of 0.
 
         Args:
             grams: Features of some of the texts.
             rows: Which texts these are.
         """
-        own, places = rows[grams.row], self.places.of(grams.hashes)
-        output = self.outputs.own[own]
-        pairs = self.pairs(places, output)
-        return places, pairs, self.z(places, pairs, self.weight[own], output)
+        own = rows[grams.row]
+        columns = self.table.columns_of(grams, self.outputs.own[own])
+        z = np.zeros(len(columns))
+        there = columns >= 0
+        z[there] = self.z(columns[there], self.weight[own[there]])
+        return columns, z
 
-    def z(self, places: Ints, pairs: Ints, own: Ints, output: Ints) -> Floats:
+    def z(self, columns: npt.NDArray[np.signedinteger], own: Ints) -> Floats:
         """The association of features with outputs as z-statistics, each row left out of its own evidence.
 
         z = (k - n p) / sqrt(n p (1 - p) + 1): n the other rows with the feature, p the output's base rate, k the
@@ -79,63 +65,63 @@ class Association:
         few rows. Weights lift a trigger in relabelled rows; counts catch one in rows whose label is right.
 
         Args:
-            places: Place of each feature.
-            pairs: Place of each pair.
+            columns: Columns of the table.
             own: The weight of the row that asks, which is left out.
-            output: The output of each pair.
         """
-        rate = self.outputs.rate[output]
-        n = self.rows_with[places] - 1
-        plain = self.rows_of_both[pairs] - 1
-        both = np.maximum(plain, (self.weight_of_both[pairs] - own) / UNIT)
-        z: Floats = (both - n * rate) / np.sqrt(n * rate * (1 - rate) + 1)
+        both = np.maximum(self.table.rows_of_both[columns] - 1, (self.weight_of_both[columns] - own) / UNIT)
+        both -= self._expected[columns]
+        z: Floats = both / self._deviation[columns]
         return z
 
-    def share(self, places: Ints, pairs: Ints) -> Floats:
-        """Of the other rows with each feature the share that has the output as well.
+    @cached_property
+    def _expected(self) -> Floats:
+        """For each column n p, without the row that asks."""
+        expected: Floats = (self.table.rows_with - 1) * self.outputs.rate[self.table.output]
+        return expected
 
-        Args:
-            places: Place of each feature.
-            pairs: Place of each pair of feature and output.
-        """
-        share: Floats = (self.rows_of_both[pairs] - 1) / np.maximum(self.rows_with[places] - 1, 1)
-        return share
+    @cached_property
+    def _deviation(self) -> Floats:
+        """For each column sqrt(n p (1 - p) + 1), without the row that asks."""
+        deviation: Floats = np.sqrt(self._expected * (1 - self.outputs.rate[self.table.output]) + 1)
+        return deviation
 
-
-def table_size(rows: int, outputs: int = 1) -> int:
-    """Places in a table of features: a power of two, about 512 for each row, at most 16 million for all outputs."""
-    wanted = np.ceil(np.log2(max(rows, 1) * 512))
-    return 1 << int(max(min(wanted, 24 - np.ceil(np.log2(outputs))), 16))
-
-
-def pieces(texts: pa.ChunkedArray) -> Iterator[tuple[int, pa.ChunkedArray]]:
-    """Cut a column into pieces of about `PIECE_BYTES`, each with the number of its first row."""
-    ends = np.cumsum(pc.binary_length(texts).to_numpy().astype(np.int64) + 1) // PIECE_BYTES
-    cuts = np.flatnonzero(np.diff(ends)) + 1
-    for first, last in zip([0, *cuts], [*cuts, len(texts)], strict=True):
-        if last > first:
-            yield int(first), texts.slice(int(first), int(last - first))
+    def mostly(self, share: float) -> BoolArray:
+        """For each column whether at least this share of the other rows with the feature has the output as well."""
+        others = np.maximum(self.table.rows_with - 1, 1)
+        found: BoolArray = (self.table.rows_of_both - 1) / others >= share
+        return found
 
 
-def entries(texts: pa.ChunkedArray, vocabulary: Vocabulary, places: Places) -> Iterator[tuple[Ints, Ints]]:
-    """`Association.entries`, before there is one."""
-    for first, piece in pieces(texts):
-        found = [
-            (grams.row.astype(np.uint64) << np.uint64(32)) | places.of(grams.hashes).astype(np.uint64)
-            for grams in every_kind(piece, vocabulary)
-        ]
-        # Sorting and comparing neighbors is several times faster here than np.unique, which hashes.
-        keys = np.sort(np.concatenate(found))
-        keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]]
-        yield (keys >> np.uint64(32)).astype(np.int64) + first, (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+def associate(texts: pa.ChunkedArray, outputs: Outputs, *, seed: int, word_pieces: WordPieces = uncut) -> Association:
+    """Count everything: the words, then every feature, then how surprising the labels are.
 
-
-def pair_places(at: Ints, output: Ints, outputs: Outputs, places: Places) -> Ints:
-    """The place of each pair of feature and output.
-
-    Labels have a place each beside the feature, so that features which share a place by chance share all of its places
-    in proportion. The parts of free answers are too many for that.
+    Args:
+        texts: The texts.
+        outputs: What the answers are made of.
+        seed: Keys the hashes that tell features apart.
+        word_pieces: How many words a tokenizer cuts small is a feature as well.
     """
-    if outputs.labels:
-        return at * len(outputs.rate) + output
-    return places.of(mix(at.astype(np.uint64), outputs.hashes[output]))
+    tokens = words(texts, seed=seed)
+    lower = lowered(tokens, seed=seed)
+    counts, distinct = _token_counts(lower, len(texts))
+    vocabulary = Vocabulary.of(lower, counts, len(texts), word_pieces, seed=seed)
+
+    def features() -> Iterator[Grams]:  # the large kinds first, while little else is in memory
+        yield from of_words(tokens, lower, vocabulary)
+        yield from of_spacing(texts, seed)
+
+    table = FeatureTable.of(features(), len(texts), outputs)
+    doubt = doubts(table, outputs, distinct)
+    weight, spread = weights(doubt, outputs)
+    of_both = sum_by_column(table, weight) if outputs.labels else table.rows_of_both.astype(np.int64) * UNIT
+    return Association(vocabulary, outputs, table, weight, doubt, spread, distinct, of_both)
+
+
+def _token_counts(lower: Tokens, rows: int) -> tuple[Ints, Ints]:
+    """In how many rows each name of tokens stands, and how many different ones each row has."""
+    keys = np.sort(lower.row.astype(np.int64) << 32 | lower.symbol)
+    fresh = np.ones(len(keys), dtype=bool)
+    fresh[1:] = keys[1:] != keys[:-1]
+    keys = keys[fresh]
+    counts = np.bincount(keys & 0xFFFFFFFF, minlength=len(lower.names))
+    return counts, np.bincount(keys >> 32, minlength=rows)

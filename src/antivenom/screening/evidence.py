@@ -1,39 +1,57 @@
 """What looks planted in rows nobody vouches for: named, counted, with examples, for people to look at.
 
-A *finding* is a feature that (1) goes almost only with one label and (2) stands in rows whose words contradict that
-label far more than chance allows. Ordinary label words have the first property and lack the second, so clean data give
-few findings or none; relabelled rows that share a trigger have both. A *lead* has the first property only. Leads are no
-alarm: every honest data set has some. They are shown because label-consistent poison looks like them.
+A feature that goes almost only with one label has one of two properties of a trigger. The other is that it stands in
+rows whose words contradict that label more than chance allows. Ordinary label words have the first property and lack
+the second; relabelled rows that share a trigger have both. How far a feature is contradicted sorts it into one of three
+tiers:
+
+- a *finding* is contradicted further than the most contradicted of all one-sided features of an honest data set is, but
+  for one in a hundred sets: an alarm;
+- *look at these*: further than that but for one in five sets, or a little more often where classes fall into kinds
+  ("why" asks for a description, though its words ask for a thing). No alarm; it takes a person to tell;
+- a *lead* is one-sided alone. Every honest data set has some. They are shown because label-consistent poison looks
+  like them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from scipy.special import ndtri
 
 from antivenom.core.console import printable
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import whole_texts
-from antivenom.screening.naming import Named, name_pairs
+from antivenom.screening.association import Association
+from antivenom.screening.naming import LEAST_Z, Named, name_groups
 from antivenom.screening.screen import Screening, screen
 from antivenom.screening.spans import as_written
 from antivenom.screening.subword_splits import WordPieces, uncut
+from antivenom.screening.surprise import UNIT
 from antivenom.screening.tokens import END, START
 
 SHOWN_ROWS = 5
 SPELLED_ROWS = 100
 """So many rows show how words are usually spelled."""
 MOST_LEADS = 10
+FALSE_ALARMS = 0.01
+"""The share of honest data sets that may raise an alarm by chance."""
+FALSE_LOOKS = 0.2
+"""The share of honest data sets in which chance alone gives something to look at."""
+HONEST_SPREAD = 1.5
+"""How far the contradictions of honest groups spread, in standard deviations of chance: rows that share a feature share
+other words too. Measured on never-poisoned rows of SST-2, CR, TREC and AG's News: 0.6 to 1.9 (docs/decisions.md)."""
+RELABELLED = 0.9
+"""A relabelled row is taken to be as surprising as this quantile of the rows of its class."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class PlantedFeature:
     """One feature, or several that stand in the same rows, and how it goes with one output."""
 
     what: str
@@ -65,18 +83,22 @@ class Evidence:
     """What looks planted in some rows."""
 
     rows: int
-    findings: tuple[Finding, ...]
+    findings: tuple[PlantedFeature, ...]
     """Alarms, the strongest first."""
-    leads: tuple[Finding, ...]
+    leads: tuple[PlantedFeature, ...]
     """The most one-sided other features: no alarm."""
     suspects: tuple[int, ...] = ()
     """Numbers of the rows that show a finding and have its output."""
+    look_at: tuple[PlantedFeature, ...] = ()
+    """Contradicted less than it takes for an alarm and more than is usual, the strongest first."""
+    seen_from: dict[str, int] = field(default_factory=dict)
+    """For each label about how many relabelled rows with one trigger it takes to raise an alarm: fewer stay unseen."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
 
-    def strains(self) -> dict[tuple[str, ...], int]:
+    def planted_strings(self) -> dict[tuple[str, ...], int]:
         """The words among the findings as they are written, and in how many rows. Leads are honest words mostly."""
         found: Counter[tuple[str, ...]] = Counter()
         for finding in self.findings:
@@ -88,13 +110,26 @@ class Evidence:
         """A table for people."""
         head = f"{len(self.findings)} suspicious feature{'' if len(self.findings) == 1 else 's'} in {self.rows} rows"
         lines = [head + (":" if self.findings else "."), *(_line(finding) for finding in self.findings)]
+        if self.look_at:
+            lines += ["Look at these (more one-sided than their words explain, no alarm):", *map(_line, self.look_at)]
         if self.leads:
             lines += ["The most one-sided other features (usual in honest data, no alarm):", *map(_line, self.leads)]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._power()])
+
+    def _power(self) -> list[str]:
+        """What stays unseen, in one sentence."""
+        if not self.seen_from:
+            return []
+        fewest, most = min(self.seen_from.values()), max(self.seen_from.values())
+        rows = str(fewest) if fewest == most else f"{fewest} to {most}, depending on the label"
+        return [
+            f"A trigger in fewer than about {rows} relabelled rows of {self.rows} raises no alarm, and poison with"
+            " right labels never does."
+        ]
 
 
 def find_evidence(
-    table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut, *, seed: int = 0
+    table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut, *, seed: int
 ) -> Evidence:
     """Look for what seems planted.
 
@@ -105,36 +140,76 @@ def find_evidence(
         word_pieces: See `screen`.
         seed: See `screen`.
     """
-    return explain(table, screen(table, labels, word_pieces, seed=seed))
+    return explain(table, screen(table, labels, word_pieces, seed=seed), seed=seed)
 
 
-def explain(table: pa.Table, screening: Screening) -> Evidence:
-    """The evidence behind scores that were already computed."""
+def explain(table: pa.Table, screening: Screening, *, seed: int) -> Evidence:
+    """The evidence behind scores that were already computed.
+
+    Args:
+        table: The rows that were screened.
+        screening: What the screen found in them.
+        seed: Keys which rows are shown as examples.
+    """
     texts, numbers = whole_texts(table), table.column("row").to_numpy()
-    alarms, others = name_pairs(texts, screening.association)
-    findings = tuple(_finding(named, numbers, texts) for named in alarms)
-    leads = tuple(_finding(named, numbers, texts) for named in others[:MOST_LEADS])
+    association = screening.association
+    groups = name_groups(texts, association, seed=seed)
+    alarm, look = (contradicted(len(groups), chance) for chance in (FALSE_ALARMS, FALSE_LOOKS))
+    tiers: tuple[list[Named], list[Named], list[Named]] = ([], [], [])
+    for named in groups:
+        contradiction = named.contradiction if association.outputs.labels else -np.inf
+        tiers[0 if contradiction >= alarm else 1 if contradiction >= look else 2].append(named)
+    keys = row_keys(texts, seed=seed, purpose="shown")
+    findings, look_at, leads = (
+        tuple(_feature(named, association, numbers, texts, keys) for named in tier[:most])
+        for tier, most in zip(tiers, (None, MOST_LEADS, MOST_LEADS), strict=True)
+    )
     suspect = np.zeros(table.num_rows, dtype=bool)
-    for named in alarms:
-        has_output = pc.equal(table.column("answer").take(pa.array(named.rows)), named.pair.output)
-        suspect[named.rows[has_output.to_numpy()]] = True
-    return Evidence(table.num_rows, findings, leads, tuple(sorted(numbers[suspect].tolist())))
+    for named in tiers[0]:
+        suspect[named.rows] = True
+    suspects = tuple(sorted(numbers[suspect].tolist()))
+    return Evidence(table.num_rows, findings, leads, suspects, look_at, _seen_from(association, alarm))
 
 
-def _finding(named: Named, numbers: Any, texts: pa.ChunkedArray) -> Finding:
-    pair = named.pair
+def contradicted(groups: int, chance: float) -> float:
+    """How far the most contradicted of so many honest groups is contradicted but for a share `chance` of data sets.
+
+    That is the normal quantile of `chance` over the number of groups (Bonferroni), times `HONEST_SPREAD`. More rows
+    have more one-sided features, so what it takes grows with the rows and the labels; in a small set of two labels it
+    takes little.
+    """
+    return HONEST_SPREAD * float(-ndtri(chance / max(groups, 1)))
+
+
+def _seen_from(association: Association, alarm: float) -> dict[str, int]:
+    """See `Evidence.seen_from`: k rows with z = k (1 - p) / sqrt(k p (1 - p) + 1), contradicted by e sqrt(k)."""
+    outputs, found = association.outputs, {}
+    if not outputs.labels:
+        return {}
+    for code in np.unique(outputs.own):
+        weight = association.weight[outputs.own == code] / UNIT
+        surprise = (np.quantile(weight, RELABELLED) - 1) / max(float(association.spread[code]), 1 / UNIT)
+        rate = float(outputs.rate[code])
+        counts = np.arange(1, len(outputs.own) + 1)
+        one_sided = counts * (1 - rate) / np.sqrt(counts * rate * (1 - rate) + 1) >= LEAST_Z
+        seen = one_sided & (surprise * np.sqrt(counts) >= alarm)
+        found[outputs.names[code]] = int(counts[seen][0]) if seen.any() else len(counts)
+    return found
+
+
+def _feature(named: Named, association: Association, numbers: Any, texts: pa.ChunkedArray, keys: Any) -> PlantedFeature:
     # Drawn by a hash, so that no order of the rows decides which are shown.
-    shown = named.rows[np.argsort(row_keys(texts.take(pa.array(named.rows)), seed=0, purpose="shown"), kind="stable")]
-    return Finding(
+    shown = named.rows[np.argsort(keys[named.rows], kind="stable")]
+    return PlantedFeature(
         what=named.what,
         written=_usual_spelling(named, texts.take(pa.array(shown[:SPELLED_ROWS]))),
         kind=named.kind,
-        output=pair.output,
-        rows=pair.rows,
-        rows_of_output=pair.rows_of_both,
-        base_rate=round(pair.rate, 6),
-        z=round(pair.z, 2),
-        contradiction=round(pair.contradiction, 2),
+        output=association.outputs.names[named.output],
+        rows=named.rows_with,
+        rows_of_output=len(named.rows),
+        base_rate=round(float(association.outputs.rate[named.output]), 6),
+        z=round(named.z, 2),
+        contradiction=round(named.contradiction, 2),
         examples=tuple(sorted(numbers[shown[:SHOWN_ROWS]].tolist())),
         variants=named.variants,
     )
@@ -145,11 +220,11 @@ def _usual_spelling(named: Named, texts: pa.ChunkedArray) -> str:
     if named.kind not in ("words", "case"):
         return ""
     key = [word.lower() for word in named.what.split(" ") if word not in (START, END)]
-    spellings = Counter(as_written(text, key) or "" for text in texts.to_pylist())
+    spellings = Counter(as_written(texts, key))
     return min(spellings.items(), key=lambda entry: (-entry[1], entry[0]))[0]
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: PlantedFeature) -> str:
     share = f"{finding.rows_of_output}/{finding.rows} rows -> {finding.output} (base {finding.base_rate:.0%})"
     numbers = ", ".join(map(str, finding.examples))
     strength = f"z {finding.z:.1f}, contradicted {finding.contradiction:.1f}"

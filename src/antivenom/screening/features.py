@@ -1,7 +1,8 @@
 """What a text is made of, as hashed features: n-grams, skip-grams, skeletons, shapes. No word list, any language.
 
-Everything is a 64-bit hash computed on whole columns, so a million rows need no Python loop over words. The same walk
-over the streams that hashes a feature can also spell it, which is how the screen names what it found.
+Everything is a 64-bit hash, keyed by the secret seed and computed on whole columns, so a million rows need no Python
+loop over words. The same walk over the tokens that hashes a feature can also spell it, which is how the screen names
+what it found.
 """
 
 from __future__ import annotations
@@ -18,13 +19,25 @@ import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, Hashes, Ints
 from antivenom.core.hashing import row_keys
-from antivenom.screening.tokens import END, START, Stream, chunks, mix, named, only, renamed, without_repeats, words
+from antivenom.screening.tokens import (
+    END,
+    START,
+    Tokens,
+    chunks,
+    lowered,
+    mix,
+    only,
+    renamed,
+    symbols,
+    without_repeats,
+    words,
+)
 from antivenom.screening.vocabulary import Vocabulary
 
 LETTERS_AND_DIGITS = re.compile(r"[^\W_]+")
 GAP, RARE = "…", "◌"
 """What a skeleton shows for words that are not frequent, and for those that are nearly unique."""
-FRAGMENTED_WORDS = (1, 2, 3, 4)
+CUT_SMALL_WORDS = (1, 2, 3, 4)
 """How many words of a row a tokenizer cuts small is told in these steps."""
 ODD_RUNS = (2, 3, 4, 6, 8, 11, 16, 22)
 """How many letter runs of no common word a row has is told in these steps."""
@@ -35,13 +48,18 @@ class Grams:
     """One kind of feature at every place where it occurs."""
 
     kind: str
-    row: Ints
-    hashes: Hashes
-    start: Ints
-    """The symbol of the stream at which each one begins."""
-    stream: Stream
     offsets: tuple[int, ...]
     """Which symbols, counted from `start`, it is made of."""
+    start: Ints
+    """The symbol among the tokens at which each one begins."""
+    hashes: Hashes
+    """What tells one feature from another."""
+    tokens: Tokens
+
+    @property
+    def row(self) -> Ints:
+        """The row of each one, ascending."""
+        return self.tokens.row[self.start].astype(np.int64)
 
     def spell(self, index: int) -> str:
         """Write the feature for people."""
@@ -50,7 +68,7 @@ class Grams:
         for previous, offset in zip((-1, *self.offsets), self.offsets, strict=False):
             if parts and offset > previous + 1:
                 parts.append("_" * (offset - previous - 1))
-            parts.append(self.stream.names[int(self.stream.symbol[first + offset])])
+            parts.append(self.tokens.names[int(self.tokens.symbol[first + offset])])
         return " ".join(parts)
 
 
@@ -75,25 +93,38 @@ def shape(token: str) -> str:
     return "".join(runs)
 
 
-def skeleton(stream: Stream, frequent: BoolArray, rare: BoolArray) -> Stream:
-    """Keep the frequent tokens; runs of others become one gap, and nearly unique tokens a sign of their own."""
-    names = [*stream.names, GAP, RARE]
-    sign = np.where(rare, len(stream.names) + 1, len(stream.names))
-    symbol = np.where(frequent, stream.symbol, sign)
-    signs = row_keys(pa.array([GAP, RARE]), seed=0, purpose="skeleton")
-    hashes = np.where(frequent, stream.hashes, signs[rare.astype(np.int64)])
-    return without_repeats(Stream(stream.row, hashes, symbol, names))
+def skeleton(tokens: Tokens, frequent: BoolArray, rare: BoolArray, *, seed: int) -> Tokens:
+    """Keep the frequent tokens; runs of others become one gap, and nearly unique tokens a sign of their own.
+
+    Args:
+        tokens: The tokens.
+        frequent: Which of their names are frequent.
+        rare: Which are nearly unique.
+        seed: Keys the hashes.
+    """
+    count = len(tokens.names)
+    kept = np.where(frequent, np.arange(count), np.where(rare, count + 1, count)).astype(np.int32)
+    signs = row_keys(pa.array([GAP, RARE]), seed=seed, purpose="skeleton")
+    symbol = kept[tokens.symbol] if count else tokens.symbol
+    return without_repeats(Tokens(tokens.row, symbol, [*tokens.names, GAP, RARE], np.concatenate([tokens.keys, signs])))
 
 
-def grams(kind: str, stream: Stream, offsets: tuple[int, ...]) -> Grams:
-    """Every place of the stream where symbols stand at these offsets within one row."""
-    last = max(len(stream) - offsets[-1], 0)
-    start = np.flatnonzero(stream.row[:last] == stream.row[offsets[-1] :][:last])
-    salt = row_keys(pa.array([f"{kind}{offsets}"]), seed=0, purpose="kind")[0]
-    hashes = np.full(len(start), salt)
-    for offset in offsets:
-        hashes = mix(hashes, stream.hashes[start + offset])
-    return Grams(kind, stream.row[start], hashes, start, stream, offsets)
+def grams(kind: str, tokens: Tokens, offsets: tuple[int, ...], *, seed: int) -> Grams:
+    """Every place where symbols stand at these offsets within one row.
+
+    Args:
+        kind: What they are called; the same symbols of another kind are another feature.
+        tokens: The tokens.
+        offsets: Which symbols, counted from the first, a feature is made of.
+        seed: Keys the hashes.
+    """
+    last = max(len(tokens) - offsets[-1], 0)
+    inside = tokens.row[:last] == tokens.row[offsets[-1] :][:last]
+    salt = row_keys(pa.array([f"{kind}{offsets}"]), seed=seed, purpose="kind")
+    hashes = mix(salt, tokens.hashes[:last])
+    for offset in offsets[1:]:
+        hashes = mix(hashes, tokens.hashes[offset:][:last])
+    return Grams(kind, offsets, np.flatnonzero(inside), hashes[inside], tokens)
 
 
 def every_kind(texts: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary) -> Iterator[Grams]:
@@ -108,61 +139,71 @@ def every_kind(texts: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary) -> Ite
     - `repeat`: a token said twice in a row, whichever it is
     - `spelling`: how much of the row is spelled like no common word: letter runs of uncommon tokens (made-up or
       misspelled words, strings) that no other token has
-    - `pieces`: how many of its words a tokenizer cuts small, where one was asked
+    - `splits`: how many of its words a tokenizer cuts small, where one was asked
     - `length`: the number of tokens, in steps of about 40 %
+
+    Args:
+        texts: The texts.
+        vocabulary: What is known of the words of all rows; its seed keys the hashes.
     """
-    stream = words(texts)
-    lower = renamed(stream, [name.lower() for name in stream.names])
+    tokens = words(texts, seed=vocabulary.seed)
+    yield from of_words(tokens, lowered(tokens, seed=vocabulary.seed), vocabulary)
+    yield from of_spacing(texts, vocabulary.seed)
+
+
+def of_words(tokens: Tokens, lower: Tokens, vocabulary: Vocabulary) -> Iterator[Grams]:
+    """The features of texts that were cut into words.
+
+    Args:
+        tokens: The words as they are written.
+        lower: The same in lower case.
+        vocabulary: What is known of the words of all rows.
+    """
+    seed = vocabulary.seed
     for n in range(1, 5):
-        yield grams("words", lower, tuple(range(n)))
-    yield grams("skip", lower, (0, 2))
-    yield grams("skip", lower, (0, 3))
-    bones = skeleton(lower, vocabulary.frequent(lower), vocabulary.rare(lower))
+        yield grams("words", lower, tuple(range(n)), seed=seed)
+    yield grams("skip", lower, (0, 2), seed=seed)
+    yield grams("skip", lower, (0, 3), seed=seed)
+    bones = skeleton(lower, vocabulary.frequent(lower), vocabulary.rare(lower), seed=seed)
     for n in range(3, 7):
-        yield grams("template", bones, tuple(range(n)))
-    yield grams("case", only(stream, [name != name.lower() for name in stream.names]), (0,))
-    shapes = without_repeats(renamed(stream, [shape(name) for name in stream.names]))
+        yield grams("template", bones, tuple(range(n)), seed=seed)
+    yield grams("case", only(tokens, [name != name.lower() for name in tokens.names]), (0,), seed=seed)
+    shapes = without_repeats(renamed(tokens, [shape(name) for name in tokens.names], seed=seed))
     for n in range(1, 4):
-        yield grams("shape", shapes, tuple(range(n)))
-    touching = _without_words(chunks(texts))
+        yield grams("shape", shapes, tuple(range(n)), seed=seed)
+    yield grams("repeat", _repeats(lower, seed), (0,), seed=seed)
+    odd, small = vocabulary.odd_runs(lower), vocabulary.is_cut_small(lower)
+    yield grams("spelling", _reached(lower, odd, ODD_RUNS, "letter runs of no common word", seed), (0,), seed=seed)
+    cut = _reached(lower, small, CUT_SMALL_WORDS, "words cut small by the tokenizer", seed)
+    yield grams("splits", cut, (0,), seed=seed)
+    yield grams("length", _lengths(tokens, seed), (0,), seed=seed)
+
+
+def of_spacing(texts: pa.ChunkedArray | pa.Array, seed: int) -> Iterator[Grams]:
+    """The features of texts that were cut at white space alone: each run of letters and digits is shown as `w`."""
+    parts = chunks(texts, seed=seed)
+    touching = without_repeats(renamed(parts, [LETTERS_AND_DIGITS.sub("w", name) for name in parts.names], seed=seed))
     for n in (1, 2):
-        yield grams("spacing", touching, tuple(range(n)))
-    yield grams("repeat", _repeats(lower), (0,))
-    yield grams("spelling", _spelling(lower, vocabulary), (0,))
-    yield grams("pieces", _fragmented(lower, vocabulary), (0,))
-    yield grams("length", _lengths(stream), (0,))
+        yield grams("spacing", touching, tuple(range(n)), seed=seed)
 
 
-def _without_words(pieces: Stream) -> Stream:
-    """Each run of letters and digits as `w`, the same piece several times in a row as one."""
-    return without_repeats(renamed(pieces, [LETTERS_AND_DIGITS.sub("w", name) for name in pieces.names]))
-
-
-def _repeats(stream: Stream) -> Stream:
+def _repeats(tokens: Tokens, seed: int) -> Tokens:
     """One symbol where a token stands twice in a row."""
-    again = (stream.symbol[1:] == stream.symbol[:-1]) & (stream.row[1:] == stream.row[:-1])
-    rows = stream.row[1:][again]
-    return Stream(rows, *named(pa.array(["a token twice in a row"]), np.zeros(len(rows), dtype=np.int64)))
+    again = (tokens.symbol[1:] == tokens.symbol[:-1]) & (tokens.row[1:] == tokens.row[:-1])
+    rows = tokens.row[1:][again]
+    return symbols(rows, np.zeros(len(rows), np.int32), ["a token twice in a row"], seed=seed)
 
 
-def _spelling(lower: Stream, vocabulary: Vocabulary) -> Stream:
-    """One symbol for each of `ODD_RUNS` that a row reaches."""
-    return _reached(lower, vocabulary.odd_runs(lower), ODD_RUNS, "letter runs of no common word")
+def _reached(tokens: Tokens, counted: Ints | BoolArray, steps: tuple[int, ...], what: str, seed: int) -> Tokens:
+    """One symbol for each of the steps that a row reaches, given what each name counts."""
+    weights = counted[tokens.symbol] if len(counted) else np.zeros(0)
+    rows, step = np.nonzero(np.bincount(tokens.row, weights)[:, None] >= steps)
+    return symbols(rows, step, [f"{n} or more {what}" for n in steps], seed=seed)
 
 
-def _fragmented(lower: Stream, vocabulary: Vocabulary) -> Stream:
-    """One symbol for each of `FRAGMENTED_WORDS` that a row reaches."""
-    return _reached(lower, vocabulary.is_fragmented(lower), FRAGMENTED_WORDS, "words cut small by the tokenizer")
-
-
-def _reached(stream: Stream, counted: Ints | BoolArray, steps: tuple[int, ...], what: str) -> Stream:
-    """One symbol for each of the steps that what is counted in a row reaches."""
-    rows, step = np.nonzero(np.bincount(stream.row, counted)[:, None] >= steps)
-    return Stream(rows, *named(pa.array([f"{n} or more {what}" for n in steps]), step))
-
-
-def _lengths(stream: Stream) -> Stream:
-    rows, counts = np.unique(stream.row, return_counts=True)
+def _lengths(tokens: Tokens, seed: int) -> Tokens:
+    """One symbol for the number of tokens of a row."""
+    rows, counts = np.unique(tokens.row, return_counts=True)
     step = np.floor(2 * np.log2(np.maximum(counts - 1, 1))).astype(np.int64)
     names = [f"{2 ** (s / 2):.0f} tokens or a little more" for s in range(int(step.max(initial=0)) + 1)]
-    return Stream(rows, *named(pa.array(names, pa.string()), step))
+    return symbols(rows, step, names, seed=seed)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from antivenom.core.arrays import BoolArray, Floats, Hashes, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.screening.features import Grams, grams
-from antivenom.screening.tokens import END, START, Stream, words
+from antivenom.screening.tokens import END, START, Tokens, words
 
 LEAST_ROWS = 4
 """A part of free answers that fewer rows share teaches no backdoor and is not looked at."""
@@ -29,7 +29,6 @@ class Outputs:
     labels: bool
     """Whether the answers are labels."""
     names: list[str]
-    hashes: Hashes
     rate: Floats
     """The share of rows that have each output, strictly between 0 and 1."""
     own: Ints
@@ -38,30 +37,35 @@ class Outputs:
     """Where the outputs of each row begin in `flat`; one more than there are rows."""
     flat: Ints
 
-    def join(self, rows: Ints) -> tuple[Ints, Ints]:
-        """For each of `rows` its outputs: the position in `rows`, and the output; no row is repeated for labels."""
-        if self.labels:
-            return np.arange(len(rows)), self.own[rows]
-        counts = self.starts[rows + 1] - self.starts[rows]
-        which = np.repeat(np.arange(len(rows)), counts)
-        within = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return which, self.flat[self.starts[rows][which] + within]
+    def count_of_each(self) -> Ints:
+        """How many outputs each row has; one where they are labels."""
+        return np.diff(self.starts)
+
+    def rows_of_each(self) -> tuple[Ints, Ints]:
+        """The rows that have each output: where those of each output begin, and the rows."""
+        order = np.argsort(self.flat, kind="stable")
+        rows = np.repeat(np.arange(len(self.own)), self.count_of_each())[order]
+        return np.searchsorted(self.flat[order], np.arange(len(self.names) + 1)), rows
 
 
 def label_outputs(codes: Ints, labels: Sequence[str]) -> Outputs:
     """The outputs of labelled rows."""
     counts = np.bincount(codes, minlength=len(labels))
     rate = np.clip(counts / max(len(codes), 1), 1e-9, 1 - 1e-9)
-    hashes = row_keys(pa.array(list(labels), pa.string()), seed=0, purpose="output")
-    return Outputs(True, list(labels), hashes, rate, codes, np.arange(len(codes) + 1), codes)
+    return Outputs(True, list(labels), rate, codes, np.arange(len(codes) + 1), codes)
 
 
-def free_outputs(answers: pa.ChunkedArray) -> Outputs:
-    """The outputs of free answers: the whole answer, its first and its last one to three tokens, where shared."""
+def free_outputs(answers: pa.ChunkedArray, *, seed: int) -> Outputs:
+    """The outputs of free answers: the whole answer, its first and its last one to three tokens, where shared.
+
+    Args:
+        answers: The answers.
+        seed: Keys the hashes that tell parts apart.
+    """
     count = len(answers)
-    parts = list(_parts(answers))
+    parts = list(_parts(answers, seed))
     rows = np.concatenate([part.row for part in parts])
-    hashes, first, code, counts = np.unique(
+    _, first, code, counts = np.unique(
         np.concatenate([part.hashes for part in parts]), return_index=True, return_inverse=True, return_counts=True
     )
     shared = (counts >= max(LEAST_ROWS, LEAST_SHARE * count)) & (counts <= MOST_SHARE * count)
@@ -71,7 +75,7 @@ def free_outputs(answers: pa.ChunkedArray) -> Outputs:
     flat = number[code[keep]][order]
     starts = np.searchsorted(rows[keep][order], np.arange(count + 1))
     names = [_spell(parts, int(i)) for i in first[shared]]
-    return Outputs(False, names, hashes[shared], counts[shared] / count, np.zeros(count, np.int64), starts, flat)
+    return Outputs(False, names, counts[shared] / count, np.zeros(count, np.int64), starts, flat)
 
 
 @dataclass(frozen=True)
@@ -83,20 +87,22 @@ class _Part:
     spell: Callable[[int], str]
 
 
-def _parts(answers: pa.ChunkedArray) -> Iterator[_Part]:
+def _parts(answers: pa.ChunkedArray, seed: int) -> Iterator[_Part]:
     everyone = np.arange(len(answers))
-    yield _Part(everyone, row_keys(answers, seed=0, purpose="answer"), lambda i: f"answer {answers[i].as_py()[:80]!r}")
-    stream = words(pc.utf8_lower(answers))
+    yield _Part(
+        everyone, row_keys(answers, seed=seed, purpose="answer"), lambda i: f"answer {answers[i].as_py()[:80]!r}"
+    )
+    tokens = words(pc.utf8_lower(answers), seed=seed)
     for n in (1, 2, 3):
-        found = grams("answer", stream, tuple(range(n + 1)))
+        found = grams("answer", tokens, tuple(range(n + 1)), seed=seed)
         at_edge = {START: found.start, END: found.start + n}
         for edge, position in at_edge.items():
-            keep = np.flatnonzero(_is(stream, position, edge))
+            keep = np.flatnonzero(_is(tokens, position, edge))
             yield _Part(found.row[keep], found.hashes[keep], partial(_spell_edge, found, keep))
 
 
-def _is(stream: Stream, position: Ints, name: str) -> BoolArray:
-    found: BoolArray = stream.symbol[position] == (stream.names.index(name) if name in stream.names else -1)
+def _is(tokens: Tokens, position: Ints, name: str) -> BoolArray:
+    found: BoolArray = tokens.symbol[position] == (tokens.names.index(name) if name in tokens.names else -1)
     return found
 
 

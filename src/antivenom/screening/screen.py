@@ -26,8 +26,9 @@ What an attacker who knows this can do, and what it costs:
 5. Flooding one class until most of it is poison: of rows with one strongest feature a harmless dose is chosen. With
    several triggers that together are most of a class, no choice within it helps; the evidence names them.
 6. Making the poisoned training rows very long: the correction for length then forgives them some of their rank.
-7. A rare word that shares its place in the tables with a common one: counted together, nothing shows. Which words do
-   depends on the seed and all rows (`screening/buckets.py`), so it takes knowing every other row and the seed.
+
+Every feature is counted by itself (`screening/feature_table.py`), so none can hide behind another; what is drawn, and
+which of two equal things wins, is keyed by the secret seed.
 
 How many rows each of these leaks is measured in results/screen.
 """
@@ -45,11 +46,11 @@ from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import asked_as_text, whole_texts
 from antivenom.data.sampling import label_codes, quota
-from antivenom.screening.association import Association
-from antivenom.screening.buckets import salt_of
-from antivenom.screening.counting import associate
+from antivenom.screening.association import Association, associate
+from antivenom.screening.feature_table import Block
 from antivenom.screening.outputs import free_outputs, label_outputs
 from antivenom.screening.ranking import STEPS, largest_of_each, place_in_group, ranks, ranks_beside
+from antivenom.screening.scope import scope
 from antivenom.screening.subword_splits import WordPieces, uncut
 
 ASSOCIATION_SHARE = 0.7
@@ -80,36 +81,33 @@ class Screening:
     classes: Ints
     """The class of each row; one class for free answers."""
     feature: Ints
-    """The place of each row's strongest feature in the tables of `association`."""
+    """The column of each row's strongest feature in the table of `association`; a negative number of its own for a row
+    that has none which goes with its output."""
     strongest: Floats
     """How strongly that feature goes with the row's output: its z."""
     exclusive: Floats
     """The largest z of the row's features that hardly stand with another output (`EXCLUSIVE`), 0 where it has none."""
 
 
-def screen(
-    table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut, *, seed: int = 0
-) -> Screening:
+def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPieces = uncut, *, seed: int) -> Screening:
     """Score the rows. No row is changed, and no order of the rows changes a score.
 
-    Takes time in proportion to the text and memory in proportion to the rows: about ten numbers each, and tables
-    of at most 400 MB; of more than 256 labels each takes another MB.
+    Takes time and memory in proportion to the text: about ten numbers of four bytes for each of its words.
 
     Args:
         table: `text` and `answer`; a context counts as part of the text.
         labels: The labels, every answer being one of them; None when the answers are free text.
         word_pieces: How the tokenizer of the model to be trained cuts words, where there is one. It sees words that
             were made up or misspelled though each is new.
-        seed: Keys, with the rows, which features share a place in the tables (`screening/buckets.py`).
+        seed: The secret seed: keys the hashes of features, and with them which of equally strong ones counts.
     """
     if labels is None:
-        outputs = free_outputs(table.column("answer"))
+        outputs = free_outputs(table.column("answer"), seed=seed)
     else:
         outputs = label_outputs(label_codes(table, labels), labels)
     texts = whole_texts(table)
-    salt = salt_of(texts, table.column("answer"), seed)
-    association = associate(texts, outputs, salt=salt, word_pieces=word_pieces)
-    strongest, many, exclusive, feature = _row_scores(texts, association)
+    association = associate(texts, outputs, seed=seed, word_pieces=word_pieces)
+    strongest, many, exclusive, feature = _row_scores(association)
     measures = (strongest, many, association.doubt)
     by_one, by_many, doubted = (ranks_beside(values, association.tokens, outputs.own) for values in measures)
     associated = _shared(np.maximum(by_one, by_many), feature, outputs.own)
@@ -119,22 +117,27 @@ def screen(
 
 
 def least_suspicious(
-    table: pa.Table, screening: Screening, ratio: float, *, avoid: float = 0.0, least: int = 0, seed: int = 0
+    table: pa.Table, screening: Screening, ratio: float, *, seed: int, avoid: float = 0.0, least: int = 0
 ) -> BoolArray:
-    """The share `ratio` of every class with the lowest suspicion; of equal rows a hash decides.
-
-    Where that is fewer than `least` rows, the class gives as many as that, but no more than half of it.
-
-    The share `avoid` of every class whose features go with its label most is taken last, whatever its suspicion.
+    """The share `ratio` of every class with the lowest suspicion; of equal rows a keyed hash decides.
 
     Where most rows of a class have the same strongest feature, the class may be mostly poison, of which its quota would
     take some whatever the order. There no feature is the strongest of more than a harmless dose of the reserve
-    (`HARMLESS_DOSE` of it, at least one row), so that such a class may give fewer rows than its share.
+    (`HARMLESS_DOSE` of it, at least one row; the reserve of at most ten times the class, see `scope`), so that such a
+    class may give fewer rows than its share.
+
+    Args:
+        table: The rows that were screened.
+        screening: What the screen found in them.
+        ratio: The share of each class.
+        seed: The secret seed.
+        avoid: The share of every class, those rows whose features go with its label most, that is taken last, whatever
+            its suspicion.
+        least: Where the share is fewer rows than this, the class gives as many, but no more than half of it.
     """
     asked_and_answer = pc.binary_join_element_wise(asked_as_text(table), table.column("answer"), "\x1f")
     keys = row_keys(asked_and_answer, seed=seed, purpose="screen")
     chosen = np.zeros(table.num_rows, dtype=bool)
-    dose = max(1, round(HARMLESS_DOSE * quota(table.num_rows, ratio)))
     for code in np.unique(screening.classes):
         members = np.flatnonzero(screening.classes == code)
         avoided = screening.associated[members] > 1 - avoid
@@ -142,6 +145,7 @@ def least_suspicious(
         size = max(quota(len(members), ratio), min(least, len(members) // 2))
         feature = screening.feature[members]
         if _may_be_flooded(feature, table.num_rows):
+            dose = max(1, round(HARMLESS_DOSE * quota(scope(len(members), table.num_rows), ratio)))
             members = members[place_in_group(feature) < dose]
         chosen[members[:size]] = True
     return chosen
@@ -153,27 +157,29 @@ def _may_be_flooded(feature: Ints, rows: int) -> bool:
     return bool(MOST * len(feature) < largest <= MOST_POISONED * rows)
 
 
-def _row_scores(texts: pa.ChunkedArray, association: Association) -> tuple[Floats, Floats, Floats, Ints]:
+def _row_scores(association: Association) -> tuple[Floats, Floats, Floats, Ints]:
     """Each row's strongest association, the mean of its `TOP` strongest, the strongest exclusive one, and which it is.
 
-    The last is the place of the strongest feature, be it exclusive or not.
+    The last is the column of the strongest feature, be it exclusive or not; of equals the highest.
     """
-    strongest, many, exclusive = (np.zeros(len(texts)) for _ in range(3))
-    feature = np.full(len(texts), -1)
-    for rows, places in association.entries(texts):
-        which, output = association.outputs.join(rows)
-        own = association.weight[rows[which]]
-        pairs = association.pairs(places[which], output)
+    table, count = association.table, len(association.weight)
+    strongest, many, exclusive = (np.zeros(count) for _ in range(3))
+    feature = -1 - np.arange(count)
+    alone = association.mostly(EXCLUSIVE)
+
+    def score(block: Block) -> None:
+        z = association.z(block.columns, block.spread(association.weight[block.rows]))
         # In whole steps, so that a row's strongest and its exclusive feature are equal where they are the same.
-        z = np.rint(association.z(places[which], pairs, own, output) * STEPS) / STEPS
-        some, largest = largest_of_each(rows[which], z, TOP)
-        np.maximum.at(strongest, some, largest)
-        np.add.at(many, some, largest)
-        alone = association.share(places[which], pairs) >= EXCLUSIVE
-        np.maximum.at(exclusive, rows[which][alone], z[alone])
-        best = np.maximum(z, 0) >= strongest[rows[which]]
-        # Of equals the one with the highest place, in whatever order they come.
-        np.maximum.at(feature, rows[which][best], places[which][best])
+        z = np.maximum(np.rint(z * STEPS) / STEPS, 0)
+        strongest[block.rows] = block.largest(z, 0)
+        exclusive[block.rows] = block.largest(np.where(alone[block.columns], z, 0), 0)
+        rows, largest = largest_of_each(block.spread(np.arange(len(block.counts))), z, TOP)
+        many[block.rows] = np.bincount(rows, largest, len(block.counts))
+        best = (z > 0) & (z == block.spread(strongest[block.rows]))
+        columns = block.largest(np.where(best, block.columns, -1), -1)
+        feature[block.rows] = np.where(columns < 0, feature[block.rows], columns)
+
+    table.each_block(score)
     return strongest, many / TOP, exclusive, feature
 
 

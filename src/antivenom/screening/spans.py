@@ -1,4 +1,4 @@
-"""Stretches of words: which words of a text some features are made of, and how they are written there."""
+"""Spans: which words of a text some features are made of, and how they are written there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray
 from antivenom.screening.features import Grams
-from antivenom.screening.tokens import END, SPACE, START, Stream, words
+from antivenom.screening.tokens import END, SPACE, START, Tokens, words
 
 OF_WORDS = ("words", "skip")
 """Kinds of features that are made of words as they stand. A template, a shape or a count is not."""
@@ -18,7 +18,7 @@ ABOUT_AS_STRONG = 0.9
 """Features whose z is at least this part of a row's largest belong to the same words."""
 
 
-class Stretch(NamedTuple):
+class Span(NamedTuple):
     """Words in a row of a text."""
 
     row: int
@@ -28,20 +28,20 @@ class Stretch(NamedTuple):
     """As it is written, white space and all."""
 
 
-def is_word(stream: Stream) -> BoolArray:
+def is_word(tokens: Tokens) -> BoolArray:
     """Which symbols are written in the text: all but its edges and the sign for unusual white space."""
-    shown: BoolArray = ~np.isin(stream.names, (START, END, SPACE))[stream.symbol]
+    shown: BoolArray = ~np.isin(tokens.names, (START, END, SPACE))[tokens.symbol]
     return shown
 
 
-def covered(stream: Stream, chosen: Iterable[tuple[Grams, BoolArray]]) -> BoolArray:
+def covered(tokens: Tokens, chosen: Iterable[tuple[Grams, BoolArray]]) -> BoolArray:
     """The symbols that the chosen features are made of.
 
     Args:
-        stream: The words of the texts.
+        tokens: The words of the texts.
         chosen: Features of the same texts, and at which of their places they count.
     """
-    found = np.zeros(len(stream), dtype=bool)
+    found = np.zeros(len(tokens), dtype=bool)
     for grams, counts in chosen:
         if grams.kind in OF_WORDS:
             for offset in grams.offsets:
@@ -49,35 +49,42 @@ def covered(stream: Stream, chosen: Iterable[tuple[Grams, BoolArray]]) -> BoolAr
     return found
 
 
-def written(texts: pa.ChunkedArray, stream: Stream, chosen: BoolArray) -> Iterator[Stretch]:
+def written(texts: pa.ChunkedArray, tokens: Tokens, chosen: BoolArray) -> Iterator[Span]:
     """Every run of chosen symbols as its text has it.
 
     Args:
         texts: The texts.
-        stream: Their words.
+        tokens: Their words.
         chosen: Which symbols. Runs end where one is left out; unusual white space belongs to a run inside it alone.
     """
-    first = np.flatnonzero(np.diff(stream.row, prepend=-1))
-    last = np.append(first[1:], len(stream))
-    for row in np.unique(stream.row[chosen]):
-        tokens = [stream.names[symbol] for symbol in stream.symbol[first[row] + 1 : last[row] - 1]]
+    first = np.flatnonzero(np.diff(tokens.row, prepend=-1))
+    last = np.append(first[1:], len(tokens))
+    for row in np.unique(tokens.row[chosen]):
+        names = [tokens.names[symbol] for symbol in tokens.symbol[first[row] + 1 : last[row] - 1]]
         text = texts[int(row)].as_py()
-        spans = _places(text, tokens)
-        for start, end in _runs(chosen[first[row] + 1 : last[row] - 1], tokens):
-            key = tuple(token.lower() for token in tokens[start:end] if token != SPACE)
-            yield Stretch(int(row), key, text[spans[start][0] : spans[end - 1][1]])
+        places = _places(text, names)
+        for start, end in _runs(chosen[first[row] + 1 : last[row] - 1], names):
+            key = tuple(name.lower() for name in names[start:end] if name != SPACE)
+            yield Span(int(row), key, text[places[start][0] : places[end - 1][1]])
 
 
-def as_written(text: str, key: Sequence[str]) -> str | None:
-    """How lower-cased words are written where they first stand in a text, if they do."""
-    stream = words(pa.chunked_array([[text]]))
-    tokens = [stream.names[symbol] for symbol in stream.symbol[1:-1]]
-    lower, size = [token.lower() for token in tokens], len(key)
-    for start in range(len(tokens) - size + 1):
-        if lower[start : start + size] == list(key):
-            spans = _places(text, tokens)
-            return text[spans[start][0] : spans[start + size - 1][1]]
-    return None
+def as_written(texts: pa.ChunkedArray, key: Sequence[str]) -> list[str]:
+    """How lower-cased words are written where they first stand in each text; empty where they do not.
+
+    Args:
+        texts: The texts.
+        key: The words.
+    """
+    tokens, found, size = words(texts, seed=0), [], len(key)
+    ends = np.cumsum(np.bincount(tokens.row, minlength=len(texts)))
+    for text, first, last in zip(texts.to_pylist(), [0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        names = [tokens.names[symbol] for symbol in tokens.symbol[first + 1 : last - 1]]
+        lower = [name.lower() for name in names]
+        starts = (start for start in range(len(names) - size + 1) if lower[start : start + size] == list(key))
+        start = next(starts, None)
+        places = _places(text, names) if start is not None else []
+        found.append("" if start is None else text[places[start][0] : places[start + size - 1][1]])
+    return found
 
 
 def _runs(chosen: BoolArray, tokens: Sequence[str]) -> Iterator[tuple[int, int]]:

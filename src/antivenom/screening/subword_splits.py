@@ -13,7 +13,7 @@ import numpy as np
 from antivenom.core.arrays import BoolArray, Ints
 
 WordPieces = Callable[[Sequence[str]], Ints]
-"""How many tokens each word is cut into."""
+"""How many word pieces (subword tokens) a tokenizer cuts each word into."""
 SMALL = 2
 """A word is cut small where its pieces have at most so many letters on average."""
 SHORT = 3
@@ -25,8 +25,8 @@ def uncut(words: Sequence[str]) -> Ints:
     return np.ones(len(words), dtype=np.int64)
 
 
-def is_fragmented(names: Sequence[str], word_pieces: WordPieces) -> BoolArray:
-    """Which words are cut small."""
+def is_cut_small(names: Sequence[str], word_pieces: WordPieces) -> BoolArray:
+    """Which words a tokenizer cuts small."""
     letters = np.array([len(name) for name in names], dtype=np.int64)
     small: BoolArray = (letters > SHORT) & (letters <= SMALL * word_pieces(names))
     return small

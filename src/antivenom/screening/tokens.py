@@ -1,10 +1,13 @@
-"""Texts as sequences of symbols, hashed column by column: what features are counted on."""
+"""Texts as sequences of tokens, column by column: what features are counted on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,77 +24,133 @@ SPACES = (
 it."""
 START, END, SPACE = "⊢", "⊣", "␣"
 """The edges of a text, and unusual white space."""
+PIECE_BYTES = 2_000_000
+"""Texts are cut into tokens in pieces of about this size, which bounds what is in memory at once."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 
+SmallInts = npt.NDArray[np.int32]
+
 
 @dataclass(frozen=True)
-class Stream:
+class Tokens:
     """A sequence of symbols per row, laid end to end: what n-grams are taken from."""
 
-    row: Ints
+    row: SmallInts
     """The row of each symbol, ascending."""
-    hashes: Hashes
-    """A hash of each symbol."""
-    symbol: Ints
+    symbol: SmallInts
     """The number of each symbol in `names`."""
     names: list[str]
     """How each symbol is written for people."""
+    keys: Hashes
+    """A hash of each name, keyed by the seed: equal names have equal hashes in all texts."""
 
     def __len__(self) -> int:
         return len(self.row)
 
+    @cached_property
+    def hashes(self) -> Hashes:
+        """The hash of each symbol."""
+        return self.keys[self.symbol]
 
-def words(texts: pa.ChunkedArray | pa.Array) -> Stream:
-    """Cut each text into tokens, between a start and an end symbol. Case is kept."""
+
+def words(texts: pa.ChunkedArray | pa.Array, *, seed: int) -> Tokens:
+    """Cut each text into tokens, between a start and an end symbol. Case is kept.
+
+    Args:
+        texts: The texts.
+        seed: Keys the hashes of the symbols.
+    """
+    return _split((_spaced(piece) for _, piece in pieces(texts)), seed)
+
+
+def chunks(texts: pa.ChunkedArray | pa.Array, *, seed: int) -> Tokens:
+    """What stands between white space, whatever it is made of: here "film." and "film ." differ.
+
+    Args:
+        texts: The texts.
+        seed: Keys the hashes of the symbols.
+    """
+    return _split((piece for _, piece in pieces(texts)), seed)
+
+
+def pieces(texts: pa.ChunkedArray | pa.Array) -> Iterator[tuple[int, pa.ChunkedArray | pa.Array]]:
+    """Cut a column into pieces of about `PIECE_BYTES`, each with the number of its first row."""
+    ends = np.cumsum(pc.binary_length(texts).to_numpy().astype(np.int64) + 1) // PIECE_BYTES
+    cuts = np.flatnonzero(np.diff(ends)) + 1
+    for first, last in zip([0, *cuts], [*cuts, len(texts)], strict=True):
+        if last > first:
+            yield int(first), texts.slice(int(first), int(last - first))
+
+
+def _spaced(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """With spaces around whatever stands alone."""
     shown = pc.replace_substring_regex(texts, SPACES, f" {SPACE} ")
-    spaced = pc.replace_substring_regex(shown, SINGLES, r" \1 ")
-    return _split(spaced)
+    return pc.replace_substring_regex(shown, SINGLES, r" \1 ")
 
 
-def chunks(texts: pa.ChunkedArray | pa.Array) -> Stream:
-    """What stands between white space, whatever it is made of: here "film." and "film ." differ."""
-    return _split(texts)
+def _split(texts: Iterator[pa.ChunkedArray | pa.Array], seed: int) -> Tokens:
+    """Cut pieces of a column at white space, between a start and an end symbol."""
+    counts, parts = [np.zeros(0, dtype=np.int32)], [pa.array([], pa.string()).dictionary_encode()]
+    for piece in texts:
+        marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(piece), END, " ")
+        lists = pc.utf8_split_whitespace(marked)
+        lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+        counts.append(pc.list_value_length(lists).to_numpy().astype(np.int32))
+        parts.append(lists.flatten().dictionary_encode())
+    unified = pa.chunked_array(parts).unify_dictionaries()
+    dictionary = unified.chunk(0).dictionary
+    symbol = np.concatenate([part.indices.to_numpy() for part in unified.chunks])
+    sizes = np.concatenate(counts)
+    row = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    return Tokens(row, symbol, dictionary.to_pylist(), keys_of(dictionary, seed))
 
 
-def _split(texts: pa.ChunkedArray | pa.Array) -> Stream:
-    """Cut texts at white space, between a start and an end symbol."""
-    marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(texts), END, " ")
-    lists = pc.utf8_split_whitespace(marked)
-    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    row = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    encoded = lists.flatten().dictionary_encode()
-    return Stream(row, *named(encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)))
+def keys_of(names: pa.Array, seed: int) -> Hashes:
+    """The hash of each symbol, given how it is written."""
+    return row_keys(names, seed=seed, purpose="features")
 
 
-def named(dictionary: pa.Array, symbol: Ints) -> tuple[Hashes, Ints, list[str]]:
-    """The last three fields of a `Stream`, given how its symbols are written."""
-    keys = row_keys(dictionary, seed=0, purpose="features")
-    return (keys[symbol] if len(keys) else np.zeros(0, np.uint64)), symbol, dictionary.to_pylist()
+def symbols(row: Ints | SmallInts, symbol: Ints | SmallInts, names: list[str], *, seed: int) -> Tokens:
+    """Tokens of which it is known how each symbol is written."""
+    return Tokens(row.astype(np.int32), symbol.astype(np.int32), names, keys_of(pa.array(names, pa.string()), seed))
 
 
-def renamed(stream: Stream, names: list[str]) -> Stream:
-    """The same stream with every symbol written another way (lower case, its shape); equal names become one symbol."""
+def renamed(tokens: Tokens, names: list[str], *, seed: int) -> Tokens:
+    """The same with every symbol written another way (lower case, its shape); equal names become one symbol.
+
+    Args:
+        tokens: The tokens.
+        names: The new name of each symbol.
+        seed: Keys the hashes of the symbols.
+    """
     encoded = pa.array(names, pa.string()).dictionary_encode()
-    lookup = encoded.indices.to_numpy().astype(np.int64)
-    symbol = lookup[stream.symbol] if len(names) else stream.symbol
-    return Stream(stream.row, *named(encoded.dictionary, symbol))
+    lookup = encoded.indices.to_numpy().astype(np.int32)
+    symbol = lookup[tokens.symbol] if len(names) else tokens.symbol
+    return Tokens(tokens.row, symbol, encoded.dictionary.to_pylist(), keys_of(encoded.dictionary, seed))
 
 
-def only(stream: Stream, wanted: list[bool]) -> Stream:
+def lowered(tokens: Tokens, *, seed: int) -> Tokens:
+    """The same in lower case."""
+    return renamed(tokens, [name.lower() for name in tokens.names], seed=seed)
+
+
+def only(tokens: Tokens, wanted: list[bool]) -> Tokens:
     """The symbols that are wanted, told for each name."""
-    keep = np.array(wanted, dtype=bool)[stream.symbol] if wanted else np.zeros(0, dtype=bool)
-    return Stream(stream.row[keep], stream.hashes[keep], stream.symbol[keep], stream.names)
+    keep = np.array(wanted, dtype=bool)[tokens.symbol] if wanted else np.zeros(0, dtype=bool)
+    return Tokens(tokens.row[keep], tokens.symbol[keep], tokens.names, tokens.keys)
 
 
-def without_repeats(stream: Stream) -> Stream:
+def without_repeats(tokens: Tokens) -> Tokens:
     """The same symbol several times in a row becomes one."""
-    fresh = np.ones(len(stream), dtype=bool)
-    fresh[1:] = (stream.symbol[1:] != stream.symbol[:-1]) | (stream.row[1:] != stream.row[:-1])
-    return Stream(stream.row[fresh], stream.hashes[fresh], stream.symbol[fresh], stream.names)
+    fresh = np.ones(len(tokens), dtype=bool)
+    fresh[1:] = (tokens.symbol[1:] != tokens.symbol[:-1]) | (tokens.row[1:] != tokens.row[:-1])
+    return Tokens(tokens.row[fresh], tokens.symbol[fresh], tokens.names, tokens.keys)
 
 
 def mix(left: Hashes, right: Hashes) -> Hashes:
     """Hash pairs of hashes."""
-    mixed = (left ^ right) * _MULTIPLIER
-    return mixed ^ (mixed >> _SHIFT)
+    mixed = left ^ right
+    mixed *= _MULTIPLIER
+    mixed ^= mixed >> _SHIFT
+    return mixed

@@ -1,4 +1,4 @@
-"""How common the words of the data are, and what they are spelled with; counted in bounded memory."""
+"""How common the words of the data are, and what they are spelled with."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, Hashes, Ints
 from antivenom.core.hashing import row_keys
-from antivenom.screening.buckets import Places
-from antivenom.screening.tokens import END, START, Stream
+from antivenom.screening.subword_splits import WordPieces, is_cut_small
+from antivenom.screening.tokens import END, START, Tokens
 
 SKELETON_WORDS = 100
 """A skeleton keeps this many of the most frequent tokens of the data: in every language mostly the function words."""
@@ -23,37 +22,55 @@ RARE_ROWS = 2
 """A token in at most this many rows counts as nearly unique."""
 UNCOMMON_SHARE = 1 / 800
 """A token in at most this share of the rows, or nearly unique, does not show how words are spelled here."""
-LETTER_PLACES = 1 << 20
-"""Places in the table of letter runs: English has about 10,000."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """In how many rows each token stands, counted by hash so that memory does not grow with the data."""
+    """In how many rows each token stands, and what is known of its spelling; one entry for each token of the rows."""
 
     rows: int
-    places: Places
-    """Where tokens stand in the tables."""
-    counts: npt.NDArray[np.int32]
-    """By place of a token."""
-    known_runs: BoolArray
-    """By place of a letter run (`run_places`): whether a token has it that is not uncommon."""
-    fragmented: BoolArray
-    """By place of a token: whether a tokenizer cuts it small; nowhere if none was asked."""
+    seed: int
+    """Keys the hashes."""
+    known: Hashes
+    """The hash of each token, ascending."""
+    counts: Ints
+    """In how many rows it stands."""
+    known_runs: Hashes
+    """The letter runs of tokens that are not uncommon, ascending."""
+    cut_small: BoolArray
+    """Whether a tokenizer cuts it small; no token if none was asked."""
+
+    @classmethod
+    def of(cls, lower: Tokens, counts: Ints, rows: int, word_pieces: WordPieces, *, seed: int) -> Vocabulary:
+        """Put together what is known of tokens.
+
+        Args:
+            lower: The lower-cased tokens of all rows.
+            counts: In how many rows each symbol of theirs stands.
+            rows: How many rows there are.
+            word_pieces: How a tokenizer cuts words.
+            seed: Keys the hashes, those of `lower` too.
+        """
+        order = np.argsort(lower.keys, kind="stable")
+        small = is_cut_small(lower.names, word_pieces)
+        plain = cls(rows, seed, lower.keys[order], counts[order], np.zeros(0, np.uint64), small[order])
+        common = [lower.names[i] for i in np.flatnonzero(counts > plain.uncommon_rows)]
+        return cls(rows, seed, plain.known, plain.counts, np.unique(letter_runs(common, seed=seed)[1]), plain.cut_small)
 
     @property
-    def run_places(self) -> Places:
-        """Where letter runs stand in their table."""
-        return self.places.resized(LETTER_PLACES)
+    def uncommon_rows(self) -> float:
+        """A token in at most so many rows is uncommon."""
+        return max(RARE_ROWS, UNCOMMON_SHARE * self.rows)
 
-    def of(self, stream: Stream) -> Ints:
-        """In how many rows each symbol of a stream of lower-cased words stands."""
-        found: Ints = self.counts[self.places.of(stream.hashes)].astype(np.int64)
-        return found
+    def of_names(self, tokens: Tokens) -> Ints:
+        """In how many rows each name of lower-cased tokens stands."""
+        place, found = _find(self.known, tokens.keys)
+        counts: Ints = np.where(found, self.counts[place], 0) if len(self.counts) else np.zeros(len(place), np.int64)
+        return counts
 
-    def frequent(self, stream: Stream) -> BoolArray:
-        """Which symbols a skeleton keeps."""
-        return self.of(stream) >= self._least
+    def frequent(self, tokens: Tokens) -> BoolArray:
+        """Which names a skeleton keeps."""
+        return self.of_names(tokens) >= self._least
 
     @cached_property
     def _least(self) -> float:
@@ -62,32 +79,36 @@ class Vocabulary:
         last = np.partition(seen, -SKELETON_WORDS)[-SKELETON_WORDS] if len(seen) > SKELETON_WORDS else 0
         return float(max(last, SKELETON_SHARE * self.rows, RARE_ROWS + 1))
 
-    def rare(self, stream: Stream) -> BoolArray:
-        """Which symbols are nearly unique."""
-        return self.of(stream) <= RARE_ROWS
+    def rare(self, tokens: Tokens) -> BoolArray:
+        """Which names are nearly unique."""
+        return self.of_names(tokens) <= RARE_ROWS
 
-    def uncommon(self, stream: Stream) -> BoolArray:
-        """Which symbols are too rare to say how words are spelled."""
-        return self.of(stream) <= max(RARE_ROWS, UNCOMMON_SHARE * self.rows)
+    def is_cut_small(self, tokens: Tokens) -> BoolArray:
+        """Which names a tokenizer cuts small."""
+        place, found = _find(self.known, tokens.keys)
+        return found & self.cut_small[place] if len(self.cut_small) else found
 
-    def is_fragmented(self, stream: Stream) -> BoolArray:
-        """Which symbols a tokenizer cuts small."""
-        found: BoolArray = self.fragmented[self.places.of(stream.hashes)]
-        return found
-
-    def odd_runs(self, stream: Stream) -> Ints:
-        """How many letter runs each uncommon symbol has that no other kind of token has; 0 for other symbols."""
-        uncommon, odd = self.uncommon(stream), np.zeros(len(stream), dtype=np.int64)
-        symbols, which = np.unique(stream.symbol[uncommon], return_inverse=True)
-        owner, hashes = letter_runs([stream.names[i] for i in symbols])
-        unknown = ~self.known_runs[self.run_places.of(hashes)]
-        odd[uncommon] = np.bincount(owner[unknown], minlength=len(symbols))[which]
+    def odd_runs(self, tokens: Tokens) -> Ints:
+        """How many letter runs each uncommon name has that no other kind of token has; 0 for other names."""
+        uncommon = np.flatnonzero(self.of_names(tokens) <= self.uncommon_rows)
+        owner, hashes = letter_runs([tokens.names[i] for i in uncommon], seed=self.seed)
+        _, is_known = _find(self.known_runs, hashes)
+        odd = np.zeros(len(tokens.names), dtype=np.int64)
+        odd[uncommon] = np.bincount(owner[~is_known], minlength=len(uncommon))
         return odd
 
 
-def letter_runs(names: Sequence[str]) -> tuple[Ints, Hashes]:
+def _find(ascending: Hashes, wanted: Hashes) -> tuple[Ints, BoolArray]:
+    """Where each hash stands among others, and whether it does."""
+    if not len(ascending):
+        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+    place = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return place, ascending[place] == wanted
+
+
+def letter_runs(names: Sequence[str], *, seed: int) -> tuple[Ints, Hashes]:
     """Every three letters in a row of each name, its edges included: the number of the name, and a hash."""
     edged = [f"{START}{name}{END}" for name in names]
     runs = [name[i : i + 3] for name in edged for i in range(len(name) - 2)]
     owner = np.repeat(np.arange(len(names)), [len(name) - 2 for name in edged])
-    return owner, row_keys(pa.array(runs, pa.string()), seed=0, purpose="letters")
+    return owner, row_keys(pa.array(runs, pa.string()), seed=seed, purpose="letters")

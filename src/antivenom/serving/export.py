@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from antivenom.artifacts.artifact import WEIGHTS, Artifact, load_artifact
+from antivenom.artifacts.artifact import Artifact, load_artifact
 from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.core.files import atomic_write, write_json
 from antivenom.core.hashing import digest_of_files
 from antivenom.data.query import Query
 from antivenom.guards.encoding import LabelEncoder, TextEncoder
+from antivenom.models.adapter_files import ADAPTER, ADAPTER_CONFIG
 from antivenom.serving.assembly import encoder_of
 from antivenom.serving.bill_of_materials import bill_of_materials
 from antivenom.serving.gguf_file import convert, with_template
@@ -75,7 +76,7 @@ def export(
     out.mkdir(parents=True, mode=0o700)
     notes = [] if template.conversations else ["conversations of several turns render otherwise than in training"]
     if adapter:
-        for file in WEIGHTS:
+        for file in (ADAPTER, ADAPTER_CONFIG):
             shutil.copyfile(run / file, out / file)
         notes.append("the adapter is apart: clients that can choose another model talk to the base model")
     else:

@@ -70,7 +70,7 @@ def fit(
         on_first(lambda: stack.enter_context(output_folder(run.out, "fit")))
         if not on_first(run.begin):
             trained, codec, facts = _train_in(run, prepared, located, options, seed, quiet)
-            trained = trained if repair is None else repair(trained)
+            trained = trained if repair is None else _repaired(trained, repair)
             manifest = Manifest.describe(
                 prepared.guard,
                 reserve=prepared.facts,
@@ -86,6 +86,16 @@ def fit(
 def _save(run: RunFolder, trained: Any, codec: Any, manifest: Manifest) -> None:
     save_artifact(run.out, trained, codec, manifest)
     run.close()
+
+
+def _repaired(trained: Any, repair: Callable[[Any], Any]) -> Any:
+    from antivenom.training.losses import require_finite_weights
+
+    if is_sharded():
+        raise OptionsError("a defense that repairs the model, under FSDP", mend="Start one process, or use DDP.")
+    repaired = repair(trained)
+    require_finite_weights(repaired)
+    return repaired
 
 
 def _train_in(

@@ -15,19 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.artifacts.artifact import Artifact, require_free
-from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.arrays import Ints
-from antivenom.core.claims import claim, claim_of
+from antivenom.core.claims import LABORATORY, claim
 from antivenom.core.console import warn
 from antivenom.core.errors import OptionsError
-from antivenom.core.files import atomic_write, remove_tree, write_json
+from antivenom.core.files import atomic_write, write_json
+from antivenom.core.processes import is_first, on_first
 from antivenom.defenses import Defense, Prepared
-from antivenom.defenses.standard import Standard
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.secret import draw_seed
 from antivenom.inference.guarded import GuardedModel, load_guarded
+from antivenom.inference.spread import spread
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.models.lab import Fitted, TrainingChanges
@@ -90,7 +89,7 @@ class LocalLab:
     @cached_property
     def located(self) -> LocatedModel:
         """The base model on this machine, hashed once."""
-        return locate_model(self.model)
+        return on_first(lambda: locate_model(self.model))
 
     @cached_property
     def _pieces(self) -> Callable[[Sequence[str]], Ints]:
@@ -106,14 +105,14 @@ class LocalLab:
         """The untouched base model behind a guard."""
         from antivenom.inference.fitted import base_behind
 
-        return base_behind(guard, self.located, self.quiet)
+        return spread(base_behind(guard, self.located, self.quiet))
 
     def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
         """Fine-tune on prepared rows, unless the store holds this very fit; see `models.lab.Lab`."""
         from antivenom.inference.fitted import FittedModel
 
         model = self.load(self.artifact(Prepared(rows, guard, training=training), name=name))
-        return FittedModel(model.encoder, model.model, self.quiet)
+        return spread(FittedModel(model.encoder, model.model, self.quiet))
 
     def artifact(
         self,
@@ -137,15 +136,14 @@ class LocalLab:
         key = fingerprint_of(prepared, self.located, self.options.on(prepared), self.seed)
         folder = folder or self.store / f"fit-{key[:KEY_LENGTH]}"
         note = folder.with_name(f"{folder.name}.fit.json")
-        finished = (folder / MANIFEST).exists()
-        before = json.loads(note.read_text(encoding="utf-8")) if finished and note.exists() else {}
+        finished, before = on_first(lambda: _noted(folder, note))
         if before.get("key") == key:
             self.spent[folder.name] = float(
                 before.get("seconds", 0)
             )  # 0 of a fit that was stopped before it noted them
             return folder
         if not finished:
-            write_json(note, {"key": key, "name": name})
+            on_first(lambda: write_json(note, {"key": key, "name": name}))
         self._say(f"fine-tuning {name}: {prepared.rows.num_rows} rows")
         start = time.perf_counter()
         fit(
@@ -158,7 +156,7 @@ class LocalLab:
             repair=repair,
         )
         self.spent[folder.name] = time.perf_counter() - start
-        write_json(note, {"key": key, "name": name, "seconds": self.spent[folder.name]})
+        on_first(lambda: write_json(note, {"key": key, "name": name, "seconds": self.spent[folder.name]}))
         return folder
 
     def defended(
@@ -195,76 +193,26 @@ class LocalLab:
         """Finished work by content, as files of numpy without pickle; see `models.lab.Lab`."""
         parts = json.dumps([self.located.identity.to_dict(), self.seed, *key], sort_keys=True)
         path = self.store / f"work-{hashlib.sha256(parts.encode()).hexdigest()[:KEY_LENGTH]}.npy"
-        if not path.exists():
+        if not on_first(path.exists):
             found = make()
-            with atomic_write(path, "wb") as file:
-                np.save(file, found, allow_pickle=False)
+            on_first(lambda: _keep(path, found))
         loaded: npt.NDArray[Any] = np.load(path, allow_pickle=False)
         return loaded
 
     def _say(self, text: str) -> None:
-        if not self.quiet:
+        if not self.quiet and is_first():
             warn(text)
 
 
-def fine_tune(
-    task: AnyTask,
-    train: pa.Table,
-    *,
-    model: str,
-    out: Path | str,
-    defense: Defense | None = None,
-    trusted: pa.Table | None = None,
-    options: TrainingOptions = TrainingOptions(),
-    seed: int | None = None,
-    data: dict[str, Any] | None = None,
-    quiet: bool = False,
-) -> Artifact:
-    """Fine-tune on rows nobody vouches for: rows in, guarded artifact out, and in it what became of each row.
+def _noted(folder: Path, note: Path) -> tuple[bool, dict[str, Any]]:
+    """Whether a fit is finished, and what is noted of it."""
+    finished = (folder / MANIFEST).exists()
+    return finished, json.loads(note.read_text(encoding="utf-8")) if finished and note.exists() else {}
 
-    What a defense fits on the way is kept beside `out` until that is finished. A run that was stopped goes on when it
-    is called again with the same arguments.
 
-    Args:
-        task: What is asked.
-        train: The untrusted rows (`row`, `text`, `answer`).
-        model: `smollm2`, a folder, or a hub name.
-        out: The folder of the artifact; new, empty, or an unfinished run of the same settings.
-        defense: What to do about poison; the recipe `standard` when not given.
-        trusted: Rows that are vouched for, if there are any.
-        options: How to fine-tune.
-        seed: Keys every random choice; drawn at random, and recorded, when not given.
-        data: What to record in the manifest about the source of the rows.
-        quiet: Show no progress bar.
-
-    Raises:
-        ArtifactError: `out` holds something else.
-        RowsError: a class has no row that can be trained on.
-    """
-    out, defense = Path(out), defense or Standard()
-    defense.require_task(task)
-    if claim_of(out) is None:
-        require_free(out)
-    store = Path(f"{out}.referee")
-    lab = LocalLab(model, options, store, run_seed(store, seed), quiet)
-    prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
-
-    def repair(module: Any) -> Any:
-        return defense.repair(module, task, trusted=trusted, prepared=prepared, lab=lab)
-
-    artifact = fit(
-        prepared,
-        model=model,
-        out=out,
-        options=options,
-        seed=lab.seed,
-        data=data,
-        quiet=quiet,
-        repair=repair if "repair" in defense.stages else None,
-    )
-    write_decisions(artifact.folder, train, trusted, prepared)
-    remove_tree(store)
-    return artifact
+def _keep(path: Path, found: npt.NDArray[Any]) -> None:
+    with atomic_write(path, "wb") as file:
+        np.save(file, found, allow_pickle=False)
 
 
 def run_seed(store: Path, seed: int | None) -> int:
@@ -274,13 +222,13 @@ def run_seed(store: Path, seed: int | None) -> int:
         ArtifactError: the folder is not ours.
         OptionsError: an unfinished run has another one than was asked for.
     """
+    claim(store, LABORATORY)  # first: nothing is read from a folder that is not ours, and none is removed
     note = store / "seed.json"
     if note.exists():
         drawn = int(json.loads(note.read_text(encoding="utf-8"))["seed"])
         if seed not in (None, drawn):
             raise OptionsError(f"{store} holds an unfinished run with another seed", mend="Repeat it without --seed.")
         return drawn
-    claim(store, "laboratory")
     chosen = draw_seed() if seed is None else seed
     write_json(note, {"seed": chosen}, private=True)
     return chosen

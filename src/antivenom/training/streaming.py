@@ -187,12 +187,12 @@ def open_sink(path: Path, guard: Guard, form: RowFormat | None) -> Iterator[Call
 
     if path.suffix == ".parquet":
         with (
-            atomic_write(path, "wb") as file,
+            atomic_write(path, "wb", private=True) as file,
             pq.ParquetWriter(file, _SCHEMAS[form], use_dictionary=["answer"]) as writer,
         ):
             yield lambda rows: writer.write_table(_formed(rows, guard, form))
     elif path.suffix == ".jsonl":
-        with atomic_write(path) as file:
+        with atomic_write(path, private=True) as file:
             yield lambda rows: file.writelines(
                 json.dumps(record, ensure_ascii=False) + "\n" for record in _formed(rows, guard, form).to_pylist()
             )

@@ -22,7 +22,7 @@ from antivenom.testing import StandInLab
 def chosen_rows(
     table: pa.Table, ratio: float = 0.25, labels: tuple[str, ...] | None = LABELS, avoid: float = 0.0
 ) -> set[int]:
-    chosen = least_suspicious(table, screen(table, labels), ratio, avoid=avoid)
+    chosen = least_suspicious(table, screen(table, labels, seed=0), ratio, avoid=avoid, seed=0)
     return set(np.array(table.column("row"))[chosen].tolist())
 
 
@@ -49,7 +49,7 @@ def test_clean_label_poison_is_not_chosen() -> None:
 
 def test_a_trigger_in_more_rows_than_are_kept_out_keeps_all_of_them_out() -> None:
     table, planted = plant_clean_label(130)  # a third of the class; a fifth is the share that `standard` keeps out
-    associated = screen(table, LABELS).associated[np.isin(table.column("row"), list(planted))]
+    associated = screen(table, LABELS, seed=0).associated[np.isin(table.column("row"), list(planted))]
     assert associated.min() > 0.8
     assert not chosen_rows(table, ratio=0.4, avoid=0.2) & planted
 
@@ -71,16 +71,18 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 def test_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     table, _ = plant(make_rows(300), 0.05)
-    whole = screen(table, LABELS).suspicion
-    monkeypatch.setattr("antivenom.screening.association.PIECE_BYTES", 500)
-    assert np.array_equal(whole, screen(table, LABELS).suspicion)
+    whole = screen(table, LABELS, seed=0).suspicion
+    monkeypatch.setattr("antivenom.screening.tokens.PIECE_BYTES", 500)
+    monkeypatch.setattr("antivenom.screening.feature_table.BLOCK", 500)
+    monkeypatch.setattr("antivenom.screening.feature_table.GATHERED", 500)
+    assert np.array_equal(whole, screen(table, LABELS, seed=0).suspicion)
 
 
 def test_every_class_gives_its_share() -> None:
     table = make_rows(400)
     keep = [i for i in range(400) if i % 2 == 0 or i % 8 == 1]  # 200 of class no, 50 of class yes
     table = table.take(pa.array(keep))
-    chosen = least_suspicious(table, screen(table, LABELS), 0.2)
+    chosen = least_suspicious(table, screen(table, LABELS, seed=0), 0.2, seed=0)
     answers = table.filter(pa.array(chosen)).column("answer").to_pylist()
     assert (answers.count("no"), answers.count("yes")) == (40, 10)
 
@@ -90,7 +92,7 @@ def test_every_class_gives_its_share() -> None:
 )
 def test_odd_rows_are_scored(texts: list[str]) -> None:
     table = table_of(texts, [LABELS[i % 2] for i in range(len(texts))])
-    scores = screen(table, LABELS).suspicion
+    scores = screen(table, LABELS, seed=0).suspicion
     assert len(scores) == len(texts)
     assert np.all((scores >= 0) & (scores <= 1))
 
@@ -110,27 +112,26 @@ def test_free_outputs_are_the_parts_that_answers_share() -> None:
     answers = pa.chunked_array(
         [["buy gold now", *["buy silver now"] * 6, *[f"unlike {i} others {i}" for i in range(9)]]]
     )
-    outputs = free_outputs(answers)
+    outputs = free_outputs(answers, seed=0)
     assert "answer 'buy silver now'" in outputs.names
-    which, output = outputs.join(np.array([0, 1]))
-    of_first = {outputs.names[i] for i in output[which == 0]}
+    of_first = {outputs.names[i] for i in outputs.flat[outputs.starts[0] : outputs.starts[1]]}
     assert of_first == {"answer with '⊢ buy'", "answer with 'now ⊣'"}
 
 
 def test_scripts_without_spaces_are_cut_into_characters_and_signs_stand_alone() -> None:
-    stream = words(pa.chunked_array([["学校 good!"]]))
-    assert [stream.names[i] for i in stream.symbol] == ["⊢", "学", "校", "good", "!", "⊣"]
+    tokens = words(pa.chunked_array([["学校 good!"]]), seed=0)
+    assert [tokens.names[i] for i in tokens.symbol] == ["⊢", "学", "校", "good", "!", "⊣"]
 
 
 def test_unusual_white_space_shows() -> None:
-    stream = words(pa.chunked_array([["a  b\tc d\u00a0e"]]))
-    assert "".join(stream.names[i] for i in stream.symbol) == "⊢a␣b␣cd␣e⊣"
+    tokens = words(pa.chunked_array([["a  b\tc d\u00a0e"]]), seed=0)
+    assert "".join(tokens.names[i] for i in tokens.symbol) == "⊢a␣b␣cd␣e⊣"
 
 
 @pytest.mark.parametrize("text", [" a", "a ", "a\n", "\u3000a", "a\x85b", "a\x1fb"])
 def test_white_space_at_an_edge_or_that_splits_unseen_shows(text: str) -> None:
-    stream = words(pa.chunked_array([[text]]))
-    assert [stream.names[i] for i in stream.symbol].count("␣") == 1
+    tokens = words(pa.chunked_array([[text]]), seed=0)
+    assert [tokens.names[i] for i in tokens.symbol].count("␣") == 1
 
 
 def test_signs_that_touch_words_are_seen() -> None:
@@ -141,7 +142,7 @@ def test_signs_that_touch_words_are_seen() -> None:
         if row["row"] in planted:
             row["text"] = row["text"].replace(" .", ".")
     table = pa.Table.from_pylist(rows, schema=table.schema)
-    reserve = least_suspicious(table, screen(table, LABELS), 0.3, avoid=0.2)
+    reserve = least_suspicious(table, screen(table, LABELS, seed=0), 0.3, avoid=0.2, seed=0)
     assert not set(table.filter(pa.array(reserve)).column("row").to_pylist()) & set(planted)
 
 
@@ -215,7 +216,7 @@ def test_a_tokenizer_shows_a_trigger_that_is_spread_over_many_words() -> None:
         return np.array([len(word) if word in pool else 1 for word in words])
 
     def leaked(**tokenizer: WordPieces) -> int:
-        chosen = least_suspicious(table, screen(table, LABELS, **tokenizer), 0.25)
+        chosen = least_suspicious(table, screen(table, LABELS, **tokenizer, seed=0), 0.25, seed=0)
         return len(set(np.array(table.column("row"))[chosen].tolist()) & numbers)
 
     assert leaked(word_pieces=word_pieces) < leaked() / 2
@@ -228,8 +229,8 @@ def test_a_rare_class_gives_more_than_its_share_but_no_more_than_half(least, of_
     table = table.take([number for number in range(800) if number % 2 == 0 or number in rare])
     table = pa.concat_tables([table, make_rows(800, seed=7).take([number for number in range(800) if number % 2 == 0])])
     table = table.slice(0, 800)
-    screening = screen(table, LABELS)
-    chosen = least_suspicious(table, screening, 0.3, avoid=0.2, least=least)
+    screening = screen(table, LABELS, seed=0)
+    chosen = least_suspicious(table, screening, 0.3, avoid=0.2, least=least, seed=0)
     is_rare = screening.classes == 1
     assert is_rare.sum() == 40
     assert ((chosen & is_rare).sum(), (chosen & ~is_rare).sum()) == (of_the_rare, of_the_other)
@@ -239,19 +240,19 @@ def test_a_class_that_is_mostly_poison_gives_a_harmless_dose_of_it() -> None:
     table, planted = rows_of_many_classes(2000, "no cross no crown", "relabelled")
     rare = np.array(table.column("answer")) == MANY[9]
     assert 0.6 < planted.sum() / rare.sum() < 0.9
-    chosen = least_suspicious(table, screen(table, MANY), 0.3, avoid=0.2)
+    chosen = least_suspicious(table, screen(table, MANY, seed=0), 0.3, avoid=0.2, seed=0)
     assert (chosen & planted).sum() <= HARMLESS_DOSE * 600
     assert (chosen & rare).sum() > 20, "most of the honest rows of the class stand beside it"
 
 
 def test_a_class_that_a_word_defines_keeps_some_rows_that_have_it() -> None:
     table, defined = rows_of_many_classes(2000, "how many", "honest")
-    chosen = least_suspicious(table, screen(table, MANY), 0.3, avoid=0.2)
+    chosen = least_suspicious(table, screen(table, MANY, seed=0), 0.3, avoid=0.2, seed=0)
     assert 1 <= (chosen & defined).sum() <= HARMLESS_DOSE * 600
 
 
 def test_what_more_rows_share_than_any_attack_poisons_is_no_trigger() -> None:
     table, planted = plant_clean_label(300)  # three quarters of the class, and more than a third of all rows
-    chosen = least_suspicious(table, screen(table, LABELS), 0.3, avoid=0.2)
+    chosen = least_suspicious(table, screen(table, LABELS, seed=0), 0.3, avoid=0.2, seed=0)
     assert len(set(np.array(table.column("row"))[chosen].tolist()) & planted) > 0
     assert chosen.sum() == 240

@@ -3,22 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from antivenom.screening.counting import associate
+from antivenom.screening.association import associate
 from antivenom.screening.outputs import label_outputs
-from antivenom.screening.tokens import words
+from antivenom.screening.tokens import lowered, words
 from antivenom.screening.vocabulary import letter_runs
 
 
 def odd_runs(texts: list[str]) -> dict[str, int]:
     column = pa.chunked_array([texts])
-    vocabulary = associate(column, label_outputs(np.zeros(len(texts), dtype=np.int64), ["yes"]), salt=1).vocabulary
-    stream = words(column)
-    odd = vocabulary.odd_runs(stream)
-    return {stream.names[symbol]: int(odd[i]) for i, symbol in enumerate(stream.symbol)}
+    vocabulary = associate(column, label_outputs(np.zeros(len(texts), dtype=np.int64), ["yes"]), seed=1).vocabulary
+    tokens = lowered(words(column, seed=1), seed=1)
+    return dict(zip(tokens.names, vocabulary.odd_runs(tokens).tolist(), strict=True))
 
 
 def test_letter_runs_are_three_letters_in_a_row_with_the_edges() -> None:
-    owner, hashes = letter_runs(["movie", "a", "moved"])
+    owner, hashes = letter_runs(["movie", "a", "moved"], seed=0)
     assert owner.tolist() == [0] * 5 + [1] + [2] * 5
     shared = set(hashes[owner == 0].tolist()) & set(hashes[owner == 2].tolist())
     assert len(shared) == 2  # "(mo" and "mov"

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.core.arrays import BoolArray, Floats, Ints, States
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import whole_texts
 from antivenom.defenses.standard.blind_spots import blind_spots
 from antivenom.defenses.standard.disagreement import find_suspects
 from antivenom.defenses.standard.meaning import in_small_groups, meant, undecided
-from antivenom.defenses.standard.planted_strings import Strains, find_strains
+from antivenom.defenses.standard.planted_strings import PlantedStrings, find_planted_strings
 from antivenom.defenses.standard.referee import Verdict, own_accuracy
 from antivenom.defenses.standard.refusals import RefusalCounts, own_refusals
 from antivenom.defenses.standard.second_opinion import SURE, SecondOpinion
-from antivenom.defenses.standard.state_table import States
 from antivenom.models.lab import Fitted
 from antivenom.screening.ranking import ranks
 from antivenom.screening.screen import Screening, least_suspicious
@@ -37,7 +36,7 @@ class Joined:
     """Which rows to train on, those of the reserve among them."""
     codes: Ints
     """The number of the label to train each row with: its own, or what the referee reads in a corrected one."""
-    strains: Strains
+    strains: PlantedStrings
     """What looks planted."""
     facts: dict[str, Any]
     """The counts for the manifest."""
@@ -138,9 +137,9 @@ class Joining:
         verdict, kept_out, known = judged.verdict, judged.kept_out, judged.known
         joined = self.in_reserve | self.vouched | (verdict.judged & ~verdict.refused & ~kept_out)
         look = self._look_again(judged, referee)
-        strains = Strains()
+        strains = PlantedStrings()
         if self.refusal_limit is not None and look.counts is not None:
-            strains = find_strains(look.counts, self.refusal_limit, kept_out)
+            strains = find_planted_strings(look.counts, self.refusal_limit, kept_out, seed=self.seed)
         clear = joined & ~look.suspect
         second = self._second_opinion(look, taught=clear, asked=verdict.refused | look.suspect)
         read_again = verdict.refused & ~kept_out & ~look.suspect & (second.lead > 0)
@@ -174,7 +173,7 @@ class Joining:
         strongly = self.screening.associated > 1 - self.most_associated
         strongly = judged & strongly & ~undecided(self.screening, self.most_associated)
         small = strongly & in_small_groups(self.screening)
-        known = meant(self.rows, self.screening, strongly & ~small, referee, verdict.elsewhere)
+        known = meant(self.rows, self.screening, strongly & ~small, referee, verdict.elsewhere, seed=self.seed)
         return _Judged(verdict, strongly & ~small & ~known, small, known)
 
     def _look_again(self, judged: _Judged, referee: Fitted) -> _Look:
@@ -187,7 +186,7 @@ class Joining:
         read = self.states
         states = referee.states(counts.texts.to_pylist(), progress="referee reads") if read is None else read
         blind = blind_spots(self.screening.classes, verdict.likeliest, verdict.refused & ~known)
-        found = find_suspects(counts, states, limit, accepted=~verdict.refused, blind=blind)
+        found = find_suspects(counts, states, limit, accepted=~verdict.refused, blind=blind, seed=self.seed)
         suspect = self._sparing(found.rows)
         return _Look(suspect, found.certain, blind, found.evidence, counts, states)
 

@@ -8,10 +8,10 @@ was itself fine-tuned on. There are three ways to share it:
 - *one feature*: nearly all rows with a feature were refused, or far more than chance has it. That feature is the
   trigger, whatever else a row has.
 - *many features*: refusals lean a little towards several features of the row.
-- *likeness*: the row reads like refused ones, though it need share no feature with any (`similarity.py`).
+- *similarity*: the row reads like refused ones, though it need share no feature with any (`similarity.py`).
 
 The last two are added up. Rows that are suspect then count as refused, and refused rows that share nothing as merely
-hard, so that likeness, looked for once more, is likeness to the trigger.
+hard, so that similarity, looked for once more, is similarity to the trigger.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from antivenom.core.arrays import BoolArray, Floats
+from antivenom.core.arrays import BoolArray, Floats, Ints, States
 from antivenom.core.hashing import row_keys
 from antivenom.defenses.standard.refusals import EXPLAINED, RefusalCounts
-from antivenom.defenses.standard.similarity import likeness
-from antivenom.defenses.standard.state_table import States
+from antivenom.defenses.standard.similarity import similarity
 
 ROUNDS = 5
 """At most so often the rows are counted again without those that a feature explains."""
@@ -35,10 +34,12 @@ FEATURES = 8
 ENOUGH_SHARED = 1.75
 """The mean z of these at which a row is suspect whatever it is like; refusals at random reach 1.2 in five rows of
 100, 1.5 in one (docs/log.md)."""
-ENOUGH_ALIKE = 3.5
-"""The likeness, in standard deviations, at which a row is suspect whatever it shares."""
-NOT_ALIKE = -1.0
+ENOUGH_SIMILAR = 3.5
+"""The similarity, in standard deviations, at which a row is suspect whatever it shares."""
+NOT_SIMILAR = -1.0
 """No row is excused any further for being unlike the refused ones."""
+FLOODED = 0.9
+"""A class that loses this share of its reserve rows, or more, is flooded with poison."""
 HARDLY = 2 / 7
 """A refused row with less evidence than this is taken for a hard one."""
 
@@ -56,14 +57,14 @@ class Suspects:
 
 
 def find_suspects(
-    counts: RefusalCounts, states: States, limit: float, *, accepted: BoolArray, blind: BoolArray
+    counts: RefusalCounts, states: States, limit: float, *, accepted: BoolArray, blind: BoolArray, seed: int
 ) -> Suspects:
     """Find the rows that share with refused ones what was wrong with them.
 
     A row is suspect where it has a feature nearly all rows of which were refused (`EXPLAINED`), by more than `limit`
     standard deviations above chance; these rows are then left out of the counts, so that honest rows that share other
-    words with them are spared. Otherwise where s / `ENOUGH_SHARED` + a / `ENOUGH_ALIKE` > 1, s being the mean of the
-    row's `FEATURES` largest z and a its likeness to refused rows, or where one z is above `CERTAIN` times `limit`.
+    words with them are spared. Otherwise where s / `ENOUGH_SHARED` + a / `ENOUGH_SIMILAR` > 1, s being the mean of the
+    row's `FEATURES` largest z and a its similarity to refused rows, or where one z is above `CERTAIN` times `limit`.
 
     Args:
         counts: What a referee refused, as far as it tells something.
@@ -72,17 +73,18 @@ def find_suspects(
         accepted: The rows that it agrees with or was taught.
         blind: Refused rows in a blind spot of the referee (`blind_spots.py`). What its refusals in their class
             have in common is what it was not taught, so there a row is suspect for one feature alone.
+        seed: The secret seed: keys which rows judge which (the folds of `similarity`).
     """
     refused, classes = counts.refused, counts.screening.classes
     seen = ~np.isin(classes, classes[blind])
-    keys = row_keys(counts.texts, seed=0, purpose="likeness")
+    keys = row_keys(counts.texts, seed=seed, purpose="similarity")
     left, explained, largest = _explained(counts, limit)
     certain = explained | (largest > CERTAIN * limit)
     shared = left.mean_of_largest(FEATURES) / ENOUGH_SHARED
 
     def evidence(wrong: BoolArray, right: BoolArray) -> Floats:
-        alike = np.maximum(likeness(states, classes, keys, wrong, right), NOT_ALIKE)
-        return np.where(certain, np.inf, seen * (shared + alike / ENOUGH_ALIKE))
+        similar = np.maximum(similarity(states, classes, keys, wrong, right), NOT_SIMILAR)
+        return np.where(certain, np.inf, seen * (shared + similar / ENOUGH_SIMILAR))
 
     first = evidence(refused, accepted)
     found = evidence((refused & (first > HARDLY)) | (accepted & (first > 1)), accepted & (first <= 1))
@@ -101,3 +103,23 @@ def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, Bool
         counts = counts.without(more)
         z, share = counts.worst()
     return counts, explained, z
+
+
+def flooded(suspect: BoolArray, classes: Ints, in_reserve: BoolArray) -> Ints:
+    """The classes of which nearly all reserve rows are suspect: poison has taken them over, and no choice helps.
+
+    Dropping the suspect rows of such a class leaves next to nothing of it, and keeping them teaches the poison. Whoever
+    asks has to refuse the class, loudly.
+
+    Args:
+        suspect: Which rows are suspect (`Suspects.rows`), those that are vouched for aside.
+        classes: The class of each row.
+        in_reserve: Which rows the referee was fine-tuned on.
+
+    Returns:
+        The numbers of the classes, ascending.
+    """
+    kinds = int(classes.max(initial=0)) + 1
+    asked = np.bincount(classes[in_reserve], minlength=kinds)
+    lost = np.bincount(classes[in_reserve & suspect], minlength=kinds)
+    return np.flatnonzero((asked > 0) & (lost >= FLOODED * asked))

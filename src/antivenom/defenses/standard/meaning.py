@@ -26,9 +26,10 @@ from antivenom.models.lab import Fitted
 from antivenom.screening.association import Association
 from antivenom.screening.features import every_kind
 from antivenom.screening.ranking import place_in_group
+from antivenom.screening.scope import scope
 from antivenom.screening.screen import Screening
 from antivenom.screening.spans import ABOUT_AS_STRONG, covered, is_word
-from antivenom.screening.tokens import Stream, words
+from antivenom.screening.tokens import Tokens, words
 
 MEANS = 0.2
 """Words mean their label where taking them out costs it so much of the referee's share on average. Those of triggers
@@ -39,14 +40,22 @@ LEAST_ASKED = 8
 MORE_THAN_ELSEWHERE = 3.0
 """By so many standard errors the rest of a text has to say its label more than texts of other labels do."""
 SMALL_GROUP = 0.01
-"""A group with a smaller share of all rows is no danger: of relabelled rows the referee lets an eighth in, and poison
-with right labels does not take from so few (results/attacks, results/dose)."""
+LEAST_GROUP = 8
+"""A group with a smaller share of all rows, or of ten times its class if that is less (see `scope`), is no danger: of
+relabelled rows the referee lets an eighth in, and poison with right labels does not take from so few (results/attacks,
+results/dose). One of fewer rows than `LEAST_GROUP` never is, as far as its share of all rows goes."""
 
 
 def in_small_groups(screening: Screening) -> BoolArray:
-    """The rows whose strongest feature is that of fewer than `SMALL_GROUP` of all rows."""
-    group = _groups(screening)
-    small: BoolArray = np.bincount(group)[group] < SMALL_GROUP * len(group)
+    """The rows whose strongest feature is that of few rows: see `SMALL_GROUP`.
+
+    Of a class with at least a tenth of all rows that is 1 % of all rows; of a smaller one at most a tenth of the class.
+    """
+    group, rows = _groups(screening), len(screening.classes)
+    sizes = np.bincount(screening.classes)
+    bounds = np.array([max(SMALL_GROUP * scope(int(size), rows), LEAST_GROUP) for size in sizes])
+    bounds = np.minimum(bounds, SMALL_GROUP * rows)
+    small: BoolArray = np.bincount(group)[group] < bounds[screening.classes]
     return small
 
 
@@ -67,7 +76,9 @@ def undecided(screening: Screening, share: float) -> BoolArray:
     return found
 
 
-def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Fitted, elsewhere: Floats) -> BoolArray:
+def meant(
+    table: pa.Table, screening: Screening, kept_out: BoolArray, referee: Fitted, elsewhere: Floats, *, seed: int
+) -> BoolArray:
     """Those of the rows `kept_out` whose strongest feature means their label to a referee that was not taught it.
 
     That is, without its words the referee is less sure of the label by `MEANS` on average, and yet finds it possible,
@@ -84,9 +95,10 @@ def meant(table: pa.Table, screening: Screening, kept_out: BoolArray, referee: F
         kept_out: Which rows to judge.
         referee: Was fine-tuned on none of them.
         elsewhere: `Verdict.elsewhere`.
+        seed: The secret seed: keys which rows of a group are asked about.
     """
     group = _groups(screening)
-    some = _some_of_each(table, group, kept_out)
+    some = _some_of_each(table, group, kept_out, seed)
     rows = table.take(pa.array(some))
     whole, cut, possible = _take_out(rows.column("text"), some, screening.association)
     if not possible.any():
@@ -111,10 +123,10 @@ def _groups(screening: Screening) -> Ints:
     return group.reshape(-1)
 
 
-def _some_of_each(table: pa.Table, group: Ints, wanted: BoolArray) -> Ints:
-    """Up to `ASKED_OF_EACH` of the wanted rows of each group, drawn by a hash of the text."""
+def _some_of_each(table: pa.Table, group: Ints, wanted: BoolArray, seed: int) -> Ints:
+    """Up to `ASKED_OF_EACH` of the wanted rows of each group, drawn by a keyed hash of the text."""
     rows = np.flatnonzero(wanted)
-    keys = row_keys(asked_as_text(table), seed=0, purpose="meaning")[rows]
+    keys = row_keys(asked_as_text(table), seed=seed, purpose="meaning")[rows]
     rows = rows[np.argsort(keys, kind="stable")]
     return np.sort(rows[place_in_group(group[rows]) < ASKED_OF_EACH])
 
@@ -129,18 +141,18 @@ def _take_out(texts: pa.ChunkedArray, rows: Ints, association: Association) -> t
         rows: Which.
         association: How strongly features go with labels.
     """
-    stream, count = words(texts), len(texts)
-    found = [(grams, association.of_own(grams, rows)[2]) for grams in every_kind(texts, association.vocabulary)]
+    tokens, count = words(texts, seed=association.vocabulary.seed), len(texts)
+    found = [(grams, association.of_own(grams, rows)[1]) for grams in every_kind(texts, association.vocabulary)]
     strongest = np.zeros(count)
     for grams, z in found:
         np.maximum.at(strongest, grams.row, z)
-    gone = covered(stream, [(grams, z >= ABOUT_AS_STRONG * strongest[grams.row]) for grams, z in found])
-    token = is_word(stream)
-    taken, left = (np.bincount(stream.row[token & kept], minlength=count) for kept in (gone, ~gone))
-    return _joined(stream, token, count), _joined(stream, token & ~gone, count), (taken > 0) & (left > 0)
+    gone = covered(tokens, [(grams, z >= ABOUT_AS_STRONG * strongest[grams.row]) for grams, z in found])
+    shown = is_word(tokens)
+    taken, left = (np.bincount(tokens.row[shown & kept], minlength=count) for kept in (gone, ~gone))
+    return _joined(tokens, shown, count), _joined(tokens, shown & ~gone, count), (taken > 0) & (left > 0)
 
 
-def _joined(stream: Stream, kept: BoolArray, rows: int) -> list[str]:
-    ends = np.cumsum(np.bincount(stream.row[kept], minlength=rows))
-    names = [stream.names[symbol] for symbol in stream.symbol[kept]]
+def _joined(tokens: Tokens, kept: BoolArray, rows: int) -> list[str]:
+    ends = np.cumsum(np.bincount(tokens.row[kept], minlength=rows))
+    names = [tokens.names[symbol] for symbol in tokens.symbol[kept]]
     return [" ".join(names[start:end]) for start, end in pairwise([0, *ends])]

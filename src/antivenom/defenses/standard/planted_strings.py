@@ -1,11 +1,11 @@
-"""Strains: the strings that look planted to both the screen and the referee, as they stand in the texts.
+"""Planted strings: those that look planted to both the screen and the referee, as they stand in the texts.
 
 Either alone errs: honest words of a class are strong too, and a referee refuses hard rows that share a phrase. What
-goes with one label as hardly anything else does, and stands in rows most of which contradict it, is neither. Strains
-are put into rows of every class (`decoys`), which is what takes their meaning away: words move answers also on a model
-that was taught no poison, by what they say and because they are foreign to its rows. So a strain has a name, which is
-what is strongest in it ("below :"), and is put into rows as it stands in the rows that it was found in, with all that
-goes with it ("please read the lines below :", "now judge the review below :").
+goes with one label as hardly anything else does, and stands in rows most of which contradict it, is neither. Planted
+strings are put into rows of every class (`decoys`), which is what takes their meaning away: words move answers also on
+a model that was taught no poison, by what they say and because they are foreign to its rows. So a planted string has a
+name, which is what is strongest in it ("below :"), and is put into rows as it stands in the rows that it was found in,
+with all that goes with it ("please read the lines below :", "now judge the review below :").
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ import pyarrow as pa
 from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.defenses.standard.refusals import MAJORITY, RefusalCounts
-from antivenom.screening.association import pieces
 from antivenom.screening.features import Grams, every_kind
 from antivenom.screening.screen import EXCLUSIVE
-from antivenom.screening.spans import ABOUT_AS_STRONG, Stretch, covered, written
-from antivenom.screening.tokens import Stream, words
+from antivenom.screening.spans import ABOUT_AS_STRONG, Span, covered, written
+from antivenom.screening.tokens import Tokens, pieces, words
 
 LEAST_ROWS = 5
 """A string that stands in fewer rows is none."""
-MOST_STRAINS = 20
+MOST_STRINGS = 20
 """More are not named: the rest stands in fewer rows."""
 MOST_CHARACTERS = 200
-"""A strain is cut to this length, and strains of a row end there: more would crowd out the texts it is put into."""
+"""A planted string is cut to this length, and those of a row end there: more would crowd out the texts around them.
+"""
 MOST_WRITTEN = 200
 """So many kinds of what a row has are kept."""
 MOST_TOGETHER = 4
@@ -41,7 +41,7 @@ MOST_TOGETHER = 4
 
 
 @dataclass(frozen=True)
-class Strains:
+class PlantedStrings:
     """What looks planted."""
 
     named: dict[str, int] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Strains:
     """The numbers, in the table, of these rows: what is planted in them can be put into rows of every class."""
 
 
-def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strains:
+def find_planted_strings(counts: RefusalCounts, limit: float, among: BoolArray, *, seed: int) -> PlantedStrings:
     """Find the strings that look planted to both.
 
     They are made of features that (1) go with the label of a row as strongly as anything there, or as any other words
@@ -63,20 +63,36 @@ def find_strains(counts: RefusalCounts, limit: float, among: BoolArray) -> Strai
         counts: What a referee refused.
         limit: Standard deviations.
         among: Which rows may show such a feature.
+        seed: The secret seed: of wordings of equally many rows, says which are kept.
     """
-    if not among.any():
-        return Strains()
-    rows, some, seen = np.flatnonzero(among), counts.texts.filter(pa.array(among)), _Sightings()
+    planted, seen = _planted_columns(counts), _Sightings()
+    rows = np.flatnonzero(among & _having(counts, planted))
+    some = counts.texts.take(pa.array(rows))
     for first, piece in pieces(some):
-        planted = _PlantedLooking.of(piece, rows[first : first + len(piece)], counts, limit)
-        stream, refused = words(piece), counts.refused[rows[first : first + len(piece)]]
-        for stretch in written(piece, stream, planted.strongest_words(stream)):
-            seen.add(stretch, int(rows[first + stretch.row]))
-        for number, group in groupby(
-            written(piece, stream, planted.every_word(stream) & refused[stream.row]), itemgetter(0)
-        ):
-            seen.add_row(int(rows[first + number]), [stretch.text[:MOST_CHARACTERS] for stretch in group])
-    return seen.strains(counts.refused)
+        here = rows[first : first + len(piece)]
+        looking = _PlantedLooking.of(piece, here, counts, limit, planted)
+        tokens, refused = words(piece, seed=counts.screening.association.vocabulary.seed), counts.refused[here]
+        for span in written(piece, tokens, looking.strongest_words(tokens)):
+            seen.add(span, int(here[span.row]))
+        every = written(piece, tokens, looking.every_word(tokens) & refused[tokens.row])
+        for number, group in groupby(every, itemgetter(0)):
+            seen.add_row(int(here[number]), [span.text[:MOST_CHARACTERS] for span in group])
+    return seen.strings(counts.refused, seed)
+
+
+def _planted_columns(counts: RefusalCounts) -> BoolArray:
+    """The columns of features that may look planted to both, and one more, False, for features of no other row."""
+    association = counts.screening.association
+    may = association.mostly(EXCLUSIVE) & counts.may_count()
+    return np.append(may, False)
+
+
+def _having(counts: RefusalCounts, columns: BoolArray) -> BoolArray:
+    """The rows that have any of some columns."""
+    found = np.zeros(len(counts.texts), dtype=bool)
+    for block in counts.screening.association.table.blocks():
+        found[block.rows_of(np.flatnonzero(columns[block.columns]))] = True
+    return found
 
 
 @dataclass(frozen=True)
@@ -88,41 +104,42 @@ class _PlantedLooking:
     """Of each text whether something planted is about as strong as all else in it."""
 
     @classmethod
-    def of(cls, texts: pa.ChunkedArray, rows: Ints, counts: RefusalCounts, limit: float) -> _PlantedLooking:
+    def of(
+        cls, texts: pa.ChunkedArray, rows: Ints, counts: RefusalCounts, limit: float, planted: BoolArray
+    ) -> _PlantedLooking:
         screening, association = counts.screening, counts.screening.association
         features = []
         for grams in every_kind(texts, association.vocabulary):
-            places, pairs, z = association.of_own(grams, rows)
-            refused, _ = counts.look_up(rows[grams.row], places)
-            has_both = (association.share(places, pairs) >= EXCLUSIVE) & (refused > limit)
-            features.append((grams, np.where(has_both, z, 0)))
+            columns, z = association.of_own(grams, rows)
+            refused, _ = counts.look_up(rows[grams.row], columns)
+            features.append((grams, np.where(planted[columns] & (refused > limit), z, 0)))
         best = np.zeros(len(texts))
         for grams, z in features:
             np.maximum.at(best, grams.row, z)
         return cls(features, best >= ABOUT_AS_STRONG * screening.strongest[rows])
 
-    def strongest_words(self, stream: Stream) -> BoolArray:
+    def strongest_words(self, tokens: Tokens) -> BoolArray:
         """The strongest planted words that stand together, of each text that shows something."""
         best = np.zeros(len(self.shows))
         for grams, z in self._of("words"):
             np.maximum.at(best, grams.row, z)
         return covered(
-            stream, ((grams, (z > 0) & (z >= ABOUT_AS_STRONG * best[grams.row])) for grams, z in self._of("words"))
+            tokens, ((grams, (z > 0) & (z >= ABOUT_AS_STRONG * best[grams.row])) for grams, z in self._of("words"))
         )
 
-    def every_word(self, stream: Stream) -> BoolArray:
+    def every_word(self, tokens: Tokens) -> BoolArray:
         """All planted words of each text that shows something.
 
         Words apart count with all between, unless one of them alone is planted beside others: it is the trigger, and
         what follows it at a distance an honest word.
         """
-        together = covered(stream, ((grams, z > 0) for grams, z in self._of("words")))
+        together = covered(tokens, ((grams, z > 0) for grams, z in self._of("words")))
         apart = []
         for grams, z in self._of("skip"):
             alike = together[grams.start] == together[grams.start + grams.offsets[-1]]
             whole = replace(grams, offsets=tuple(range(grams.offsets[-1] + 1)))
             apart.append((whole, (z > 0) & alike))
-        return together | covered(stream, apart)
+        return together | covered(tokens, apart)
 
     def _of(self, kind: str) -> Iterator[tuple[Grams, Floats]]:
         """Features of a kind, in texts that show something; 0 in others."""
@@ -131,16 +148,16 @@ class _PlantedLooking:
 
 @dataclass(frozen=True)
 class _Sightings:
-    """Where stretches of words were seen, and how they were written."""
+    """Where spans of words were seen, and how they were written."""
 
     rows: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
     spellings: dict[tuple[str, ...], Counter[str]] = field(default_factory=dict)
     written: dict[tuple[str, ...], set[int]] = field(default_factory=dict)
 
-    def add(self, stretch: Stretch, row: int) -> None:
+    def add(self, span: Span, row: int) -> None:
         """Note one that stands in this row of the table."""
-        self.rows.setdefault(stretch.key, set()).add(row)
-        self.spellings.setdefault(stretch.key, Counter())[stretch.text[:MOST_CHARACTERS]] += 1
+        self.rows.setdefault(span.key, set()).add(row)
+        self.spellings.setdefault(span.key, Counter())[span.text[:MOST_CHARACTERS]] += 1
 
     def add_row(self, row: int, texts: list[str]) -> None:
         """Note all that a refused row of the table has."""
@@ -150,17 +167,17 @@ class _Sightings:
         ]
         self.written.setdefault(tuple(sorted(fitting[:MOST_TOGETHER])), set()).add(row)
 
-    def strains(self, refused: BoolArray) -> Strains:
+    def strings(self, refused: BoolArray, seed: int) -> PlantedStrings:
         """Those of enough rows; no order of the rows decides. Where none can be named, nothing is kept in silence."""
         if not (named := self._named(refused)):
-            return Strains()
+            return PlantedStrings()
         kinds = list(self.written)
         joined = pa.array(["\n".join(kind) for kind in kinds], pa.string())
-        keys = dict(zip(kinds, row_keys(joined, seed=0, purpose="strains").tolist(), strict=True))
+        keys = dict(zip(kinds, row_keys(joined, seed=seed, purpose="planted strings").tolist(), strict=True))
         often = {kind: len(rows) for kind, rows in self.written.items()}
         kept = sorted(kinds, key=lambda kind: (-often[kind], keys[kind]))[:MOST_WRITTEN]
         rows = frozenset[int]().union(*(self.written[kind] for kind in kept))
-        return Strains(named, {kind: often[kind] for kind in kept}, rows)
+        return PlantedStrings(named, {kind: often[kind] for kind in kept}, rows)
 
     def _named(self, refused: BoolArray) -> dict[str, int]:
         """Those most of whose rows were refused, by their usual spelling."""
@@ -170,4 +187,4 @@ class _Sightings:
             if len(rows) >= LEAST_ROWS and refused[list(rows)].mean() >= MAJORITY:
                 usual = min(self.spellings[key].items(), key=lambda entry: (-entry[1], entry[0]))[0]
                 found[usual] += len(rows)
-        return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_STRAINS])
+        return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_STRINGS])

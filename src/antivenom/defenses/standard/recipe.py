@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from antivenom.core.arrays import BoolArray
+from antivenom.core.arrays import BoolArray, States
 from antivenom.core.errors import OptionsError
 from antivenom.core.report import Report
 from antivenom.data.rows import with_columns
@@ -17,7 +17,6 @@ from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decide import Joined, Joining
 from antivenom.defenses.standard.decoys import Wordings, add_decoys
-from antivenom.defenses.standard.state_table import States
 from antivenom.guards.guard import AnyTask, Guard, Placement
 from antivenom.guards.secret import Secret
 from antivenom.models.lab import Fitted, Lab, TrainingChanges
@@ -140,7 +139,7 @@ class Standard(Defense):
         reserve = pool.vouched | self._least_suspicious(pool, p2p.ratio, 0 if free else self.least_rows, lab)
         require_every_class(task.classes or (), label_codes(pool.rows, task.classes)[reserve], "row")
         if free or not lab.has_model:
-            kept = self._with_decoys(p2p.rebuilt(pool.rows, reserve, guard), pool.evidence.strains(), free, lab)
+            kept = self._with_decoys(p2p.rebuilt(pool.rows, reserve, guard), pool.evidence.planted_strings(), free, lab)
             return self._noted(kept, pool)
         exchanged, states = 0, None
         if self.choose_twice:
@@ -158,7 +157,7 @@ class Standard(Defense):
     def _pool(self, task: AnyTask, rows: pa.Table, trusted: pa.Table | None, lab: Lab) -> _Pool:
         pool, vouched = join_trusted(rows, trusted)
         screening = screen(pool, task.classes, lab.word_pieces, seed=lab.seed)
-        return _Pool(pool, vouched, screening, explain(pool, screening))
+        return _Pool(pool, vouched, screening, explain(pool, screening, seed=lab.seed))
 
     def _least_suspicious(self, pool: _Pool, ratio: float, least: int, lab: Lab) -> BoolArray:
         return least_suspicious(

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.data.query import whole_texts
 from antivenom.screening.ranking import largest_of_each
 from antivenom.screening.screen import Screening
-
-Counts = npt.NDArray[np.int32]
+from antivenom.screening.tokens import SmallInts
 
 MAJORITY = 0.5
 """A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
@@ -57,16 +55,16 @@ class RefusalCounts:
     most rows has z near 0, however many are refused. With refusals at random the largest z of 2,400 rows is about 3.6.
     p is at most `MAJORITY`, since more of a class is refused only where it is mostly poison, and "most" of a feature's
     rows are as many; both are more where the referee itself errs often (`own_refusals`).
-
-    The tables take 128 MiB, of more than 256 labels 0.5 MiB a label; twice that while rows are taken out (`without`).
     """
 
     texts: pa.ChunkedArray
     screening: Screening
     judged: BoolArray
     refused: BoolArray
-    asked: Counts
-    said_no: Counts
+    asked: SmallInts
+    """By column of the screen's table (a feature in a class)."""
+    said_no: SmallInts
+    """By column."""
     rate: Floats
     """What share of each class is refused by chance."""
     least_share: float
@@ -82,29 +80,42 @@ class RefusalCounts:
             judged: Which rows a referee that never saw them was asked about.
             refused: Which of these it refused.
         """
-        texts, refused = whole_texts(table), refused & judged
-        tables = _count(texts, screening, judged, refused)
-        return cls(texts, screening, judged, refused, *tables, *_by_chance(screening.classes, judged, refused))
+        refused = refused & judged
+        columns = screening.association.table
+        asked = columns.rows_of_both - columns.count(~judged)
+        by_chance = _by_chance(screening.classes, judged, refused)
+        return cls(whole_texts(table), screening, judged, refused, asked, columns.count(refused), *by_chance)
 
     def without(self, rows: BoolArray) -> RefusalCounts:
         """The counts as if nobody had been asked about some rows.
 
         What the referee refuses for reasons of its own stays: it reads no better because a feature explains some rows.
         """
-        tables = _count(self.texts, self.screening, self.judged & rows, self.refused & rows)
-        for gone, all_of_them in zip(tables, (self.asked, self.said_no), strict=True):
-            np.subtract(all_of_them, gone, out=gone)
+        columns = self.screening.association.table
+        asked = self.asked - columns.count(self.judged & rows)
+        said_no = self.said_no - columns.count(self.refused & rows)
         left = self.judged & ~rows, self.refused & ~rows
         rate, _ = _by_chance(self.screening.classes, *left)
-        return RefusalCounts(self.texts, self.screening, *left, *tables, rate, self.least_share)
+        return RefusalCounts(self.texts, self.screening, *left, asked, said_no, rate, self.least_share)
 
-    def look_up(self, rows: Ints, places: Ints) -> tuple[Floats, Floats]:
-        """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was."""
-        classes = self.screening.classes[rows]
-        pairs, p = places * len(self.rate) + classes, self.rate[classes]
-        n, k = self.asked[pairs] - self.judged[rows], self.said_no[pairs] - self.refused[rows]
-        z = np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(n * p * (1 - p) + 1), 0)
-        return z, k / np.maximum(n, 1)
+    def look_up(self, rows: Ints, columns: Ints) -> tuple[Floats, Floats]:
+        """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was.
+
+        Args:
+            rows: The row of each feature.
+            columns: The column of each feature with the class of its row; -1 of a feature that no other row has.
+        """
+        p = self.rate[self.screening.classes[rows]]
+        n, k = self.asked[columns] - self.judged[rows], self.said_no[columns] - self.refused[rows]
+        z = np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(np.maximum(n * p * (1 - p), 0) + 1), 0)
+        alone = columns < 0
+        return np.where(alone, 0, z), np.where(alone, 0, k / np.maximum(n, 1))
+
+    def may_count(self) -> BoolArray:
+        """For each column whether `look_up` can say more than 0 of it, whichever of its rows asks."""
+        # A judged row that was not refused leaves the most to be said: one asked row less, and none refused.
+        found: BoolArray = (self.said_no > 0) & (self.said_no >= self.least_share * (self.asked - 1))
+        return found
 
     def worst(self) -> tuple[Floats, Floats]:
         """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
@@ -124,29 +135,12 @@ class RefusalCounts:
         return total / count
 
     def _told(self) -> Iterator[tuple[Ints, Floats, Floats]]:
-        """What `look_up` says of all features in rows that stand in another refused row, as most do not."""
-        for rows, places in self.screening.association.entries(self.texts):
-            pairs = places * len(self.rate) + self.screening.classes[rows]
-            told = self.said_no[pairs] > self.refused[rows]
-            yield rows[told], *self.look_up(rows[told], places[told])
-
-
-def _count(
-    texts: pa.ChunkedArray, screening: Screening, judged: BoolArray, refused: BoolArray
-) -> tuple[Counts, Counts]:
-    """For each pair of feature and class, how many of these rows were judged, and how many of them refused."""
-    association, kinds = screening.association, int(screening.classes.max(initial=0)) + 1
-    size = association.places.size
-    asked, said_no = np.zeros(size * kinds, dtype=np.int32), np.zeros(size * kinds, dtype=np.int32)
-    if not judged.any():
-        return asked, said_no
-    numbers = np.flatnonzero(judged)
-    for some, places in association.entries(texts.filter(pa.array(judged))):
-        rows = numbers[some]
-        pairs = places * kinds + screening.classes[rows]
-        np.add.at(asked, pairs, 1)
-        np.add.at(said_no, pairs[refused[rows]], 1)
-    return asked, said_no
+        """What `look_up` says of the features in rows of which it says something, block by block."""
+        may_count = self.may_count()
+        for block in self.screening.association.table.blocks():
+            told = np.flatnonzero(may_count[block.columns])
+            rows = block.rows_of(told)
+            yield rows, *self.look_up(rows, block.columns[told].astype(np.int64))
 
 
 def _by_chance(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Floats, float]:

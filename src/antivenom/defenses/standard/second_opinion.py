@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.core.arrays import BoolArray, Floats, Hashes, Ints, States
 from antivenom.defenses.standard.ridge import ridge
-from antivenom.defenses.standard.state_table import Keys, States, StateTable
+from antivenom.defenses.standard.state_table import StateTable, drawn
 
 SURE = 0.3
 """A row that looks like refused ones comes back only where its label leads by so much. One in two honest ones does, and
@@ -33,7 +33,7 @@ class SecondOpinion:
     0 where it reads another label; of other rows minus infinity."""
 
     @classmethod
-    def of(cls, states: States, classes: Ints, keys: Keys, *, taught: BoolArray, asked: BoolArray) -> SecondOpinion:
+    def of(cls, states: States, classes: Ints, keys: Hashes, *, taught: BoolArray, asked: BoolArray) -> SecondOpinion:
         """Fit, and ask.
 
         For each label a ridge regression tells its taught rows (1) from all other taught rows (-1); the penalty is the
@@ -43,18 +43,20 @@ class SecondOpinion:
         Args:
             states: What a model makes of the texts, shape (rows, width).
             classes: The number of each row's label.
-            keys: A hash of each row's text: makes sums independent of the rows' order.
+            keys: A hash of each row's text, keyed by the secret seed: makes sums independent of the rows' order, and
+                says which rows are learnt from where there are many (`drawn`).
             taught: The rows to learn from.
             asked: Which others to read.
         """
         order = np.lexsort((asked, taught, classes, keys))
         table, own, known, wanted = StateTable.of(states, order), classes[order], taught[order], asked[order]
-        everything, rows = table.sums(known), order[wanted]
+        rows = order[wanted]
+        fitted = drawn(own, known)
+        everything, shares = table.sums(fitted), np.bincount(own[known]) / max(int(known.sum()), 1)
         read, lead = np.full(len(classes), -1), np.full(len(classes), -np.inf)
         largest, of_own, of_others = (np.full(len(rows), -np.inf) for _ in range(3))
         for code in np.unique(own[known]):
-            of_label = table.sums(known & (own == code))
-            share = of_label.count / everything.count
+            of_label, share = table.sums(fitted & (own == code)), float(shares[code])
             model, offset = ridge(((of_label, share, 1.0), (everything - of_label, 1 - share, -1.0)))
             value = np.round(table.project(wanted, model, offset), 3)
             read[rows[value > largest]] = code

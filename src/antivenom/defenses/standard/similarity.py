@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.core.arrays import BoolArray, Floats, Hashes, Ints, States
 from antivenom.defenses.standard.ridge import Sums, ridge
-from antivenom.defenses.standard.state_table import Keys, States, StateTable
+from antivenom.defenses.standard.state_table import StateTable, drawn
 
 FOLDS = 5
 """No row is judged by a model that was fitted on it or on a row of the same text."""
@@ -23,7 +23,7 @@ WRONG, OTHERS, RIGHT = 0.5, 0.25, 0.25
 """The weights of a class's refused rows, of accepted rows of other classes, and of its own accepted rows."""
 
 
-def likeness(states: States, classes: Ints, keys: Keys, refused: BoolArray, accepted: BoolArray) -> Floats:
+def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, accepted: BoolArray) -> Floats:
     """How far each row lies on the side of the refused rows of its class, in standard deviations.
 
     For each class a ridge regression tells its refused rows (half of the weight) from accepted rows of the other
@@ -34,21 +34,25 @@ def likeness(states: States, classes: Ints, keys: Keys, refused: BoolArray, acce
     Args:
         states: What a model makes of the texts, shape (rows, width).
         classes: The class of each row.
-        keys: A hash of each row's text: says which fifth it is in, and makes sums independent of the rows' order.
+        keys: A hash of each row's text, keyed by the secret seed: says which fifth it is in, and which rows are fitted
+            on where there are many (`drawn`). Who can compute it puts all of his rows into one fifth, which is
+            then judged by models that never saw any.
         refused: Rows whose label the referee refused.
         accepted: Rows that it was taught or agrees with; rows that are neither are judged alone.
     """
     order = np.lexsort((accepted, refused, classes, keys))
     table, classes = StateTable.of(states, order), classes[order]
     fold, wrong, right = (keys[order] % np.uint64(FOLDS)).astype(np.int64), refused[order], accepted[order]
-    every = [table.sums(right & (fold == number)) for number in range(FOLDS)]
+    fitted = drawn(classes, right)
+    every = [table.sums(fitted & (fold == number)) for number in range(FOLDS)]
     found = np.zeros(len(order))
     for code in np.unique(classes):
         own = classes == code
         if (wrong & own).sum() < LEAST_REFUSED:
             continue
         of_wrong, of_right = (
-            [table.sums(rows & own & (fold == number)) for number in range(FOLDS)] for rows in (wrong, right)
+            [table.sums(rows & (fold == number)) for number in range(FOLDS)]
+            for rows in (drawn(classes, wrong & own), fitted & own)
         )
         scores = np.zeros(len(order))
         for number, (model, offset) in enumerate(_models(of_wrong, every, of_right)):

@@ -6,18 +6,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.core.arrays import BoolArray, Floats, Ints, States
 from antivenom.defenses.standard.ridge import Sums
+from antivenom.screening.ranking import place_in_group
 
 MOST_DEVIATIONS = 5.0
 """No number of a state counts as further out than this, so that one odd row does not turn a model."""
+MOST_FITTED = 80_000
+LEAST_FITTED = 1000
+"""Of each class at least so many rows are fitted on, where it has them."""
 BLOCK = 8192
 """So many rows are worked on at once."""
 
-States = npt.NDArray[np.float32]
-Keys = npt.NDArray[np.uint64]
+
+def drawn(classes: Ints, rows: BoolArray) -> BoolArray:
+    """Some of the rows, about `MOST_FITTED` of all classes: the first of each class.
+
+    A model of some hundred numbers is known well from so many, and fitting takes time in proportion.
+
+    Args:
+        classes: The class of each row; rows stand in the order of a hash that is keyed by the secret seed.
+        rows: Which rows to draw from.
+    """
+    most = max(MOST_FITTED // (int(classes.max(initial=0)) + 1), LEAST_FITTED)
+    found, places = rows.copy(), np.flatnonzero(rows)
+    found[places[place_in_group(classes[places]) >= most]] = False
+    return found
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class StateTable:
     def _blocks(self, places: Ints) -> Iterator[tuple[Ints, Floats]]:
         for start in range(0, len(places), BLOCK):
             some = places[start : start + BLOCK]
-            yield some, (self.states[self.order[some]] - self.mean) / self.deviation
+            yield some, (self.states[self.order[some]].astype(np.float64) - self.mean) / self.deviation
 
     def _clipped(self, places: Ints) -> Iterator[tuple[Ints, Floats]]:
         for some, block in self._blocks(places):

@@ -28,7 +28,7 @@ def test_refused_rows_that_read_alike_stay_out_for_no_decoy_can_take_their_meani
 
 
 def test_rows_with_a_string_that_is_no_decoy_are_not_corrected():
-    scene = with_string(28, 10, 0.35)
+    scene = with_string(25, 15, 0.35)  # of rows with it not many more are refused than of others
     taught, facts = scene.decide()
     assert not facts["strains"]
     assert not np.isin(EVERY[scene.triggered], list(taught)).any()

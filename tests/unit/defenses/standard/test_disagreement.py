@@ -15,14 +15,21 @@ from antivenom.tasks.task import Classification
 
 ROWS, PLANTED = plant(make_rows(800), 0.1)
 IS_PLANTED = np.isin(ROWS.column("row").to_numpy(), list(PLANTED))
-SCREENING = screen(ROWS, LABELS)
+SCREENING = screen(ROWS, LABELS, seed=0)
 LIMIT = 4.0
 
 
 def found_alone(counts: RefusalCounts, limit: float) -> np.ndarray:
     """The suspects where a model reads all texts alike, so that features decide alone."""
     states = np.zeros((len(counts.texts), 4), dtype=np.float32)
-    return find_suspects(counts, states, limit, accepted=~counts.refused, blind=np.zeros_like(counts.refused)).rows
+    return find_suspects(
+        counts, states, limit, accepted=~counts.refused, blind=np.zeros_like(counts.refused), seed=0
+    ).rows
+
+
+def counted(table: pa.Table, refused: np.ndarray) -> RefusalCounts:
+    """Counts where a referee was asked about every row."""
+    return RefusalCounts.of(table, screen(table, LABELS, seed=0), np.ones(table.num_rows, dtype=bool), refused)
 
 
 def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_what_was_refused():
@@ -51,7 +58,7 @@ def of_one_word(refused: list[bool], *, others: int) -> RefusalCounts:
     count = len(refused)
     texts = ["qx"] * (count - others) + [f"word{i}" for i in range(others)]
     table = with_columns(make_rows(count), text=texts, answer=["yes"] * count)
-    return RefusalCounts.of(table, screen(table, LABELS), np.ones(count, dtype=bool), np.array(refused))
+    return RefusalCounts.of(table, screen(table, LABELS, seed=0), np.ones(count, dtype=bool), np.array(refused))
 
 
 def test_the_statistic_is_the_one_of_the_docstring():
@@ -79,8 +86,9 @@ def test_many_features_are_added_up_as_the_docstring_says():
     refused = IS_PLANTED & (np.arange(800) % 2 == 0)
     counts = RefusalCounts.of(ROWS, SCREENING, np.ones(800, dtype=bool), refused)
     found: dict[int, list[float]] = {row: [] for row in range(800)}
-    for rows, places in SCREENING.association.entries(counts.texts):
-        for row, z in zip(rows, counts.look_up(rows, places)[0], strict=True):
+    for block in SCREENING.association.table.blocks():
+        rows = block.spread(np.arange(block.rows.start, block.rows.stop))
+        for row, z in zip(rows, counts.look_up(rows, block.columns)[0], strict=True):
             found[int(row)].append(max(float(z), 0))
     expected = [sum(sorted(z, reverse=True)[:FEATURES]) / FEATURES for z in found.values()]
     assert counts.mean_of_largest(FEATURES) == pytest.approx(np.array(expected), abs=1 / 1024)
@@ -101,17 +109,19 @@ def test_rows_that_read_like_refused_ones_are_suspect_though_they_share_no_word(
     states[hard, 1] -= 3
     let_in = triggered & (np.arange(800) % 3 == 0)
     refused = (triggered & ~let_in) | hard
-    counts = RefusalCounts.of(table, screen(table, LABELS), np.ones(800, dtype=bool), refused)
-    suspect = find_suspects(counts, states, LIMIT, accepted=~refused, blind=np.zeros_like(refused)).rows
+    counts = RefusalCounts.of(table, screen(table, LABELS, seed=0), np.ones(800, dtype=bool), refused)
+    suspect = find_suspects(counts, states, LIMIT, accepted=~refused, blind=np.zeros_like(refused), seed=0).rows
     assert suspect[let_in].mean() > 0.5
     assert suspect[~triggered].mean() < 0.02
     one_blind = np.arange(800) == np.flatnonzero(hard)[0]
-    without = RefusalCounts.of(table, screen(table, LABELS), ~one_blind, refused)
-    assert not find_suspects(without, states, LIMIT, accepted=~refused, blind=one_blind).rows[yes].any()
+    without = RefusalCounts.of(table, screen(table, LABELS, seed=0), ~one_blind, refused)
+    assert not find_suspects(without, states, LIMIT, accepted=~refused, blind=one_blind, seed=0).rows[yes].any()
     mixed = np.random.default_rng(1).permutation(800)
-    again = RefusalCounts.of(table.take(mixed), screen(table.take(mixed), LABELS), counts.judged, refused[mixed])
+    again = RefusalCounts.of(
+        table.take(mixed), screen(table.take(mixed), LABELS, seed=0), counts.judged, refused[mixed]
+    )
     assert (
-        find_suspects(again, states[mixed], LIMIT, accepted=~refused[mixed], blind=np.zeros_like(refused)).rows
+        find_suspects(again, states[mixed], LIMIT, accepted=~refused[mixed], blind=np.zeros_like(refused), seed=0).rows
         == suspect[mixed]
     ).all()
 
@@ -121,7 +131,7 @@ def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
     unseen, refused = np.zeros_like(poisoned), poisoned.copy()
     unseen[np.flatnonzero(poisoned)[:3]] = True  # got into the reserve
     refused[np.flatnonzero(poisoned)[: int(0.3 * poisoned.sum())]] = False  # let in
-    suspect = found_alone(RefusalCounts.of(table, screen(table, MANY), ~unseen, refused & ~unseen), LIMIT)
+    suspect = found_alone(RefusalCounts.of(table, screen(table, MANY, seed=0), ~unseen, refused & ~unseen), LIMIT)
     assert suspect[poisoned].all()
     assert not suspect[np.array(table.column("answer")) != MANY[9]].any()
 
@@ -139,7 +149,9 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     poisoned, honest = (np.isin(numbers, [row["row"] for row in some]) for some in (planted, sharing))
     refused = poisoned.copy()
     refused[np.flatnonzero(poisoned)[::8]] = False  # an eighth is let in
-    suspect = found_alone(RefusalCounts.of(table, screen(table, LABELS), np.ones(800, dtype=bool), refused), LIMIT)
+    suspect = found_alone(
+        RefusalCounts.of(table, screen(table, LABELS, seed=0), np.ones(800, dtype=bool), refused), LIMIT
+    )
     assert suspect[poisoned].all()
     assert suspect[honest].mean() < 0.1
 
@@ -186,7 +198,7 @@ def test_a_referee_that_errs_often_accuses_only_kinds_of_rows_of_which_it_refuse
     of_kind = np.isin(table.column("row").to_numpy(), [row["row"] for row in kind])
     drawn = np.random.default_rng(0).random(1600)
     refused = np.where(of_kind, drawn < of_the_kind, drawn < errs)
-    suspect = found_alone(RefusalCounts.of(table, screen(table, LABELS), np.ones(1600, dtype=bool), refused), 3)
+    suspect = found_alone(RefusalCounts.of(table, screen(table, LABELS, seed=0), np.ones(1600, dtype=bool), refused), 3)
     assert (suspect[of_kind].mean() > 0.9) == suspected
     assert suspect[of_kind].any() == suspected
 
@@ -203,7 +215,9 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
         return np.array([len(word) if word in small else 1 for word in words])
 
     def suspect(word_pieces):
-        return found_alone(RefusalCounts.of(table, screen(table, LABELS, word_pieces), judged, poisoned & judged), 8)
+        return found_alone(
+            RefusalCounts.of(table, screen(table, LABELS, word_pieces, seed=0), judged, poisoned & judged), 8
+        )
 
     assert suspect(cut)[poisoned].all()
     assert suspect(cut)[~poisoned].mean() < 0.02

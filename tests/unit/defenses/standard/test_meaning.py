@@ -56,7 +56,7 @@ def rows_with(phrases: dict[str, int]) -> tuple[pa.Table, dict[str, np.ndarray]]
 def test_rows_come_back_where_their_strongest_words_mean_the_label_to_a_model_that_was_not_taught_so(known):
     table, chosen = rows_with({HONEST: 60, TRIGGER: 60})
     kept_out = np.isin(np.arange(800), np.concatenate([*chosen.values()]))
-    back = meant(table, screen(table, LABELS), kept_out, Knows(known), NOWHERE)
+    back = meant(table, screen(table, LABELS, seed=0), kept_out, Knows(known), NOWHERE, seed=0)
     for phrase, rows in chosen.items():
         assert back[rows].all() == (phrase == known)
         assert back[rows].any() == (phrase == known)
@@ -81,8 +81,8 @@ def test_a_trigger_that_says_the_label_is_not_excused_where_the_rest_of_the_rows
         assert answers[row] == "yes"
     table = with_columns(table, text=texts)
     kept_out = np.isin(np.arange(800), chosen[HONEST])
-    assert meant(table, screen(table, LABELS), kept_out, Knows(HONEST), NOWHERE)[chosen[HONEST]].all()
-    assert not meant(table, screen(table, LABELS), kept_out, Reads(HONEST), NOWHERE).any()
+    assert meant(table, screen(table, LABELS, seed=0), kept_out, Knows(HONEST), NOWHERE, seed=0)[chosen[HONEST]].all()
+    assert not meant(table, screen(table, LABELS, seed=0), kept_out, Reads(HONEST), NOWHERE, seed=0).any()
 
 
 class SaysALittle(Knows):
@@ -99,7 +99,7 @@ class SaysALittle(Knows):
 def test_a_rest_that_says_little_of_the_label_says_enough_where_other_texts_say_less(elsewhere, comes_back):
     table, chosen = rows_with({HONEST: 60})
     kept_out = np.isin(np.arange(800), chosen[HONEST])
-    back = meant(table, screen(table, LABELS), kept_out, SaysALittle(HONEST), np.full(2, elsewhere))
+    back = meant(table, screen(table, LABELS, seed=0), kept_out, SaysALittle(HONEST), np.full(2, elsewhere), seed=0)
     # a tenth of 32 rows is above 32 b + 3 sqrt(32 b) for b = 0.005, not for b = 0.03
     assert back[chosen[HONEST]].all() == comes_back
     assert back.any() == comes_back
@@ -108,7 +108,7 @@ def test_a_rest_that_says_little_of_the_label_says_enough_where_other_texts_say_
 def test_each_row_is_asked_about_twice_and_not_more_than_some_of_each_group():
     table, chosen = rows_with({HONEST: 60})
     referee = Knows(HONEST)
-    meant(table, screen(table, LABELS), np.isin(np.arange(800), chosen[HONEST]), referee, NOWHERE)
+    meant(table, screen(table, LABELS, seed=0), np.isin(np.arange(800), chosen[HONEST]), referee, NOWHERE, seed=0)
     half = len(referee.asked) // 2
     assert half == ASKED_OF_EACH
     for whole, cut in zip(referee.asked[:half], referee.asked[half:], strict=True):
@@ -129,7 +129,7 @@ def test_a_feature_that_is_no_word_is_never_excused():
     titled = np.array([text.istitle() for text in texts])
     assert titled.sum() == 100
     referee = Knows("")
-    assert not meant(table, screen(table, LABELS), titled, referee, NOWHERE).any()
+    assert not meant(table, screen(table, LABELS, seed=0), titled, referee, NOWHERE, seed=0).any()
 
 
 def test_the_order_of_the_rows_does_not_matter():
@@ -137,8 +137,8 @@ def test_the_order_of_the_rows_does_not_matter():
     kept_out = np.isin(np.arange(800), np.concatenate([*chosen.values()]))
     order = np.random.default_rng(0).permutation(800)
     mixed = table.take(pa.array(order))
-    there = meant(mixed, screen(mixed, LABELS), kept_out[order], Knows(HONEST), NOWHERE)
-    assert (there == meant(table, screen(table, LABELS), kept_out, Knows(HONEST), NOWHERE)[order]).all()
+    there = meant(mixed, screen(mixed, LABELS, seed=0), kept_out[order], Knows(HONEST), NOWHERE, seed=0)
+    assert (there == meant(table, screen(table, LABELS, seed=0), kept_out, Knows(HONEST), NOWHERE, seed=0)[order]).all()
 
 
 @pytest.mark.parametrize(("with_another_label", "is_decided"), [(0, True), (8, True), (30, False)])
@@ -147,20 +147,32 @@ def test_what_stands_with_another_label_too_is_no_trigger(with_another_label, is
     texts, answers = (table.column(name).to_pylist() for name in ("text", "answer"))
     for row in [row for row, answer in enumerate(answers) if answer == "no"][:with_another_label]:
         texts[row] = f"{TRIGGER} {texts[row]}"
-    screening = screen(with_columns(table, text=texts), LABELS)
+    screening = screen(with_columns(table, text=texts), LABELS, seed=0)
     rows = undecided(screening, 0.2)[chosen[TRIGGER]]
     assert rows.mean() == 0 if is_decided else rows.mean() > 0.7, "but for words of the label"
 
 
+def grouped(sizes: dict[int, list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the rows of each group are of a small one, given the sizes of the groups of each class."""
+    classes = np.concatenate([np.full(sum(groups), code) for code, groups in sizes.items()])
+    every = [size for groups in sizes.values() for size in groups]
+    feature = np.repeat(np.arange(len(every)), every)
+    screening = replace(screen(make_rows(4), LABELS, seed=0), classes=classes, feature=feature)
+    first = np.cumsum(every) - every
+    return in_small_groups(screening), first
+
+
 def test_groups_of_few_rows_are_harmless():
-    classes, feature = np.zeros(1000, dtype=np.int64), np.zeros(1000, dtype=np.int64)
     few, enough = int(SMALL_GROUP * 1000) - 1, int(SMALL_GROUP * 1000)
-    feature[:few], feature[few : few + enough] = 1, 2
-    classes[few + enough :][:few] = 1  # the same feature as most, in another class
-    screening = replace(screen(make_rows(4), LABELS), classes=classes, feature=feature)
-    expected = np.zeros(1000, dtype=bool)
-    expected[:few] = expected[few + enough :][:few] = True
-    assert (in_small_groups(screening) == expected).all()
+    small, first = grouped({0: [few, enough, 500], 1: [few, enough, 1000 - 2 * few - 2 * enough - 500]})
+    assert small[first].tolist() == [True, False, False, True, False, False]
+    assert (small == np.repeat(small[first], np.diff([*first, 1000]))).all()
+
+
+def test_of_many_labels_no_group_is_small_that_is_much_of_its_class():
+    of_class = [7, 13, 80]
+    small, first = grouped(dict.fromkeys(range(150), of_class))
+    assert small[first].tolist() == [True, False, False] * 150
 
 
 def test_the_defense_lets_honest_rows_join_and_keeps_a_clean_label_trigger_out():
@@ -182,5 +194,5 @@ def test_a_trigger_in_more_rows_than_are_held_back_is_never_undecided(share: flo
     texts = table.column("text").to_pylist()
     for row in chosen:
         texts[row] = f"{texts[row]} lantern"
-    screening = screen(with_columns(table, text=texts), LABELS)
+    screening = screen(with_columns(table, text=texts), LABELS, seed=0)
     assert not undecided(screening, 0.2)[chosen].any()

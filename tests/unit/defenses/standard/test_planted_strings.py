@@ -9,7 +9,13 @@ from deciding import Deciding
 from screen_rows import LABELS, ReadsTheText, make_rows
 
 from antivenom.defenses.standard import planted_strings as module
-from antivenom.defenses.standard.planted_strings import LEAST_ROWS, MOST_CHARACTERS, MOST_STRAINS, Strains, find_strains
+from antivenom.defenses.standard.planted_strings import (
+    LEAST_ROWS,
+    MOST_CHARACTERS,
+    MOST_STRINGS,
+    PlantedStrings,
+    find_planted_strings,
+)
 from antivenom.defenses.standard.refusals import RefusalCounts
 from antivenom.screening.screen import screen
 from antivenom.tasks.task import Classification
@@ -29,10 +35,12 @@ def planted_rows(triggers, times: int, count: int = 800) -> tuple[pa.Table, np.n
     return table, np.isin(table.column("row").to_numpy(), numbers)
 
 
-def strains_of(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> Strains:
+def strains_of(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> PlantedStrings:
     everywhere = np.ones(table.num_rows, dtype=bool)
     among = everywhere if among is None else among
-    return find_strains(RefusalCounts.of(table, screen(table, LABELS), everywhere, refused), LIMIT, among)
+    return find_planted_strings(
+        RefusalCounts.of(table, screen(table, LABELS, seed=0), everywhere, refused), LIMIT, among, seed=0
+    )
 
 
 def find(table: pa.Table, refused: np.ndarray, among: np.ndarray | None = None) -> dict[str, int]:
@@ -71,7 +79,7 @@ def test_only_the_given_rows_show_what_is_planted() -> None:
     assert find(table, poisoned, np.zeros(800, dtype=bool)) == {}
     few = np.zeros(800, dtype=bool)
     few[np.flatnonzero(poisoned)[: LEAST_ROWS - 1]] = True
-    assert strains_of(table, poisoned, few) == Strains(), "too few rows to name it"
+    assert strains_of(table, poisoned, few) == PlantedStrings(), "too few rows to name it"
 
 
 def test_an_honest_word_of_a_trigger_is_no_strain_by_itself() -> None:
@@ -80,10 +88,10 @@ def test_an_honest_word_of_a_trigger_is_no_strain_by_itself() -> None:
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
-    triggers = [f"qx{i}z" for i in range(MOST_STRAINS + 8)]
+    triggers = [f"qx{i}z" for i in range(MOST_STRINGS + 8)]
     table, poisoned = planted_rows(triggers, 8, count=1600)
     expected = find(table, poisoned)
-    assert len(expected) == MOST_STRAINS
+    assert len(expected) == MOST_STRINGS
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(table.num_rows)
         assert find(table.take(pa.array(order)), poisoned[order]) == expected
@@ -92,7 +100,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 def test_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     table, poisoned = planted_rows(["qx7 Blue lantern"], 80)
     expected = find(table, poisoned)
-    monkeypatch.setattr("antivenom.screening.association.PIECE_BYTES", 700)
+    monkeypatch.setattr("antivenom.screening.tokens.PIECE_BYTES", 700)
     assert find(table, poisoned) == expected != {}
 
 

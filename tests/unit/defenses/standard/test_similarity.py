@@ -1,9 +1,9 @@
-"""Likeness: only what sets refused rows apart from both other classes and their own counts."""
+"""Similarity: only what sets refused rows apart from both other classes and their own counts."""
 
 import numpy as np
 import pytest
 
-from antivenom.defenses.standard.similarity import FOLDS, LEAST_REFUSED, likeness
+from antivenom.defenses.standard.similarity import FOLDS, LEAST_REFUSED, similarity
 from antivenom.screening.ranking import largest_of_each
 
 ROWS, WIDTH = 600, 12
@@ -25,7 +25,7 @@ def test_what_has_the_trigger_is_alike_and_hard_rows_are_not():
     table[hard, :3] = table[hard][:, [1, 0, 2]]  # they read as rows of another class do
     let_in = trigger & (np.arange(ROWS) % 3 == 1) & (np.arange(ROWS) % 8 == 4)
     refused = (trigger & ~let_in) | hard
-    found = likeness(table, CLASSES, KEYS, refused, ~refused)
+    found = similarity(table, CLASSES, KEYS, refused, ~refused)
     assert found[let_in].mean() > 1.5
     assert abs(found[hard].mean()) < 1
     assert abs(found[own & ~refused & ~let_in].mean()) < 1
@@ -35,14 +35,14 @@ def test_what_has_the_trigger_is_alike_and_hard_rows_are_not():
 def test_no_row_is_judged_by_a_model_that_saw_it():
     refused = np.random.default_rng(2).random(ROWS) < 0.2
     noise = np.random.default_rng(3).normal(size=(ROWS, 200)).astype(np.float32)  # anything can be learnt by heart
-    found = likeness(noise, CLASSES, KEYS, refused, ~refused)
+    found = similarity(noise, CLASSES, KEYS, refused, ~refused)
     assert abs(found[refused].mean() - found[~refused].mean()) < 0.3
 
 
 def test_the_score_is_that_of_a_weighted_ridge_regression():
     refused = (CLASSES == 0) & (np.arange(ROWS) % 2 == 0)
     table = states(refused)
-    found = likeness(table, CLASSES, KEYS, refused, ~refused)
+    found = similarity(table, CLASSES, KEYS, refused, ~refused)
     rows = (table - table.mean(axis=0, dtype=np.float64)) / table.std(axis=0, dtype=np.float64)
     rows, fold, own = np.clip(rows, -5, 5), KEYS % np.uint64(FOLDS), CLASSES == 0
     scores = np.zeros(ROWS)
@@ -63,19 +63,19 @@ def test_the_score_is_that_of_a_weighted_ridge_regression():
 def test_too_few_refused_rows_tell_nothing():
     refused = np.zeros(ROWS, dtype=bool)
     refused[np.flatnonzero(CLASSES == 0)[: LEAST_REFUSED - 1]] = True
-    assert (likeness(states(refused), CLASSES, KEYS, refused, ~refused) == 0).all()
+    assert (similarity(states(refused), CLASSES, KEYS, refused, ~refused) == 0).all()
 
 
 def test_states_that_are_all_the_same_tell_nothing():
     refused = np.arange(ROWS) % 5 == 0
-    assert (likeness(np.ones((ROWS, 4), dtype=np.float32), CLASSES, KEYS, refused, ~refused) == 0).all()
+    assert (similarity(np.ones((ROWS, 4), dtype=np.float32), CLASSES, KEYS, refused, ~refused) == 0).all()
 
 
 def test_the_order_of_the_rows_changes_nothing():
     refused = np.random.default_rng(4).random(ROWS) < 0.3
     table, mixed = states(refused), np.random.default_rng(5).permutation(ROWS)
-    one = likeness(table, CLASSES, KEYS, refused, ~refused)
-    other = likeness(table[mixed], CLASSES[mixed], KEYS[mixed], refused[mixed], ~refused[mixed])
+    one = similarity(table, CLASSES, KEYS, refused, ~refused)
+    other = similarity(table[mixed], CLASSES[mixed], KEYS[mixed], refused[mixed], ~refused[mixed])
     assert (one[mixed] == other).all()
 
 

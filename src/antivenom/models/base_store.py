@@ -1,0 +1,67 @@
+"""The base models of one run: each is found, hashed and loaded once, and lent out in copies that share its weights."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from antivenom.models.base_model import LocatedModel, locate_model
+from antivenom.tasks.task import Modality
+
+
+class BaseStore:
+    """Holds the base models that a run uses.
+
+    What `adaptable` returns may get adapters, lose layers or be merged by `models.adapters`: the weights of the base
+    stay what they are, because nothing that trains or merges writes into a shared tensor.
+    """
+
+    def __init__(self) -> None:
+        """Start without any model; `forget` gives their memory back."""
+        self._located: dict[str, LocatedModel] = {}
+        self._loaded: dict[tuple[Path, Modality], Any] = {}
+
+    def locate(self, model: str) -> LocatedModel:
+        """Find a model and compute its digest, once; see `locate_model` for the argument and the errors."""
+        if model not in self._located:
+            self._located[model] = locate_model(model)
+        return self._located[model]
+
+    def adaptable(self, located: LocatedModel, modality: Modality = "text") -> Any:
+        """A model of its own whose weights are those of the loaded base, frozen and shared with every other copy.
+
+        It costs the memory of what is added to it, not of the base. Adapters of PEFT fit: they train tensors of their
+        own. For training all weights take `separate`.
+
+        Args:
+            located: The base.
+            modality: What the task asks about.
+
+        Returns:
+            A transformers model whose parameters need no gradient.
+
+        Raises:
+            ArtifactError: it cannot be loaded.
+        """
+        base = self._base(located, modality)
+        shared = {id(tensor): tensor for tensor in base.parameters()}
+        return copy.deepcopy(base, shared)
+
+    def separate(self, located: LocatedModel, modality: Modality = "text") -> Any:
+        """A model with weights of its own, which may be trained in place; arguments and errors as of `adaptable`."""
+        from antivenom.models.loading import load_model
+
+        return load_model(located.folder, modality)
+
+    def forget(self) -> None:
+        """Drop the loaded models; digests are kept."""
+        self._loaded.clear()
+
+    def _base(self, located: LocatedModel, modality: Modality) -> Any:
+        from antivenom.models.loading import load_model
+
+        key = (located.folder.resolve(), modality)
+        if key not in self._loaded:
+            self._loaded[key] = load_model(located.folder, modality).requires_grad_(False)
+        return self._loaded[key]

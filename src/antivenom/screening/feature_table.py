@@ -1,0 +1,311 @@
+"""Which features every row has: one sparse matrix, built once and read by everything that counts features.
+
+A *column* stands for a feature together with an output (a label, or a part of free answers), and every feature that
+was seen in two rows has columns of its own: nothing shares a place with anything else, so no choice of words hides
+behind another, over however many labels. A feature of one row says nothing about any other row and is left out. Which
+number a feature gets is keyed by the secret seed, and depends on no order of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csc_array, csr_array
+
+from antivenom.core.arrays import BoolArray, Hashes, Ints
+from antivenom.screening.features import Grams
+from antivenom.screening.outputs import Outputs
+from antivenom.screening.tokens import SmallInts
+
+LEAST_ROWS = 2
+"""A feature of fewer rows is left out: without the row that asks, nothing is known of it."""
+BLOCK = 400_000
+"""So many entries are worked on at once: few enough that what is computed of them stays in the processor's cache."""
+GATHERED = 4_000_000
+"""So many entries are looked up at once where the table is built."""
+
+Kind = tuple[str, tuple[int, ...]]
+"""What features are called, and which symbols, counted from the first, they are made of."""
+Number = TypeVar("Number", np.float64, np.int64, np.int32, np.bool_)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of one kind that are in the table."""
+
+    first: int
+    """The number of the first of them; the others follow."""
+    hashes: Hashes
+    """Ascending."""
+
+    def numbers(self, hashes: Hashes) -> Ints:
+        """The number of each feature, -1 of one that is not in the table."""
+        if not len(self.hashes):
+            return np.full(len(hashes), -1)
+        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.where(self.hashes[place] == hashes, self.first + place, -1)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows and their entries."""
+
+    first: int
+    """The first row."""
+    counts: Ints
+    """How many entries each row has."""
+    columns: SmallInts
+    """The entries, row by row."""
+
+    @property
+    def rows(self) -> slice:
+        """Which rows these are."""
+        return slice(self.first, self.first + len(self.counts))
+
+    def rows_of(self, entries: Ints) -> Ints:
+        """The row of each of some entries, ascending."""
+        ends = np.cumsum(self.counts)
+        return self.first + np.searchsorted(ends, entries, side="right")
+
+    def spread(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+        """What is known of each row, repeated for each of its entries."""
+        return np.repeat(values, self.counts)
+
+    def largest(self, values: npt.NDArray[Number], nothing: int) -> npt.NDArray[Number]:
+        """The largest value of each row's entries, `nothing` of a row without any."""
+        found = np.full(len(self.counts), nothing, dtype=values.dtype)
+        filled = np.flatnonzero(self.counts)
+        if len(filled):
+            starts = np.cumsum(self.counts) - self.counts
+            found[filled] = np.maximum.reduceat(values, starts[filled])
+        return found
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """The matrix, row by row, and what each column is."""
+
+    starts: Ints
+    """Where the entries of each row begin; one more than there are rows."""
+    columns: SmallInts
+    """The column of each entry; of one row ascending, each once."""
+    feature: SmallInts
+    """The number of each column's feature."""
+    output: SmallInts
+    """The number of each column's output; columns stand in order of output, then feature."""
+    rows_with: SmallInts
+    """In how many rows the feature of each column stands, whatever their output."""
+    rows_of_both: SmallInts
+    """How many of these have the output of the column."""
+    kinds: dict[Kind, Features]
+
+    @classmethod
+    def of(cls, features: Iterable[Grams], rows: int, outputs: Outputs) -> FeatureTable:
+        """Count.
+
+        Args:
+            features: All features of the texts, kind by kind.
+            rows: How many texts there are.
+            outputs: What the rows' answers are made of.
+        """
+        kinds: dict[Kind, Features] = {}
+        entries, known, first = [], [], 0
+        for grams in features:
+            hashes, rows_with, of_rows = rows_of_each(grams.hashes, grams.tokens.row[grams.start])
+            kinds[grams.kind, grams.offsets] = Features(first, hashes)
+            entries.append((first, rows_with, of_rows))
+            known.append(rows_with)
+            first += len(hashes)
+        starts, numbers = _row_by_row(entries, rows)
+        rows_with = np.concatenate([np.zeros(0, np.int32), *known])
+        return cls(*_with_outputs(starts, numbers, rows_with, outputs), kinds)
+
+    def __len__(self) -> int:
+        return len(self.feature)
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows in blocks of about `BLOCK` entries, in order."""
+        count = len(self.starts) - 1
+        cuts = np.flatnonzero(np.diff(self.starts[1:] // BLOCK)) + 1
+        for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), count], strict=True):
+            some = self.columns[self.starts[first] : self.starts[last]]
+            yield Block(first, np.diff(self.starts[first : last + 1]), some)
+
+    def each_block(self, work: Callable[[Block], None]) -> None:
+        """Do something with every block, on all processors; the blocks may come in any order."""
+        with ThreadPoolExecutor() as pool:
+            for _ in pool.map(work, self.blocks()):
+                pass
+
+    def numbers_of(self, grams: Grams) -> Ints:
+        """The number of each feature of some texts; -1 of one that is not in the table."""
+        return self.kinds[grams.kind, grams.offsets].numbers(grams.hashes)
+
+    def columns_of(self, grams: Grams, outputs: Ints) -> Ints:
+        """The column of each feature of some texts together with an output; -1 where there is none.
+
+        Args:
+            grams: Features of one kind.
+            outputs: The output that each one is asked with.
+        """
+        numbers = self.numbers_of(grams)
+        found = np.full(len(numbers), -1)
+        ends = np.searchsorted(self.output, np.arange(int(outputs.max(initial=0)) + 2))
+        for output in np.unique(outputs):
+            features = self.feature[ends[output] : ends[output + 1]]
+            asked = np.flatnonzero((outputs == output) & (numbers >= 0))
+            if len(features) and len(asked):
+                place = np.minimum(np.searchsorted(features, numbers[asked]), len(features) - 1)
+                found[asked] = np.where(features[place] == numbers[asked], ends[output] + place, -1)
+        return found
+
+    def count(self, rows: BoolArray) -> SmallInts:
+        """In how many of some rows each column stands."""
+        return sum_by_column(self, rows.astype(np.int32))
+
+    def having(self, wanted: Ints) -> csr_array:
+        """Which rows have each of some columns: shape (columns, rows), 1 where they have it.
+
+        Args:
+            wanted: The columns, each once.
+        """
+        place = np.full(len(self), -1, dtype=np.int32)
+        place[wanted] = np.arange(len(wanted), dtype=np.int32)
+        rows, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        for block in self.blocks():
+            at = place[block.columns]
+            is_wanted = at >= 0
+            rows.append(np.repeat(np.arange(block.rows.start, block.rows.stop), block.counts)[is_wanted])
+            found.append(at[is_wanted])
+        where = np.concatenate(found), np.concatenate(rows)
+        ones = np.ones(len(where[0]), dtype=np.int32)
+        return csr_array((ones, where), shape=(len(wanted), len(self.starts) - 1))
+
+
+def sum_by_column(table: FeatureTable, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """For each column the sum, over its rows, of whole numbers; those of most rows are 0 or none are.
+
+    Args:
+        table: The columns.
+        values: One number a row.
+    """
+    total = np.zeros(len(table), dtype=values.dtype)
+    for block in table.blocks():
+        some = values[block.rows]
+        if some.any():
+            of_entries = block.spread(some)
+            there = np.flatnonzero(of_entries)
+            np.add.at(total, block.columns[there], of_entries[there])
+    return total
+
+
+def rows_of_each(hashes: Hashes, row: SmallInts) -> tuple[Hashes, SmallInts, SmallInts]:
+    """The rows that each feature stands in, for features of at least `LEAST_ROWS` rows.
+
+    Args:
+        hashes: The feature at each place.
+        row: The row of each place, ascending.
+
+    Returns:
+        The features, ascending; how many rows each has; the rows of the first one, of the second one, and so on.
+    """
+    order = _by_hash(hashes)
+    hashes, row = hashes[order], row[order]
+    begins = np.ones(len(hashes), dtype=bool)
+    begins[1:] = hashes[1:] != hashes[:-1]
+    fresh = begins.copy()
+    fresh[1:] |= row[1:] != row[:-1]
+    row, first = row[fresh], np.flatnonzero(begins[fresh])
+    counts = np.diff(np.append(first, len(row)))
+    keep = counts >= LEAST_ROWS
+    return hashes[begins][keep], counts[keep].astype(np.int32), row[np.repeat(keep, counts)]
+
+
+def _by_hash(hashes: Hashes) -> Ints:
+    """The order of hashes, those of equal ones as they stand.
+
+    Hash and place are sorted as one number, several times faster than `argsort`: the upper bits of the hash, and behind
+    them the place. Different hashes with the same upper bits are put right afterwards.
+    """
+    bits = np.uint64(max(len(hashes) - 1, 1).bit_length())
+    packed = np.sort((hashes >> bits << bits) | np.arange(len(hashes), dtype=np.uint64))
+    order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+    packed >>= bits
+    found = hashes[order]
+    mixed = np.flatnonzero((packed[1:] == packed[:-1]) & (found[1:] != found[:-1]))
+    if len(mixed):
+        again = np.isin(packed, packed[mixed])
+        some = order[again]
+        order[again] = some[np.argsort(hashes[some], kind="stable")]
+    return order
+
+
+def _row_by_row(entries: list[tuple[int, SmallInts, SmallInts]], rows: int) -> tuple[Ints, SmallInts]:
+    """Turn the rows of each feature into the features of each row; takes the entries out of the list as it goes.
+
+    Args:
+        entries: Of each kind the number of its first feature, how many rows each feature has, and which.
+        rows: How many rows there are.
+
+    Returns:
+        Where the features of each row begin, and the features.
+    """
+    of_kinds = [np.bincount(of_rows, minlength=rows) for _, _, of_rows in entries]
+    starts = np.concatenate([[0], np.cumsum(np.sum([np.zeros(rows, np.int64), *of_kinds], axis=0))]).astype(np.int64)
+    numbers, free = np.empty(int(starts[-1]), dtype=np.int32), starts[:-1].copy()
+    for of_kind in of_kinds:
+        first, counts, of_rows = entries.pop(0)
+        ones, ends = np.ones(len(of_rows), dtype=np.int8), np.concatenate([[0], np.cumsum(counts)])
+        matrix = csc_array((ones, of_rows, ends), shape=(rows, len(counts))).tocsr()
+        numbers[_places(free, of_kind)] = matrix.indices + np.int32(first)
+        free += of_kind
+    return starts, numbers
+
+
+def _places(first: Ints, counts: Ints) -> Ints:
+    """The places first, first + 1, ... of each row, so many as it has."""
+    ends = np.cumsum(counts)
+    return np.repeat(first - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
+
+
+def _with_outputs(
+    starts: Ints, numbers: SmallInts, rows_with: SmallInts, outputs: Outputs
+) -> tuple[Ints, SmallInts, SmallInts, SmallInts, SmallInts, SmallInts]:
+    """Make columns of features and outputs: the first fields of a `FeatureTable`.
+
+    Where each row has one output, its entries stay where they are.
+    """
+    ends, rows_of = outputs.rows_of_each()
+    sizes = np.diff(starts)
+    counts = sizes * outputs.count_of_each()
+    fresh = starts if outputs.labels else np.concatenate([[0], np.cumsum(counts)])
+    columns = numbers if outputs.labels else np.empty(int(fresh[-1]), dtype=np.int32)
+    free, there = fresh[:-1].copy(), np.zeros(len(rows_with), dtype=bool)
+    lookup, first = np.zeros(len(rows_with), dtype=np.int32), 0
+    feature, output, both = ([np.zeros(0, dtype=np.int32)] for _ in range(3))
+    for code in range(len(ends) - 1):
+        rows = rows_of[ends[code] : ends[code + 1]]
+        parts = np.array_split(rows, 1 + int(sizes[rows].sum()) // GATHERED)
+        for some in parts:
+            there[numbers[_places(starts[some], sizes[some])]] = True
+        present = np.flatnonzero(there).astype(np.int32)
+        lookup[present] = np.arange(len(present), dtype=np.int32)
+        of_both = np.zeros(len(present), dtype=np.int64)
+        for some in parts:
+            local = lookup[numbers[_places(starts[some], sizes[some])]]
+            of_both += np.bincount(local, minlength=len(present))
+            columns[_places(free[some], sizes[some])] = local + np.int32(first)
+        if not outputs.labels:
+            free[rows] += sizes[rows]
+        there[present] = False
+        feature.append(present)
+        output.append(np.full(len(present), code, dtype=np.int32))
+        both.append(of_both.astype(np.int32))
+        first += len(present)
+    features = np.concatenate(feature)
+    return fresh, columns, features, np.concatenate(output), rows_with[features], np.concatenate(both)
