@@ -76,7 +76,7 @@ def check(
     """Would your pipeline let a backdoor through? Plant known ones in copies of your rows, fit, and measure.
 
     Exits with 0 when every canary stayed within the limits, 1 when one got through or accuracy was lost, 3 when neither
-    is shown, 2 on any error. Finished fits in OUT are used again.
+    is shown, 2 on any error.
 
     Parameters
     ----------
