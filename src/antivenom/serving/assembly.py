@@ -108,13 +108,20 @@ def encoder_of(artifact: Artifact) -> LabelEncoder | TextEncoder:
     """Guard and tokenizer of an artifact, without its model.
 
     Raises:
-        ArtifactError: the task has images, whose prompts only the model's own processor can write.
+        ArtifactError: the task has images, whose prompts only the model's own processor can write; or the guard has
+            steps that need the model.
     """
     from antivenom.models.loading import load_codec
 
-    if artifact.guard.task.frame.modality != "text":
+    guard = artifact.guard
+    if guard.purifiers or guard.monitors:
+        raise ArtifactError(
+            "the guard purifies or watches inputs, for which it needs the model itself",
+            mend="Serve the model here, without --upstream; it cannot be exported.",
+        )
+    if guard.task.frame.modality != "text":
         raise ArtifactError("images cannot be sent on to an engine", mend="Serve the model here, without --upstream.")
-    return make_encoder(artifact.guard, load_codec(artifact.folder, "text", model=artifact.folder))
+    return make_encoder(guard, load_codec(artifact.folder, "text", model=artifact.folder))
 
 
 def connect(upstream: Upstream, *, most_requests: int) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from antivenom.core.console import warn
 from antivenom.data.query import Query
 from antivenom.serving.app import make_app
 from antivenom.serving.assembly import measured_band
@@ -60,8 +60,14 @@ def make_server(service: Service, host: str, port: int) -> Any:
     )
 
 
+class LogLines(logging.Handler):
+    """Prints each record as the line it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        warn(self.format(record))
+
+
 def _log_lines() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    LOG.handlers, LOG.propagate = [handler], False
+    LOG.handlers, LOG.propagate = [LogLines()], False
     LOG.setLevel(logging.INFO)
