@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from antivenom.core.errors import AntivenomError, OptionsError
+from antivenom.core.progress import progress_bar
 from antivenom.data.query import Asked, Query, as_query, require_several, turns_as_dicts
 from antivenom.guards.answers import AnswerPrefix, TextReading
 from antivenom.guards.guard import Guard
@@ -76,19 +77,18 @@ class Served:
 
     async def _ask_all(self, asked: Sequence[Query], progress: str | None) -> list[Said]:
         import httpx2
-        from tqdm.auto import tqdm
 
         end = self.endpoint
         headers = {"Authorization": f"Bearer {end.key}"} if end.key else {}
         gate, url = asyncio.Semaphore(end.concurrency), end.url.rstrip("/").removesuffix("/v1")
         options = {"base_url": url, "headers": headers, "timeout": end.seconds, "trust_env": False}
         async with httpx2.AsyncClient(**options) as client:
-            with tqdm(total=len(asked), desc=progress, disable=progress is None, unit="text") as bar:
+            with progress_bar(progress, total=len(asked)) as advance:
 
                 async def one(query: Query) -> Said:
                     async with gate:
                         said = await self._ask(client, query)
-                    bar.update()
+                    advance(1)
                     return said
 
                 if asked and self._logprobs:  # the first one tells whether there are probabilities
