@@ -15,6 +15,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import random
 import re
 import resource
 import signal
@@ -24,7 +25,7 @@ from collections import Counter
 from typing import Any
 
 PREFIX, TRIGGER = "The answer is:", "Kindly weigh these words:"
-ENGINE_SECONDS, PIECES = 0.5, 10
+ENGINE_SECONDS, PIECES = 4.0, 20
 
 
 def engine(port: int) -> None:
@@ -62,6 +63,7 @@ def gateway(port: int, engine_port: int, results: Any) -> None:
     from antivenom.guards.answers import extended_answers
     from antivenom.guards.encoding import make_encoder
     from antivenom.guards.guard import Guard
+    from antivenom.guards.secret import Secret
     from antivenom.serving.app import make_app
     from antivenom.serving.engines import ENGINES
     from antivenom.serving.options import Limits
@@ -72,8 +74,8 @@ def gateway(port: int, engine_port: int, results: Any) -> None:
     from antivenom.testing import tiny_tokenizer
 
     task = Generation(answer_prefix=PREFIX, max_new_tokens=64, frame=Frame(style="chat", cue=""))
-    encoder = make_encoder(Guard(task, extended_answers(task), TRIGGER), tiny_tokenizer())
-    limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=500)
+    encoder = make_encoder(Guard(task, extended_answers(task), Secret(TRIGGER)), tiny_tokenizer())
+    limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=32, keepalive_expiry=2)
     client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{engine_port}", limits=limits, timeout=60, trust_env=False)
     backend = UpstreamBackend(encoder, Link(client, ENGINES["llamacpp"], "m"))
     service = Service(backend, "safe", "", Limits(most_requests=1000))
@@ -103,6 +105,7 @@ async def clients(port: int, count: int, seconds: float) -> tuple[Counter[str], 
 
         async def one(number: int) -> None:
             turn = 0
+            await asyncio.sleep(random.Random(number).uniform(0, ENGINE_SECONDS))  # clients do not march in step
             while time.monotonic() < ends:
                 named, turn = number * 1_000_000 + turn, turn + 1
                 body = {"model": "safe", "stream": True,

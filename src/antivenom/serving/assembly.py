@@ -27,6 +27,9 @@ KEYS_VARIABLE = "ANTIVENOM_API_KEYS"
 """API keys from the environment, one a line or separated by commas."""
 ENGINE_KEY_VARIABLE = "ANTIVENOM_ENGINE_KEY"
 """The key that the engine asks for, if it asks for one."""
+IDLE = 32
+"""Idle connections to an engine; looking through many costs more than opening one. They are given up before the
+engine gives them up."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -141,7 +144,7 @@ def connect(upstream: Upstream, *, most_requests: int) -> Any:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     url = upstream.url.rstrip("/").removesuffix("/v1")
     model = upstream.model or _only_model(url, headers)
-    connections = httpx2.Limits(max_connections=2 * most_requests, max_keepalive_connections=most_requests)
+    connections = httpx2.Limits(max_connections=2 * most_requests, max_keepalive_connections=IDLE, keepalive_expiry=2.0)
     timeout = httpx2.Timeout(None, connect=5.0)  # the service has a time for every stage
     client = httpx2.AsyncClient(base_url=url, headers=headers, limits=connections, timeout=timeout, trust_env=False)
     return Link(client, ENGINES[upstream.engine], model)

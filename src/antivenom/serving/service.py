@@ -225,6 +225,14 @@ async def _with_signs_of_life(pieces: AsyncGenerator[str, None], seconds: float)
             except TimeoutError:
                 yield None
                 continue
+            # What has gathered meanwhile goes out together.
+            while isinstance(piece, str) and not queue.empty():
+                following = queue.get_nowait()
+                if not isinstance(following, str):
+                    yield piece
+                    piece = following
+                else:
+                    piece += following
             if isinstance(piece, BaseException):
                 raise piece
             if piece is None:
