@@ -90,6 +90,7 @@ def gateway(port: int, engine_port: int, results: Any) -> None:
             "own_ms_p99_at_most": own.quantile(0.99) * 1000,
             "own_ms_mean": 1000 * own.total / max(1, own.count),
             "memory_mb": [round(before / 1024), round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)],
+            "cpu_ms_per_answer": round(1000 * time.process_time() / max(1, own.count), 1),
             "escapes": service.monitor.escapes,
         }
     )
