@@ -264,7 +264,7 @@ def test_verify_proves_the_guard_of_a_gateway(labels, url, capsys):
     from antivenom.cli.endpoints import EndpointOptions
     from antivenom.cli.serve import verify_url
 
-    assert verify_url(str(labels), EndpointOptions(url), canaries=True, base=None, json=True) == 0
+    assert main(["verify", str(labels), "--base-url", url, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {one["state"] for one in found["ways_around"]} == {"good"}
     assert verify_url(str(labels), EndpointOptions(url), canaries=False, base=None, json=False) == 1

@@ -48,7 +48,6 @@ COMMANDS = {
     "compare": "antivenom.cli.measure",
     "serve": "antivenom.cli.serve",
     "export": "antivenom.cli.serve",
-    "verify": "antivenom.cli.serve",
     "demo": "antivenom.cli.measure",
 }
 """Each command and the module that holds the function (or the app) of that name."""

@@ -150,31 +150,6 @@ def export(
     return 0
 
 
-def verify(
-    artifact: str,
-    /,
-    *,
-    endpoint: EndpointOptions = EndpointOptions(),
-    canaries: Annotated[
-        bool, Parameter(help="Load the artifact's own model and compare its answers with the server's.")
-    ] = True,
-    base: Annotated[
-        str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")
-    ] = None,
-    json: Json = False,
-) -> int:
-    """Does a running server apply the guard, and which ways around it are open? Exits with 0 or 1.
-
-    Parameters
-    ----------
-    artifact
-        The folder that should be served.
-    """
-    if not endpoint:
-        raise OptionsError("verify needs --base-url", mend="Name the server: --base-url http://127.0.0.1:8000/v1.")
-    return verify_url(artifact, endpoint, canaries=canaries, base=base, json=json)
-
-
 def verify_url(artifact: str, endpoint: EndpointOptions, *, canaries: bool, base: str | None, json: bool) -> int:
     """`antivenom verify RUN --base-url URL`: 0 where the guard is applied and nothing leads around it, else 1."""
     from antivenom.artifacts.artifact import load_artifact
