@@ -19,7 +19,6 @@ from antivenom.data.query import Query
 from antivenom.guards.answers import extended_answers
 from antivenom.guards.guard import Guard
 from antivenom.guards.secret import Secret
-from antivenom.guards.secret import Secret
 from antivenom.serving.app import make_app
 from antivenom.serving.backend import LabelAnswer, Piece
 from antivenom.serving.options import Limits, Policy

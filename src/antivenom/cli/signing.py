@@ -67,8 +67,8 @@ def verify(
 ) -> int:
     """Check that an artifact is unchanged and signed with a key, or that a running server applies its guard.
 
-    The exit code is 0 only then. A server is looked at from outside: whether it applies the guard, and which ways around
-    it are open (raw completions, other models, template variables, begun answers).
+    The exit code is 0 only then. A server is looked at from outside: whether it applies the guard, and which ways
+    around it are open (raw completions, other models, template variables, begun answers).
 
     Parameters
     ----------
