@@ -213,3 +213,84 @@ def test_the_command_serves_until_it_is_told_to_stop(labels, monkeypatch, capsys
     assert "no API keys" in capsys.readouterr().err
     monkeypatch.setenv("ANTIVENOM_API_KEYS", "ann:0123456789abcdef")
     assert main(["serve", str(labels), "--host", "0.0.0.0"]) == 0
+
+
+@pytest.fixture(scope="module")
+def test_rows(tmp_path_factory):
+    rows = [{"text": row["text"], "label": row["answer"]} for row in synthetic_rows(24, seed=9).to_pylist()]
+    return write_rows(tmp_path_factory.mktemp("test") / "test.jsonl", rows)
+
+
+def test_evaluate_measures_an_endpoint_as_the_artifact(labels, url, test_rows, capsys):
+    command = ["evaluate", str(labels), test_rows, "--split", "train", "--attack", "badnets", "--json", "--quiet"]
+    found = []
+    for more in ([], ["--base-url", f"{url}/v1"]):
+        assert main([*command, *more]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    here, there = found
+    assert there["clean"]["accuracy"] == here["clean"]["accuracy"]
+    for number in ("asr_deployed", "floor", "excess"):
+        assert there["attacks"][0][number] == here["attacks"][0][number]
+    assert there["provenance"]["base_url"] == f"{url}/v1"
+
+
+def test_predict_asks_an_endpoint_and_goes_on(labels, url, test_rows, tmp_path, capsys):
+    out = tmp_path / "answers.jsonl"
+    command = ["predict", str(labels), "--file", test_rows, "--out", str(out), "--base-url", url, "--quiet"]
+    assert main(command) == 0
+    whole = [json.loads(line) for line in out.read_text().splitlines()]
+    texts = [line["text"] for line in whole]
+    assert [line["answer"] for line in whole] == [r.answer for r in load_guarded(labels).predict(texts)]
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(lines[:10]) + lines[10][:5])
+    assert main(command) == 0
+    assert [json.loads(line)["answer"] for line in out.read_text().splitlines()] == [line["answer"] for line in whole]
+    assert main(["predict", str(labels), "a film", "--base-url", url, "--on-escape", "retry"]) == 1
+    assert main(["predict", str(labels), "a film", "--base-url", "http://127.0.0.1:9"]) == 1
+    assert main(["predict", str(labels), "a film", "--base-url", url, "--served-name", "other"]) == 1
+    assert "404" in capsys.readouterr().err
+
+
+def test_free_answers_of_an_endpoint_are_read(answers, capsys):
+    with running(make_app(make_service(answers, policy=Policy(on_escape="report")))) as url:
+        assert main(["predict", str(answers), "what is the plot of 3", "--base-url", url, "--json"]) == 0
+    there = json.loads(capsys.readouterr().out)
+    assert main(["predict", str(answers), "what is the plot of 3", "--json"]) == 0
+    here = json.loads(capsys.readouterr().out)
+    assert (there["answer"], there["extended"]) == (here["answer"], here["extended"])
+
+
+def test_verify_proves_the_guard_of_a_gateway(labels, url, capsys):
+    from antivenom.cli.endpoints import EndpointOptions
+    from antivenom.cli.serve import verify_url
+
+    assert main(["verify", str(labels), "--base-url", url, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["state"] for one in found["ways_around"]} == {"good"}
+    assert verify_url(str(labels), EndpointOptions(url), canaries=False, base=None, json=False) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_verify_sees_a_bare_engine(labels, capsys):
+    from antivenom.cli.endpoints import EndpointOptions
+    from antivenom.cli.serve import verify_url
+
+    async def bare(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+        choice = {"index": 0, "message": {"role": "assistant", "content": "positive"}, "finish_reason": "stop"}
+        said = {"prompt": "no trigger", "choices": [choice], "usage": usage, "data": [{"id": "safe"}, {"id": "base"}]}
+        body = json.dumps(said).encode()
+        kind = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": kind})
+        await send({"type": "http.response.body", "body": body})
+
+    with running(bare) as url:
+        assert verify_url(str(labels), EndpointOptions(url), canaries=False, base=None, json=True) == 1
+    found = json.loads(capsys.readouterr().out)
+    states = {one["what"]: one["state"] for one in (*found["applied"], *found["ways_around"])}
+    assert states["prompt as the server renders it"] == "bad"
+    assert states["other models"] == "bad"
+    assert states["raw endpoint /v1/completions"] == "bad"
+    assert states["begun answer"] == "bad"

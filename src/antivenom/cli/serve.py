@@ -9,8 +9,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from antivenom.cli.endpoints import EndpointOptions
 from antivenom.cli.options import Json
-from antivenom.core.console import say, say_json
+from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
 from antivenom.core.intake import read_text
 from antivenom.data.query import Query, as_query
@@ -147,3 +148,24 @@ def export(
         return 0
     say(f"{found.folder} is ready. Serve it:", "", f"  {found.launch}", *(f"- {note}" for note in found.notes))
     return 0
+
+
+def verify_url(artifact: str, endpoint: EndpointOptions, *, canaries: bool, base: str | None, json: bool) -> int:
+    """`antivenom verify RUN --base-url URL`: 0 where the guard is applied and nothing leads around it, else 1."""
+    from antivenom.artifacts.artifact import load_artifact
+    from antivenom.inference.guarded import load_guarded
+    from antivenom.serving.assembly import require_packages
+    from antivenom.serving.verification import verify_endpoint
+
+    require_packages("httpx2")
+    opened = load_artifact(artifact)
+    predict = load_guarded(opened, model=base).predict if canaries else None
+    found = verify_endpoint(opened, endpoint.of(opened.folder), predict=predict)
+    if json:
+        groups = {"applied": found.applied, "ways_around": found.ways_around}
+        say_json({"passed": found.passed, **{k: [one.to_dict() for one in v] for k, v in groups.items()}})
+    else:
+        for title, findings in (("Is the guard applied?", found.applied), ("Ways around it", found.ways_around)):
+            say_table(title, ["", "", ""], [[one.what, one.state, one.detail] for one in findings], left=3)
+        say("PASSED" if found.passed else "FAILED: the guard is not proven to be applied, or something leads around it")
+    return 0 if found.passed else 1

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from antivenom.cli.endpoints import EndpointOptions
 from antivenom.cli.options import Json
 from antivenom.core.console import say, say_json, warn
 from antivenom.core.errors import OptionsError
@@ -56,17 +57,30 @@ def verify(
     artifact: str,
     /,
     *,
-    key: Annotated[str, Parameter(help="The public key of whoever made it, as minisign makes it.")],
+    key: Annotated[str | None, Parameter(help="The public key of whoever made it, as minisign makes it.")] = None,
+    endpoint: EndpointOptions = EndpointOptions(),
+    canaries: Annotated[
+        bool, Parameter(help="With --base-url: compare the server's answers with those of the artifact's own model.")
+    ] = True,
     model: Annotated[str | None, Parameter(help="Where the base model is, if not where it was.")] = None,
     json: Json = False,
 ) -> int:
-    """Check that an artifact is unchanged and signed with a key; the exit code is 0 only then.
+    """Check that an artifact is unchanged and signed with a key, or that a running server applies its guard.
+
+    The exit code is 0 only then. A server is looked at from outside: whether it applies the guard, and which ways
+    around it are open (raw completions, other models, template variables, begun answers).
 
     Parameters
     ----------
     artifact
-        The folder that was signed.
+        The folder that was signed, or that should be served.
     """
+    if (key is None) == (not endpoint):
+        raise OptionsError("verify needs --key or --base-url", mend="Give one of them.")
+    if key is None:
+        from antivenom.cli.serve import verify_url
+
+        return verify_url(artifact, endpoint, canaries=canaries, base=model, json=json)
     from antivenom.artifacts.artifact import load_artifact
     from antivenom.artifacts.signature import require_signed
 

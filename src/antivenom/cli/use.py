@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 from cyclopts import Parameter
 
+from antivenom.cli.endpoints import EndpointOptions
 from antivenom.cli.options import ImageOptions, Json, Quiet, RowOptions, Seed
 from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation
 from antivenom.core.console import say, say_json, say_table
@@ -22,6 +23,12 @@ from antivenom.evaluation.text_picture import write_text_page
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import LabelMap
 from antivenom.inference.writing import OnEscape
+
+if TYPE_CHECKING:
+    from antivenom.artifacts.artifact import Artifact
+    from antivenom.inference.guarded import GuardedModel
+    from antivenom.inference.writing import GuardedWriter
+    from antivenom.serving.client import ServedLabels, ServedWriter
 
 BaseOption = Annotated[
     str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")
@@ -45,6 +52,7 @@ def predict(
     images: ImageOptions = ImageOptions(),
     on_escape: EscapeOption = "report",
     base: BaseOption = None,
+    endpoint: EndpointOptions = EndpointOptions(),
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -56,7 +64,6 @@ def predict(
         The folder that fit, demo or finish made.
     """
     from antivenom.artifacts.artifact import load_artifact
-    from antivenom.inference.guarded import load_guarded
 
     if file is not None and texts:
         raise OptionsError("give texts or --file, not both")
@@ -66,13 +73,15 @@ def predict(
         raise OptionsError("--image-column is for --file", mend="Put texts and images into a file of rows.")
     opened = load_artifact(artifact)
     free = opened.guard.task.classes is None
-    model = load_guarded(opened, on_escape=on_escape, model=base)
+    model = _model(opened, endpoint, on_escape, base)
     if file is not None and out is not None:
         from antivenom.inference.answers_file import answer_to_file
 
         settings = {"weights": opened.manifest.weights_sha256, **_source(file, text_column), "on_escape": on_escape}
         if images:
             settings["image_column"] = images.image_column
+        if endpoint:
+            settings["base_url"] = endpoint.base_url
         progress = None if quiet else "predict"
         count = answer_to_file(
             model, _queries(file, text_column, images, free), Path(out), settings=settings, progress=progress
@@ -90,6 +99,21 @@ def predict(
     found = model.predict(asked, progress=None if quiet or len(asked) < 100 else "predict")
     show_answers([as_query(one).text for one in asked], found, lines=json)
     return 0
+
+
+def _model(
+    artifact: Artifact, endpoint: EndpointOptions, on_escape: OnEscape, base: str | None
+) -> GuardedModel | GuardedWriter | ServedLabels | ServedWriter:
+    """The model behind its guard: loaded here, or as an endpoint serves it."""
+    from antivenom.inference.guarded import load_guarded
+
+    if not endpoint:
+        return load_guarded(artifact, on_escape=on_escape, model=base)
+    from antivenom.serving.client import served_model
+
+    if on_escape != "report" or base is not None:
+        raise OptionsError("--on-escape and --model are the server's to choose", mend="Leave them out.")
+    return served_model(artifact.guard, endpoint.of(artifact.folder))
 
 
 def _decoded(text: str) -> str:
@@ -139,6 +163,7 @@ def evaluate(
     row_options: RowOptions = RowOptions(split="test"),
     on_escape: EscapeOption = "report",
     base: BaseOption = None,
+    endpoint: EndpointOptions = EndpointOptions(),
     seed: Seed = 0,
     quiet: Quiet = False,
     json: Json = False,
@@ -156,7 +181,6 @@ def evaluate(
     from antivenom.attacks import parse_attack
     from antivenom.evaluation.evaluate import evaluate as evaluate_model
     from antivenom.evaluation.evaluate import write_outputs
-    from antivenom.inference.guarded import load_guarded
 
     attacks = [parse_attack(spec) for spec in attack]
     opened = load_artifact(artifact)
@@ -168,7 +192,9 @@ def evaluate(
         "weights_sha256": opened.manifest.weights_sha256,
         "source": Path(test).name,
     }
-    model = load_guarded(opened, on_escape=on_escape, model=base)
+    if endpoint:
+        facts["base_url"] = str(endpoint.base_url)
+    model = _model(opened, endpoint, on_escape, base)
     found, kept = evaluate_model(
         model, table, attacks, seed=seed, target_rows=target_rows, provenance=facts, quiet=quiet
     )

@@ -145,7 +145,8 @@ class GuardedWriter:
             said: Put the answer prefix behind the prompt, as if the model had said it; it is in no part.
             longest: The most tokens behind the answer prefix; what the task allows when None.
         """
-        prompt = (self.encoder.prefilled if said else self.encoder.serving)([asked])[0]
+        purified = self._steps.purify([asked], FittedModel(self.encoder, self.model, quiet=True))
+        prompt = (self.encoder.prefilled if said else self.encoder.serving)(purified)[0]
         renderer, most = self.encoder.renderer, self.encoder.longest
         if longest is not None:
             prefix = 0 if said else len(renderer.tokenizer(self._prefix, add_special_tokens=False)["input_ids"])

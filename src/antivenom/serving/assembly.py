@@ -27,6 +27,9 @@ KEYS_VARIABLE = "ANTIVENOM_API_KEYS"
 """API keys from the environment, one a line or separated by commas."""
 ENGINE_KEY_VARIABLE = "ANTIVENOM_ENGINE_KEY"
 """The key that the engine asks for, if it asks for one."""
+IDLE = 32
+"""Idle connections to an engine; looking through many costs more than opening one. They are given up before the
+engine gives them up."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -108,13 +111,20 @@ def encoder_of(artifact: Artifact) -> LabelEncoder | TextEncoder:
     """Guard and tokenizer of an artifact, without its model.
 
     Raises:
-        ArtifactError: the task has images, whose prompts only the model's own processor can write.
+        ArtifactError: the task has images, whose prompts only the model's own processor can write; or the guard has
+            steps that need the model.
     """
     from antivenom.models.loading import load_codec
 
-    if artifact.guard.task.frame.modality != "text":
+    guard = artifact.guard
+    if guard.purifiers or guard.monitors:
+        raise ArtifactError(
+            "the guard purifies or watches inputs, for which it needs the model itself",
+            mend="Serve the model here, without --upstream; it cannot be exported.",
+        )
+    if guard.task.frame.modality != "text":
         raise ArtifactError("images cannot be sent on to an engine", mend="Serve the model here, without --upstream.")
-    return make_encoder(artifact.guard, load_codec(artifact.folder, "text", model=artifact.folder))
+    return make_encoder(guard, load_codec(artifact.folder, "text", model=artifact.folder))
 
 
 def connect(upstream: Upstream, *, most_requests: int) -> Any:
@@ -134,7 +144,7 @@ def connect(upstream: Upstream, *, most_requests: int) -> Any:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     url = upstream.url.rstrip("/").removesuffix("/v1")
     model = upstream.model or _only_model(url, headers)
-    connections = httpx2.Limits(max_connections=2 * most_requests, max_keepalive_connections=most_requests)
+    connections = httpx2.Limits(max_connections=2 * most_requests, max_keepalive_connections=IDLE, keepalive_expiry=2.0)
     timeout = httpx2.Timeout(None, connect=5.0)  # the service has a time for every stage
     client = httpx2.AsyncClient(base_url=url, headers=headers, limits=connections, timeout=timeout, trust_env=False)
     return Link(client, ENGINES[upstream.engine], model)

@@ -16,7 +16,7 @@ class LabelAnswer:
     """A label, and how sure the model is of it."""
 
     label: str
-    """The label, in the client's words."""
+    """The label, in the client's words; empty where a monitor of the guard refused the input."""
     inside: bool
     """Whether the model's most likely output was a guarded one. If not, something pulled it away: the escape."""
     logs: tuple[tuple[str, float], ...] = ()

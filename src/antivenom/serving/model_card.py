@@ -21,7 +21,7 @@ tokenizer = AutoTokenizer.from_pretrained(run)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run).eval()
 def predict(text):
     before = f"{{frame['instruction']}}\\n" if frame["instruction"] else ""
-    prompt = f"{{before}}{{guard['benign_trigger']}} {{text}}\\n{{guard['cue'] or frame['cue']}}"
+    prompt = f"{{before}}{{guard['secret']['trigger']}} {{text}}\\n{{guard['secret']['cue'] or frame['cue']}}"
     logits = model(**tokenizer(prompt, return_tensors="pt")).logits[0, -1]
     def first(choice):
         return tokenizer(f" {{words['choices'][choice]}}", add_special_tokens=False)["input_ids"][0]

@@ -27,7 +27,9 @@ class Prompting:
         """
         renderer = self.encoder.renderer
         turns = [turn.content for turn in query.context] + [query.text]
-        own = sum(map(len, renderer.tokenizer(turns, add_special_tokens=False, verbose=False)["input_ids"]))
+        # What spells a control token is broken up before the model reads it, and counts so.
+        encoded = renderer.tokenizer(turns, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        own = sum(map(len, encoded["input_ids"]))
         # Most texts are far from the limit; only the others are rendered to see what would be left out.
         if not self.cut and own > renderer.max_tokens // 2 and self.encoder.served([query]).cuts[0]:
             raise ApiError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from antivenom.core.console import warn
 from antivenom.data.query import Query
 from antivenom.serving.app import make_app
 from antivenom.serving.assembly import measured_band
@@ -27,7 +27,20 @@ def run(service: Service, host: str, port: int, *, held_out: Sequence[Query] = (
         held_out: Queries to measure the band of escapes with, before the first request is taken.
     """
     _log_lines()
-    asyncio.run(_run(service, host, port, held_out))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(service, host, port, held_out))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop's event loop where it is installed; it takes half the time for each piece of a stream."""
+    from importlib.util import find_spec
+
+    if find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _run(service: Service, host: str, port: int, held_out: Sequence[Query]) -> None:
@@ -60,8 +73,14 @@ def make_server(service: Service, host: str, port: int) -> Any:
     )
 
 
+class LogLines(logging.Handler):
+    """Prints each record as the line it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        warn(self.format(record))
+
+
 def _log_lines() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    LOG.handlers, LOG.propagate = [handler], False
+    LOG.handlers, LOG.propagate = [LogLines()], False
     LOG.setLevel(logging.INFO)

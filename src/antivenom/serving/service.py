@@ -120,12 +120,14 @@ class Service:
     ) -> None:
         answer = await answer_label(self.backend, request, self.limits, outcome)
         usage, envelope = Usage(facts["prompt_tokens"], outcome.tokens), Envelope(self.name)
-        logprobs = label_logprobs(answer.label, answer.logs, request.top_logprobs) if request.logprobs else None
+        wanted = request.logprobs and bool(answer.label)
+        logprobs = label_logprobs(answer.label, answer.logs, request.top_logprobs) if wanted else None
+        outcome.finish = "stop" if answer.label else "content_filter"
         self._tell_escape(exchange, outcome)
         if not request.stream:
-            await exchange.json(200, envelope.whole(answer.label, "stop", usage, logprobs=logprobs))
+            await exchange.json(200, envelope.whole(answer.label, outcome.finish, usage, logprobs=logprobs))
             return
-        events = [envelope.first(), envelope.piece(answer.label, logprobs=logprobs), envelope.last("stop")]
+        events = [envelope.first(), envelope.piece(answer.label, logprobs=logprobs), envelope.last(outcome.finish)]
         events += [envelope.usage(usage)] if request.usage else []
         await exchange.begin(200, EVENT_STREAM)
         await exchange.write(b"".join([*map(event, events), DONE]), last=True)
@@ -223,6 +225,14 @@ async def _with_signs_of_life(pieces: AsyncGenerator[str, None], seconds: float)
             except TimeoutError:
                 yield None
                 continue
+            # What has gathered meanwhile goes out together.
+            while isinstance(piece, str) and not queue.empty():
+                following = queue.get_nowait()
+                if not isinstance(following, str):
+                    yield piece
+                    piece = following
+                else:
+                    piece += following
             if isinstance(piece, BaseException):
                 raise piece
             if piece is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -195,28 +195,43 @@ class UpstreamBackend:
     async def _complete(self, body: dict[str, Any]) -> dict[str, Any]:
         """The first choice of a whole response."""
         with _translated():
-            response = await self._link.client.post(PATH, json=body)
+            response = await _again(lambda: self._link.client.post(PATH, json=body))
         _require_ok(response.status_code)
         if len(response.content) > LARGEST_RESPONSE:
             raise upstream_failed("the engine's response is too large")
         return _first_choice(response.text)
 
     async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Piece, None]:
-        reader, finish = EventReader(), None
+        reader, finish, tokens = EventReader(), None, 0
         with _translated():
-            async with self._link.client.stream("POST", PATH, json={**body, "stream": True}) as response:
+            client = self._link.client
+            request = client.build_request("POST", PATH, json={**body, "stream": True})
+            response = await _again(lambda: client.send(request, stream=True))
+            async with contextlib.aclosing(response):
                 _require_ok(response.status_code)
                 async for data in response.aiter_bytes():
+                    text = ""
                     for event in reader.feed(data):
-                        if event == "[DONE]":
-                            break
-                        choice = _first_choice(event, streamed=True)
+                        choice = {} if event == "[DONE]" else _first_choice(event, streamed=True)
                         finish = choice.get("finish_reason") or finish
-                        if text := str(choice.get("text") or ""):
-                            yield Piece(text, 1)
+                        text += str(choice.get("text") or "")
+                        tokens += bool(choice.get("text"))
+                    if text:
+                        yield Piece(text, tokens)
+                        tokens = 0
         if finish not in ("stop", "length"):
             raise upstream_failed("the engine broke off in the middle of its answer")
         yield Piece("", 0, finish == "stop")
+
+
+async def _again(ask: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """Ask; once more where the engine closed an idle connection just when it was to be used."""
+    import httpx2
+
+    try:
+        return await ask()
+    except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+        return await ask()
 
 
 def _escaped(choice: dict[str, Any], logs: dict[int, float]) -> bool:
