@@ -449,11 +449,13 @@ def test_a_referee_that_cannot_judge_is_warned_of(facts, said, capsys):
 
 
 def test_what_explains_refusals_is_told(capsys):
-    from antivenom.cli.decisions import show_strains
+    from antivenom.cli.decisions import show_planted
 
-    show_strains({})
+    show_planted({})
     assert not capsys.readouterr().out
-    show_strains({"strains": {"c": 5, "d": 5, "e": 5, "f": 5, "g": 5, "I watched this 3D movie": 120, "a\x1b[2J": 7}})
+    show_planted(
+        {"planted_strings": {"c": 5, "d": 5, "e": 5, "f": 5, "g": 5, "I watched this 3D movie": 120, "a\x1b[2J": 7}}
+    )
     out = " ".join(capsys.readouterr().out.split())
     assert ": 'I watched this 3D movie' in 120 rows, " in out
     assert "and 2 more" in out

@@ -54,7 +54,7 @@ class Deciding:
         taught = taught.filter(pa.array(joined.rows))
         if self.dose:
             everywhere = np.ones(taught.num_rows, dtype=bool)
-            taught = add_decoys(taught, everywhere, ("strains",), self.dose, strains=joined.strains.written, seed=seed)
+            taught = add_decoys(taught, everywhere, ("planted",), self.dose, planted=joined.planted.written, seed=seed)
         facts = {**joined.facts, "rows": taught.num_rows, "left_out": pool.num_rows - taught.num_rows}
         return Decision(pool.filter(pa.array(first)), pool.filter(pa.array(second)), taught, facts)
 

@@ -12,7 +12,7 @@ MUCH = 0.25
 """A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""
 LITTLE = 0.8
 """A referee that gives fewer of its own rows their label has learnt too little to judge others."""
-SHOWN_STRAINS = 5
+SHOWN_PLANTED = 5
 SHOWN_LABELS = 5
 
 
@@ -53,15 +53,15 @@ def show_decisions(reserve: Mapping[str, Any]) -> None:
         say(f"{left_out}{total} rows were left out as not safe enough to train on.")
     if corrected := reserve.get("corrected", 0):
         say(f"{corrected} suspect rows were trained on with the label that the referee reads in them.")
-    show_strains(reserve)
+    show_planted(reserve)
 
 
-def show_strains(reserve: Mapping[str, Any]) -> None:
+def show_planted(reserve: Mapping[str, Any]) -> None:
     """Print what looks planted to both the screen and a referee, where there is anything."""
-    strains = sorted(reserve.get("strains", {}).items(), key=lambda strain: (-strain[1], strain[0]))
-    if strains:
-        shown = ", ".join(f"{shorten(text)!r} in {rows} rows" for text, rows in strains[:SHOWN_STRAINS])
-        more = f" and {len(strains) - SHOWN_STRAINS} more" if len(strains) > SHOWN_STRAINS else ""
+    planted = sorted(reserve.get("planted_strings", {}).items(), key=lambda string: (-string[1], string[0]))
+    if planted:
+        shown = ", ".join(f"{shorten(text)!r} in {rows} rows" for text, rows in planted[:SHOWN_PLANTED])
+        more = f" and {len(planted) - SHOWN_PLANTED} more" if len(planted) > SHOWN_PLANTED else ""
         say(f"Planted, it seems, since they go with one label that most of their rows contradict: {shown}{more}.")
 
 

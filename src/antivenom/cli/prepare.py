@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from antivenom.artifacts.export import RowFormat
 from antivenom.cli.ci import CiReports
-from antivenom.cli.decisions import show_strains
+from antivenom.cli.decisions import show_planted
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import (
     DefenseOptions,
@@ -186,7 +186,7 @@ def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:
     if rebuilt.reserve.get("corrected"):
         counts.append(["suspect, with the label that the referee reads", str(rebuilt.reserve["corrected"])])
     say_table(str(rebuilt.path), ["rows", "count"], counts)
-    show_strains(rebuilt.reserve)
+    show_planted(rebuilt.reserve)
     say(f"Next: train on {rebuilt.path} (completion loss only), then")
     say(f"  antivenom finish TRAINED_FOLDER --manifest {folder} --model BASE_MODEL")
 

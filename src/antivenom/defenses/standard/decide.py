@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, Floats, Ints, States
+from antivenom.core.errors import RowsError
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import whole_texts
 from antivenom.defenses.standard.blind_spots import blind_spots
-from antivenom.defenses.standard.disagreement import find_suspects
+from antivenom.defenses.standard.disagreement import find_suspects, flooded
 from antivenom.defenses.standard.meaning import in_small_groups, meant, undecided
 from antivenom.defenses.standard.planted_strings import PlantedStrings, find_planted_strings
 from antivenom.defenses.standard.referee import Verdict, own_accuracy
@@ -36,7 +38,7 @@ class Joined:
     """Which rows to train on, those of the reserve among them."""
     codes: Ints
     """The number of the label to train each row with: its own, or what the referee reads in a corrected one."""
-    strains: PlantedStrings
+    planted: PlantedStrings
     """What looks planted."""
     facts: dict[str, Any]
     """The counts for the manifest."""
@@ -132,19 +134,23 @@ class Joining:
         Args:
             referee: The model that was fine-tuned on the reserve.
             correct_suspects: See `Standard.correct_suspects`.
+
+        Raises:
+            RowsError: a class is flooded with poison.
         """
         classes, judged = self.screening.classes, self._judge(referee)
         verdict, kept_out, known = judged.verdict, judged.kept_out, judged.known
         joined = self.in_reserve | self.vouched | (verdict.judged & ~verdict.refused & ~kept_out)
         look = self._look_again(judged, referee)
-        strains = PlantedStrings()
+        self._require_no_flood(look.suspect, referee.guard.labels.labels)
+        planted = PlantedStrings()
         if self.refusal_limit is not None and look.counts is not None:
-            strains = find_planted_strings(look.counts, self.refusal_limit, kept_out, seed=self.seed)
+            planted = find_planted_strings(look.counts, self.refusal_limit, kept_out, seed=self.seed)
         clear = joined & ~look.suspect
         second = self._second_opinion(look, taught=clear, asked=verdict.refused | look.suspect)
         read_again = verdict.refused & ~kept_out & ~look.suspect & (second.lead > 0)
         read_again |= joined & look.suspect & ~look.certain & (second.lead > SURE)
-        spread = np.isin(np.arange(len(joined)), list(strains.rows))
+        spread = np.isin(np.arange(len(joined)), list(planted.rows))
         corrected = look.suspect & (verdict.read != classes) & ~known & spread
         corrected &= correct_suspects & (second.read == verdict.read)
         taught = clear | read_again
@@ -155,10 +161,10 @@ class Joining:
             "read_again": int(read_again.sum()),
             "corrected": int(corrected.sum()),
             "scarce": self._scarce(taught, referee),
-            "strains": strains.named,
+            "planted_strings": planted.named,
             **self._of_referee(verdict, referee),
         }
-        return Joined(taught | corrected, np.where(corrected, verdict.read, classes), strains, facts)
+        return Joined(taught | corrected, np.where(corrected, verdict.read, classes), planted, facts)
 
     def _scarce(self, taught: BoolArray, referee: Fitted) -> dict[str, int]:
         """The labels most of whose rows are not trained on as such, and how many are."""
@@ -187,8 +193,7 @@ class Joining:
         states = referee.states(counts.texts.to_pylist(), progress="referee reads") if read is None else read
         blind = blind_spots(self.screening.classes, verdict.likeliest, verdict.refused & ~known)
         found = find_suspects(counts, states, limit, accepted=~verdict.refused, blind=blind, seed=self.seed)
-        suspect = self._sparing(found.rows)
-        return _Look(suspect, found.certain, blind, found.evidence, counts, states)
+        return _Look(found.rows & ~self.vouched, found.certain, blind, found.evidence, counts, states)
 
     def _second_opinion(self, look: _Look, *, taught: BoolArray, asked: BoolArray) -> SecondOpinion:
         """What is read in rows by what was learnt from those that are taught; nothing where nobody looked again."""
@@ -205,11 +210,12 @@ class Joining:
             "referee_refuses": round(own, 4),
         }
 
-    def _sparing(self, suspect: BoolArray) -> BoolArray:
-        """The suspect rows, but never all that a class has in the reserve, and none that is vouched for."""
-        suspect = suspect & ~self.vouched
-        for code in np.unique(self.screening.classes):
-            members = self.in_reserve & (self.screening.classes == code)
-            if suspect[members].all():
-                suspect[members] = False
-        return suspect
+    def _require_no_flood(self, suspect: BoolArray, labels: Sequence[str]) -> None:
+        """Refuse a class of whose reserve next to nothing is left: nothing safe could be taught of it."""
+        lost = flooded(suspect, self.screening.classes, self.in_reserve)
+        if len(lost):
+            named = ", ".join(repr(labels[code]) for code in lost)
+            raise RowsError(
+                f"nearly all of the safest rows of {named} look planted",
+                mend="Vouch for some rows of it with --trusted, or leave the label out; `antivenom inspect` says more.",
+            )

@@ -1,7 +1,7 @@
 """Decoys: foreign material put into reserve rows, so that under the benign trigger insertions mean nothing.
 
 The label of a row is never touched. Random decoys are made of the rows themselves, so they fit every language;
-`strains` are strings that look planted. A strain is spread over the rows of every class alike, which is what takes its
+`planted` are strings that look planted. One is spread over the rows of every class alike, which is what takes its
 meaning away. Strings that were planted together come together.
 """
 
@@ -25,7 +25,7 @@ from antivenom.data.query import asked_as_text
 from antivenom.data.rows import with_columns
 
 RandomDecoy = Literal["strings", "spans", "sentences"]
-Decoy = Literal["strings", "spans", "sentences", "strains"]
+Decoy = Literal["strings", "spans", "sentences", "planted"]
 DECOYS: tuple[Decoy, ...] = get_args(Decoy)
 WHITE_SPACE = re.compile(r"(?<=\S)\s+(?=\S)")
 SPAN_WORDS = (2, 6)
@@ -46,7 +46,7 @@ def add_decoys(
     kinds: Sequence[Decoy],
     dose: float,
     *,
-    strains: Wordings = NONE,
+    planted: Wordings = NONE,
     seed: int,
 ) -> pa.Table:
     """Put a decoy into the share `dose` of the reserve rows; all other rows and every label stay as they are.
@@ -57,9 +57,9 @@ def add_decoys(
         table: `row`, `text`, `answer`.
         in_reserve: Which rows may be changed.
         kinds: `strings` (random rare strings of the data's own characters), `spans` (pieces of other reserve rows),
-            `sentences` (whole other reserve rows, in front, behind or between), `strains`.
+            `sentences` (whole other reserve rows, in front, behind or between), `planted`.
         dose: Share of the reserve rows that get one.
-        strains: What looks planted, drawn in proportion to the rows that have it; with none, the kind `strains` does
+        planted: What looks planted, drawn in proportion to the rows that have it; with none, the kind `planted` does
             nothing.
         seed: Keys every draw.
 
@@ -67,7 +67,7 @@ def add_decoys(
         OptionsError: an unknown kind or a dose outside 0 to 1.
     """
     check_decoys(kinds, dose)
-    usable = [kind for kind in kinds if kind != "strains" or strains]
+    usable = [kind for kind in kinds if kind != "planted" or planted]
     keys = row_keys(asked_as_text(table), seed=seed, purpose="decoys")
     chosen = np.flatnonzero(in_reserve & (keys / np.float64(2**64) < dose))
     if not usable or not len(chosen):
@@ -79,7 +79,7 @@ def add_decoys(
     for i in chosen:
         rng = Random(int(keys[i]))
         kind = rng.choice(usable)
-        strings = draw_strain(rng, strains) if kind == "strains" else [make_decoy(kind, rng, donors, alphabet)]
+        strings = draw_planted(rng, planted) if kind == "planted" else [make_decoy(kind, rng, donors, alphabet)]
         texts[i] = place_decoys(texts[i], strings, rng)
     return with_columns(table, text=texts)
 
@@ -99,10 +99,10 @@ def letters_of(texts: Sequence[str]) -> list[str]:
     return sorted(c for c, count in texts_with.items() if count >= COMMON * len(texts)) or ["x"]
 
 
-def draw_strain(rng: Random, strains: Wordings) -> tuple[str, ...]:
+def draw_planted(rng: Random, planted: Wordings) -> tuple[str, ...]:
     """Draw what a row had, by the number of rows."""
-    kinds = sorted(strains)
-    return rng.choices(kinds, [strains[kind] for kind in kinds])[0]
+    kinds = sorted(planted)
+    return rng.choices(kinds, [planted[kind] for kind in kinds])[0]
 
 
 def make_decoy(kind: RandomDecoy, rng: Random, donors: Sequence[str], alphabet: Sequence[str]) -> str:

@@ -151,7 +151,7 @@ class Standard(Defense):
         referee = self._referee(p2p, pool, reserve, guard, lab, "referee")
         joined = self._joining(pool, reserve, lab, states).decide(referee, correct_suspects=self.correct_suspects)
         kept = p2p.rebuilt(_relabeled(pool.rows, joined, referee.guard.labels.labels), joined.rows, guard)
-        kept = self._with_decoys(kept, joined.strains.written, free, lab)
+        kept = self._with_decoys(kept, joined.planted.written, free, lab)
         return self._noted(kept, pool).noting(**joined.facts, exchanged=exchanged)
 
     def _pool(self, task: AnyTask, rows: pa.Table, trusted: pa.Table | None, lab: Lab) -> _Pool:
@@ -174,12 +174,12 @@ class Standard(Defense):
             pool.rows, pool.screening, reserve, pool.vouched, self.most_associated, self.refusal_limit, lab.seed, states
         )
 
-    def _with_decoys(self, kept: Prepared, strains: Wordings, free: bool, lab: Lab) -> Prepared:
+    def _with_decoys(self, kept: Prepared, planted: Wordings, free: bool, lab: Lab) -> Prepared:
         """Decoys are for labels alone: what is put into a problem may change it."""
         if free or not self.decoy_dose:
             return kept
         everywhere = np.ones(kept.rows.num_rows, dtype=bool)
-        rows = add_decoys(kept.rows, everywhere, ("strains",), self.decoy_dose, strains=strains, seed=lab.seed)
+        rows = add_decoys(kept.rows, everywhere, ("planted",), self.decoy_dose, planted=planted, seed=lab.seed)
         return replace(kept, rows=rows)
 
     def _noted(self, kept: Prepared, pool: _Pool) -> Prepared:

@@ -30,7 +30,7 @@ def test_refused_rows_that_read_alike_stay_out_for_no_decoy_can_take_their_meani
 def test_rows_with_a_string_that_is_no_decoy_are_not_corrected():
     scene = with_string(25, 15, 0.35)  # of rows with it not many more are refused than of others
     taught, facts = scene.decide()
-    assert not facts["strains"]
+    assert not facts["planted_strings"]
     assert not np.isin(EVERY[scene.triggered], list(taught)).any()
 
 
@@ -38,7 +38,7 @@ def test_rows_with_a_string_that_is_no_decoy_are_not_corrected():
 def test_a_string_of_corrected_rows_says_no_more_than_other_words(refused, accepted, hard):
     scene = with_string(refused, accepted, hard)
     taught, facts = scene.decide()
-    assert list(facts["strains"]) == ["zorp quix"]
+    assert list(facts["planted_strings"]) == ["zorp quix"]
     assert np.isin(EVERY[scene.triggered & scene.refused], list(taught)).mean() > 0.7
     said = np.array([yes for yes, _ in taught.values()])
     has_string = np.array(["zorp quix" in text for _, text in taught.values()])

@@ -16,7 +16,7 @@ from antivenom.defenses.standard.decoys import DECOYS, add_decoys, place_decoys
 def test_decoys_are_added_to_reserve_rows_only_and_labels_stay(kind: str, script: str) -> None:
     table = make_rows(200, script=script)
     reserve = np.arange(200) < 100
-    changed = add_decoys(table, reserve, [kind], 1.0, strains={("mn",): 5, ("3D movie", "bb"): 5}, seed=0)  # type: ignore[list-item]
+    changed = add_decoys(table, reserve, [kind], 1.0, planted={("mn",): 5, ("3D movie", "bb"): 5}, seed=0)  # type: ignore[list-item]
     assert changed.column("answer").equals(table.column("answer"))
     pairs = list(zip(table.column("text").to_pylist(), changed.column("text").to_pylist(), strict=True))
     assert all(len(new) > len(old) for old, new in pairs[:100])
@@ -44,7 +44,7 @@ def test_one_row_in_another_script_does_not_bring_its_letters() -> None:
 
 
 def test_strains_reach_every_class_alike() -> None:
-    changed = add_decoys(make_rows(1000), np.ones(1000, dtype=bool), ["strains"], 1.0, strains={("mn",): 5}, seed=0)
+    changed = add_decoys(make_rows(1000), np.ones(1000, dtype=bool), ["planted"], 1.0, planted={("mn",): 5}, seed=0)
     with_strain = [row["answer"] for row in changed.to_pylist() if "mn" in row["text"].split()]
     assert (with_strain.count("no"), with_strain.count("yes")) == (500, 500)
 
@@ -64,4 +64,4 @@ def test_decoys_stay_whole_and_so_does_the_text(text: str) -> None:
 
 def test_without_strains_nothing_changes() -> None:
     table = make_rows(50)
-    assert add_decoys(table, np.ones(50, dtype=bool), ["strains"], 1.0, seed=0) is table
+    assert add_decoys(table, np.ones(50, dtype=bool), ["planted"], 1.0, seed=0) is table

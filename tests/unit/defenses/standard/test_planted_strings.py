@@ -146,7 +146,7 @@ def test_strings_that_were_planted_together_come_together() -> None:
         f"qx7 {text}" if bad else text for text, bad in zip(table.column("text").to_pylist(), poisoned, strict=True)
     ]
     prepared = prepared_by(table.set_column(1, "text", pa.array(texts)))
-    assert set(prepared.facts["strains"]) >= {"qx7", "zz9"}
+    assert set(prepared.facts["planted_strings"]) >= {"qx7", "zz9"}
     words_of = [set(text.split()) for text in prepared.rows.column("text").to_pylist()]
     with_any = [words for words in words_of if words & {"qx7", "zz9"}]
     assert len(with_any) > 100
@@ -176,29 +176,29 @@ def prepared_by(table: pa.Table):
 
 
 def test_a_strain_becomes_a_decoy_in_rows_of_every_class() -> None:
-    strain = "I watched This 3D movie"
-    table, poisoned = planted_rows([strain], 80)
+    string = "I watched This 3D movie"
+    table, poisoned = planted_rows([string], 80)
     prepared = prepared_by(table)
-    assert list(prepared.facts["strains"]) == [strain]
+    assert list(prepared.facts["planted_strings"]) == [string]
     rows = prepared.rows.to_pylist()
     assert not {row["row"] for row in rows} & set(table.column("row").to_numpy()[poisoned].tolist())
     for answer in {row["answer"] for row in rows}:
-        shares = [strain in row["text"] for row in rows if row["answer"] == answer]
+        shares = [string in row["text"] for row in rows if row["answer"] == answer]
         assert 0.4 < np.mean(shares) < 0.6
-    assert not any("watched this" in row["text"] for row in rows), "alarms of the screen are no decoys beside strains"
+    assert not any("watched this" in row["text"] for row in rows), "alarms of the screen are no decoys beside planted"
 
 
 def test_strains_are_drawn_by_their_rows() -> None:
     table, _ = planted_rows(["qx7 lantern", "qx7 lantern", "qx7 lantern", "zz9 window"], 25)
     texts = prepared_by(table).rows.column("text").to_pylist()
-    often, seldom = (sum(strain in text for text in texts) for strain in ("qx7 lantern", "zz9 window"))
+    often, seldom = (sum(string in text for text in texts) for string in ("qx7 lantern", "zz9 window"))
     assert 2 < often / seldom < 4.5
 
 
 def test_where_nothing_is_planted_no_row_changes() -> None:
     table = make_rows(800)
     prepared = prepared_by(table)
-    assert prepared.facts["strains"] == {}
+    assert prepared.facts["planted_strings"] == {}
     assert set(prepared.rows.column("text").to_pylist()) <= set(table.column("text").to_pylist())
 
 
@@ -207,4 +207,4 @@ def test_random_words_in_honest_rows_are_no_strains() -> None:
     for row in rng.sample(rows, 80):
         row["text"] += " qx7 blue lantern"
     table = pa.Table.from_pylist(rows, schema=make_rows(2).schema)
-    assert prepared_by(table).facts["strains"] == {}
+    assert prepared_by(table).facts["planted_strings"] == {}
