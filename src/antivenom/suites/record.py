@@ -15,6 +15,7 @@ from antivenom.core.files import write_json
 from antivenom.core.intake import read_json
 from antivenom.core.options import Options
 from antivenom.suites.cell import Cell
+from antivenom.suites.effects import Effects
 from antivenom.suites.plan import Planned
 from antivenom.suites.suite import Suite
 
@@ -43,6 +44,8 @@ class Ledger(Options):
     """What a cell cost, apart from what it shares with cells that ran before."""
 
     seconds: float
+    cpu_seconds: float
+    """Processor time of all its threads: what is left of `seconds` where other programs take the machine's time."""
     train_seconds: float
     tokens: int
     """That went through the model in training: tokens of the rows times epochs, referees included."""
@@ -63,6 +66,7 @@ class Record(Options):
     rows: dict[str, int | str]
     """How many of each kind, and digests."""
     teaching: Teaching
+    effects: Effects
     facts: dict[str, Any] = field(default_factory=dict)
     """What the defense says that it did."""
     approximation: str = ""

@@ -36,6 +36,7 @@ from antivenom.models.base_model import locate_model
 from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import expand, load_cell_rows
 from antivenom.suites.decided import count_teaching, decided_rows
+from antivenom.suites.effects import effects_of
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
 from antivenom.suites.stored import StoredReferee, write_rows
@@ -121,7 +122,7 @@ def run_cell(key: str, results: Results, methods: Methods, data: Path, *, quiet:
 
 def _measure(key: str, bench: Bench, methods: Methods) -> Record:
     """Poison, defend, fit, evaluate; and keep what a replay needs."""
-    start, cell = time.perf_counter(), bench.cell
+    start, cell = (time.perf_counter(), time.process_time()), bench.cell
     scenario = scenario_of(cell, methods, bench)
     rows, poisoned = _rows_to_defend(scenario, cell.control)
     kept = bench.results.folder / "replay" / key
@@ -144,6 +145,7 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
             "test_sha256": digest_of_table(scenario.test),
         },
         teaching=count_teaching(decided),
+        effects=effects_of(outputs),
         facts=public_facts(prepared.facts),
         approximation=scenario.attack.approximation,
         fits=tuple(bench.fits),
@@ -227,14 +229,14 @@ def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: p
     return folder
 
 
-def _ledger(bench: Bench, start: float) -> Ledger:
+def _ledger(bench: Bench, start: tuple[float, float]) -> Ledger:
     """What the cell cost."""
     import torch
 
     gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    seconds = time.perf_counter() - start
-    return Ledger(round(seconds, 2), round(bench.train_seconds, 2), bench.tokens, round(peak, 1), round(gpu, 1))
+    spent = (time.perf_counter() - start[0], time.process_time() - start[1], bench.train_seconds)
+    return Ledger(*(round(each, 2) for each in spent), bench.tokens, round(peak, 1), round(gpu, 1))
 
 
 @dataclass(frozen=True)
