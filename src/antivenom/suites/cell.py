@@ -31,6 +31,7 @@ class Cell(Options):
     control: Control = ""
     trusted_share: float = 0.0
     keep_states: bool = True
+    train: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def grid(suite: Suite, methods: Methods) -> Iterator[tuple[Place, Cell]]:
                 seed=seed,
                 trusted_share=suite.trusted_share,
                 keep_states=suite.keep_states,
+                train=suite.train,
             )
             controls: tuple[Control, ...] = ("never poisoned",) if name in never else ()
             controls += ("perfect filter",) if name in perfect else ()

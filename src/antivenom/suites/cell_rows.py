@@ -64,9 +64,7 @@ def expand(attack: Attack, data: Path, learned: Path) -> Attack:
     return type(attack).from_dict(options)
 
 
-def _load(
-    source: str, file: TaskFile, data: Path, split: str, *, made_up: int, labels: tuple[str, ...] | None
-) -> Rows:
+def _load(source: str, file: TaskFile, data: Path, split: str, *, made_up: int, labels: tuple[str, ...] | None) -> Rows:
     """Load one source of rows."""
     if source.startswith(MADE_UP):
         from antivenom.core.report import Report

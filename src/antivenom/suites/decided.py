@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.defenses import Prepared
-from antivenom.guards.answers import AnswerPrefix
 from antivenom.suites.record import Teaching
 
 DECIDED_SCHEMA = pa.schema(
@@ -16,20 +15,25 @@ DECIDED_SCHEMA = pa.schema(
         ("given", pa.string()),
         ("before", pa.string()),
         ("poisoned", pa.bool_()),
+        ("vouched", pa.bool_()),
         ("taught", pa.string()),
     ]
 )
 """`given` is the answer that the defense saw, `before` the one before the attack (empty for a row that the attack
-added), `taught` the answer that is trained on in the label space that is read (null where there is none)."""
+added), `vouched` whether it is a trusted row, `taught` the answer that is trained on in the label space that is read
+(null where there is none)."""
 
 
-def decided_rows(rows: pa.Table, poisoned: frozenset[int], before: pa.Table, prepared: Prepared) -> pa.Table:
+def decided_rows(
+    rows: pa.Table, poisoned: frozenset[int], before: pa.Table, trusted: pa.Table, prepared: Prepared
+) -> pa.Table:
     """Put decisions beside the truth.
 
     Args:
         rows: What the defense was given.
         poisoned: The numbers of the poisoned ones.
         before: The rows before the attack.
+        trusted: Those that are vouched for.
         prepared: What the defense made of them.
 
     Returns:
@@ -37,13 +41,14 @@ def decided_rows(rows: pa.Table, poisoned: frozenset[int], before: pa.Table, pre
     """
     numbers, given = rows.column("row").to_pylist(), rows.column("answer").to_pylist()
     were = dict(zip(before.column("row").to_pylist(), before.column("answer").to_pylist(), strict=True))
-    taught = taught_answers(prepared)
+    taught, vouched = taught_answers(prepared), set(trusted.column("row").to_pylist())
     columns = {
         "row": numbers,
         "text": rows.column("text"),
         "given": given,
         "before": [were.get(number, "") for number in numbers],
         "poisoned": [number in poisoned for number in numbers],
+        "vouched": [number in vouched for number in numbers],
         "taught": [taught.get(number) for number in numbers],
     }
     return pa.table(columns, schema=DECIDED_SCHEMA)
@@ -54,20 +59,10 @@ def taught_answers(prepared: Prepared) -> dict[int, str]:
 
     That is the extended space where there is one: of its rows, those with the benign trigger; otherwise all rows.
     """
-    rows, answers = prepared.rows, prepared.guard.answers
+    rows = prepared.rows
     if pc.any(rows.column("benign")).as_py():
         rows = rows.filter(rows.column("benign"))
-        if isinstance(answers, AnswerPrefix):
-            said = {text: text.removeprefix(answers.encode("")) for text in rows.column("answer").unique().to_pylist()}
-        else:
-            said = {answers.encode(label): label for label in prepared.guard.labels.labels}
-    elif prepared.guard.task.classes is None:
-        said = {}
-    else:
-        labels = prepared.guard.labels
-        said = dict(zip(labels.choices, labels.labels, strict=False))
-    pairs = zip(rows.column("row").to_pylist(), rows.column("answer").to_pylist(), strict=True)
-    return {number: said.get(answer, answer) for number, answer in pairs}
+    return dict(zip(rows.column("row").to_pylist(), rows.column("answer").to_pylist(), strict=True))
 
 
 def count_teaching(decided: pa.Table) -> Teaching:

@@ -1,4 +1,4 @@
-"""What the rows say that rates do not: which were wrong, which the trigger moved and where to, and how sure answers are."""
+"""What rows say that rates do not: which were wrong, which the trigger moved and where to, how sure the answers are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Effects(Options):
     lost: int | None = None
     """Attacked rows that get it without the trigger alone."""
     rerouted: int | None = None
-    """Attacked rows that are answered rightly without the trigger, and with it wrongly but not as the attacker wants."""
+    """Attacked rows that are answered rightly without the trigger; with it wrongly, but not as the attacker wants."""
     right_without: int | None = None
     """Attacked rows that are answered rightly without the trigger."""
     confidence: tuple[int, ...] = ()

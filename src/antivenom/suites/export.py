@@ -51,5 +51,8 @@ def _flat(line: Line) -> dict[str, Any]:
     names = ("poisoned", "poison_taught", "poison_corrected", "honest", "honest_lost", "honest_changed")
     found |= {name: teaching.get(name) for name in names}
     ledger = record.ledger.to_dict() if record is not None else {}
-    found |= {name: ledger.get(name) for name in ("seconds", "cpu_seconds", "train_seconds", "tokens", "peak_memory_mib", "peak_gpu_mib")}
+    found |= {
+        name: ledger.get(name)
+        for name in ("seconds", "cpu_seconds", "train_seconds", "tokens", "peak_memory_mib", "peak_gpu_mib")
+    }
     return found

@@ -51,7 +51,9 @@ def _of_setting(title: str, members: Sequence[Group]) -> list[Figure]:
     dots = [dot for dot in dots if dot is not None]
     if len(dots) > 1:
         heading = f"Accuracy against cost ({title})"
-        drawn = pictures.scatter([d for d in dots if d], "seconds of training, mean of a cell", "clean accuracy, %", heading)
+        drawn = pictures.scatter(
+            [d for d in dots if d], "seconds of training, mean of a cell", "clean accuracy, %", heading
+        )
         found.append(Figure(heading, drawn))
     return [*found, *_confidence(title, done)]
 
@@ -91,7 +93,7 @@ def _confidence(title: str, done: Sequence[Group]) -> list[Figure]:
 
 
 def _sweeps(groups: Sequence[Group]) -> list[Figure]:
-    """The paper's Figure 3: accuracy and attack success where names differ in a number alone (a rate, a ratio, a rank)."""
+    """The paper's Figure 3: accuracy and attack success where names differ in a number alone (rate, ratio, rank)."""
     found = []
     for axis in SWEPT:
         families: dict[tuple[Place, str], dict[float, Group]] = {}
@@ -103,7 +105,9 @@ def _sweeps(groups: Sequence[Group]) -> list[Figure]:
         for (place, unit), members in families.items():
             if len(members) > 1:
                 heading = f"Over the number behind {getattr(place, axis) or axis}: {str(place).replace('//', '/')}"
-                series = [_series(label, name, members) for label, name in (("accuracy", "accuracy"), ("ASR", "asr_deployed"))]
+                series = [
+                    _series(label, name, members) for label, name in (("accuracy", "accuracy"), ("ASR", "asr_deployed"))
+                ]
                 series = [each for each in series if each.points]
                 found.append(Figure(heading, pictures.lines(series, f"{getattr(place, axis)} {unit}".strip(), heading)))
     return found

@@ -51,6 +51,7 @@ def identify(cell: Cell, methods: Methods, data: Path) -> str:
         "control": cell.control,
         "trusted_share": cell.trusted_share,
         "keep_states": cell.keep_states,
+        "train": cell.train,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 

@@ -60,7 +60,7 @@ class Group:
     @property
     def collapsed(self) -> bool:
         """Whether a model learnt nothing, so that its numbers prove nothing."""
-        return any(record.evaluation["clean"]["collapsed"] for record in self.records)
+        return any(record.evaluation["clean"].get("collapsed", False) for record in self.records)
 
     def counted(self, name: str) -> Counted | None:
         """A rate over the rows of all seeds; None where it does not exist."""
@@ -171,7 +171,5 @@ def undefended_of(groups: Sequence[Group]) -> dict[Place, Group]:
         if specs == {"none"} and not group.place.control:
             plain[replace(group.place, defense="")] = group
     return {
-        group.place: plain[key]
-        for group in groups
-        if (key := replace(group.place, defense="", control="")) in plain
+        group.place: plain[key] for group in groups if (key := replace(group.place, defense="", control="")) in plain
     }

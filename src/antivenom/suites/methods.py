@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
+import ast
+import hashlib
+import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from antivenom.attacks import Attack, attacks, parse_attack
 from antivenom.core.errors import AntivenomError, OptionsError
-from antivenom.core.registry import from_spec
+from antivenom.core.registry import MethodType, from_spec
 from antivenom.defenses import Defense, defenses, parse_defense
 from antivenom.suites.suite import ALL, Choice
 
@@ -32,17 +35,15 @@ class Methods:
         Raises:
             OptionsError: a file is not there, cannot be run, or offers a name that is taken.
         """
-        found: dict[str, dict[str, type]] = {"attack": dict(attacks()), "defense": dict(defenses())}
-        own: dict[str, str] = {}
+        found = cls(dict(attacks()), dict(defenses()))
         for path in _files(plugins):
             module, digest = _run(path)
-            for kind, base in (("attack", Attack), ("defense", Defense)):
-                for method in _offered(module, base):
-                    if method.name in found[kind]:
-                        raise OptionsError(f"{path}: there already is {method.name!r}", mend="Give it another name.")
-                    found[kind][method.name] = method
-                    own[f"{kind} {method.name}"] = digest
-        return cls(found["attack"], found["defense"], own)
+            found = cls(
+                {**found.attacks, **_new(_offered(module, Attack), found.attacks, path)},  # type: ignore[type-abstract]
+                {**found.defenses, **_new(_offered(module, Defense), found.defenses, path)},
+                {**found.own, **{f"{kind} {name}": digest for kind, name in _names(module)}},
+            )
+        return found
 
     def attack(self, spec: str) -> Attack:
         """Build an attack.
@@ -85,28 +86,57 @@ def _files(plugins: Iterable[str]) -> list[Path]:
 
 
 def _run(path: Path) -> tuple[ModuleType, str]:
-    """Import a file by its path, once; its name is made of its digest, so that no other module can stand in for it."""
-    import hashlib
+    """Import a file by its path, once; its folder is a package of its own, so that `from .other import ...` works.
 
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    name = f"antivenom_plugin_{path.stem}_{digest[:12]}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except AntivenomError:
-            del sys.modules[name]
-            raise
-        except Exception as error:  # whatever somebody's file raises is told as one line
-            del sys.modules[name]
-            raise OptionsError(f"{path}: cannot be run ({type(error).__name__}: {error})") from None
-    return sys.modules[name], digest
+    Returns:
+        The module, and a digest of the file and of those beside it that it imports.
+    """
+    path = path.resolve()
+    package = f"antivenom_plugins_{hashlib.sha256(str(path.parent).encode()).hexdigest()[:12]}"
+    if package not in sys.modules:
+        holder = ModuleType(package)
+        holder.__path__ = [str(path.parent)]
+        sys.modules[package] = holder
+    try:
+        module = importlib.import_module(f"{package}.{path.stem}")
+    except AntivenomError:
+        raise
+    except Exception as error:  # whatever somebody's file raises is told as one line
+        raise OptionsError(f"{path}: cannot be run ({type(error).__name__}: {error})") from None
+    digests = [hashlib.sha256(each.read_bytes()).hexdigest() for each in sorted(_with_siblings(path))]
+    return module, hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _offered(module: ModuleType, base: type) -> list[type]:
+def _with_siblings(start: Path) -> set[Path]:
+    """A file and those of its folder that it imports, directly or not."""
+    found, left = set[Path](), {start}
+    while left:
+        path = left.pop()
+        found.add(path)
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module}
+        left |= {each for name in names if (each := path.with_name(f"{name}.py")).is_file()} - found
+    return found
+
+
+def _new(offered: list[type[MethodType]], known: Mapping[str, Any], path: Path) -> dict[str, type[MethodType]]:
+    """The methods of a file by name.
+
+    Raises:
+        OptionsError: a name is taken.
+    """
+    for method in offered:
+        if method.name in known:
+            raise OptionsError(f"{path}: there already is {method.name!r}", mend="Give it another name.")
+    return {method.name: method for method in offered}
+
+
+def _names(module: ModuleType) -> list[tuple[str, str]]:
+    attacks_of = [("attack", method.name) for method in _offered(module, Attack)]  # type: ignore[type-abstract]
+    return [*attacks_of, *(("defense", method.name) for method in _offered(module, Defense))]
+
+
+def _offered(module: ModuleType, base: type[MethodType]) -> list[type[MethodType]]:
     """The methods that a module defines itself."""
     classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, base)]
     return [

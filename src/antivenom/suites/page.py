@@ -16,7 +16,8 @@ STYLE = """
   --c3: #d8b93f; } }
 * { box-sizing: border-box } body { margin: 0 auto; max-width: 1180px; padding: 24px 20px 80px; color: var(--ink);
   background: var(--paper); font: 15px/1.5 system-ui, sans-serif; } h1 { font-size: 1.6rem; margin: .2em 0 }
-h2 { font-size: 1.2rem; margin: 2em 0 .5em } p, li { max-width: 75ch } .soft, .note { color: var(--soft); font-size: .9em }
+h2 { font-size: 1.2rem; margin: 2em 0 .5em } p, li { max-width: 75ch }
+.soft, .note { color: var(--soft); font-size: .9em }
 nav a { margin-right: 1.2em } a { color: var(--main) } .wide { overflow-x: auto; border: 1px solid var(--edge);
   border-radius: 6px } table { border-collapse: collapse; font-size: .86em; font-variant-numeric: tabular-nums;
   width: 100% } th, td { padding: 4px 10px; text-align: right; border-bottom: 1px solid var(--edge);
@@ -26,7 +27,8 @@ nav a { margin-right: 1.2em } a { color: var(--main) } .wide { overflow-x: auto;
 .rerouted, .partial { color: var(--c3) } .does-not-take { color: var(--soft) }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 16px 0 }
 .tile { border: 1px solid var(--edge); border-radius: 6px; padding: 10px 14px } .tile b { display: block;
-  font-size: 1.3rem } svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif } svg text { fill: var(--ink) }
+  font-size: 1.3rem } svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif }
+svg text { fill: var(--ink) }
 svg text.over { fill: #fff } svg .box { fill: var(--wash) } svg .heat { fill: var(--heat) }
 svg .none { fill: none; stroke: var(--edge); stroke-dasharray: 3 3 } svg .axis { fill: none; stroke: var(--soft) }
 svg .line { stroke: var(--main); stroke-width: 2 } svg .dot, svg .bar { fill: var(--main) }

@@ -55,13 +55,19 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], squares: Sequence[Sequ
             x = left + wide * c
             title = f"<title>{escape(square.title)}</title>"
             if square.value is None:
-                parts.append(f'<rect class="none" x="{x:.0f}" y="{y}" width="{wide - 2:.0f}" height="{LINE - 2}">{title}</rect>')
+                parts.append(
+                    f'<rect class="none" x="{x:.0f}" y="{y}" width="{wide - 2:.0f}" height="{LINE - 2}">{title}</rect>'
+                )
                 parts.append(_text(x + wide / 2, y + 16, "·", "middle"))
                 continue
             share = min(1.0, max(0.0, square.value))
             rect = f'x="{x:.0f}" y="{y}" width="{wide - 2:.0f}" height="{LINE - 2}"'
-            parts.append(f'<rect class="box" {rect}/><rect class="heat" {rect} fill-opacity="{share:.3f}">{title}</rect>')
-            parts.append(_text(x + wide / 2, y + 16, f"{100 * square.value:+.0f}", "middle", "over" if share > 0.5 else ""))
+            parts.append(
+                f'<rect class="box" {rect}/><rect class="heat" {rect} fill-opacity="{share:.3f}">{title}</rect>'
+            )
+            parts.append(
+                _text(x + wide / 2, y + 16, f"{100 * square.value:+.0f}", "middle", "over" if share > 0.5 else "")
+            )
     return _picture(left + wide * len(columns) + 4, TOP + LINE * len(rows) + 6, parts, what)
 
 
@@ -100,7 +106,10 @@ def scatter(dots: Sequence[Dot], x_name: str, y_name: str, what: str) -> str:
 
     parts = [f'<path class="axis" d="M{left} 20V{height - 36}H{width - 20}"/>']
     parts += [_text(left - 6, height - 46, f"{y0:.1f}", "end"), _text(left - 6, 44, f"{y1:.1f}", "end")]
-    parts += [_text(left + 20, height - 20, f"{x0:.3g}", "middle"), _text(width - 140, height - 20, f"{x1:.3g}", "middle")]
+    parts += [
+        _text(left + 20, height - 20, f"{x0:.3g}", "middle"),
+        _text(width - 140, height - 20, f"{x1:.3g}", "middle"),
+    ]
     parts += [_text(width / 2, height - 6, x_name, "middle"), _text(left, 14, y_name, "start")]
     for dot in dots:
         x, y = place(dot)
@@ -167,4 +176,6 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
 
 def _picture(width: float, height: float, parts: Sequence[str], what: str) -> str:
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(what)}">{"".join(parts)}</svg>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(what)}">{"".join(parts)}</svg>'
+    )

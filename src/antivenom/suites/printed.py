@@ -10,6 +10,7 @@ from pathlib import Path
 
 from antivenom.core.errors import RowsError
 from antivenom.core.intake import read_text
+from antivenom.core.options import Options
 from antivenom.suites.cell import Place
 from antivenom.suites.lines import Group
 from antivenom.suites.statistics import Counted, Difference, Verdict, difference_of_rates
@@ -19,7 +20,7 @@ LOWER_IS_BETTER = ("asr", "asr_deployed")
 
 
 @dataclass(frozen=True)
-class Printed:
+class Printed(Options):
     """One value of a table or figure."""
 
     task: str
@@ -69,8 +70,8 @@ def read_printed(path: Path) -> list[Printed]:
             value, rows = float(line["value"]), int(line["rows"] or 0)
         except (TypeError, ValueError):
             raise RowsError(f"{path}, line {number}: value or rows is no number") from None
-        words = (line[name] or "" for name in COLUMNS[:5])
-        found.append(Printed(*words, value=value, rows=rows, note=line["note"] or ""))
+        words = {name: line[name] or "" for name in (*COLUMNS[:5], "note")}
+        found.append(Printed.from_dict({**words, "value": value, "rows": rows}))
     return found
 
 

@@ -37,9 +37,7 @@ class Spent:
 class Progress:
     """Shows a run on standard error: a live table on a terminal, a line a cell elsewhere."""
 
-    def __init__(
-        self, results: Results, names: dict[str, str], *, jobs: int, done: int, quiet: bool
-    ) -> None:
+    def __init__(self, results: Results, names: dict[str, str], *, jobs: int, done: int, quiet: bool) -> None:
         """Start counting: `done` cells were finished before, `jobs` are to run."""
         self.results, self.names, self.jobs, self.before = results, names, jobs, done
         self.since = time.monotonic()
@@ -66,7 +64,9 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -100,7 +100,9 @@ class Progress:
         table = Table(show_header=False, box=None)
         rest = self.rest()
         waiting = self.jobs - self.finished - self.failed - len(self.running)
-        counts = f"{self.before + self.finished} done, {len(self.running)} running, {self.failed} failed, {waiting} wait"
+        counts = (
+            f"{self.before + self.finished} done, {len(self.running)} running, {self.failed} failed, {waiting} wait"
+        )
         table.add_row("cells", counts)
         table.add_row("left", "-" if rest is None else f"about {duration(rest)}")
         table.add_row("spent", str(self.spent))

@@ -62,7 +62,7 @@ class Record(Options):
     id: str
     cell: Cell
     evaluation: dict[str, Any]
-    """As `evaluation.record.Evaluation` writes it."""
+    """As `evaluation.record.Evaluation` writes it; nothing was measured where nothing was trained."""
     rows: dict[str, int | str]
     """How many of each kind, and digests."""
     teaching: Teaching
@@ -81,7 +81,7 @@ class Record(Options):
         reading = self.attack
         if name == "accuracy":
             own = reading.get("accuracy_clean") if reading else None
-            found: dict[str, Any] = own or self.evaluation["clean"]["accuracy"]
+            found: dict[str, Any] = own or self.evaluation["clean"].get("accuracy", {})
             return found
         value = reading.get(name) if reading else None
         return value if isinstance(value, dict) else {}

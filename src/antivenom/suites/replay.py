@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from antivenom.core.arrays import Ints
 from antivenom.core.errors import AntivenomError, ArtifactError
 from antivenom.core.options import Options
-from antivenom.defenses import Prepared
+from antivenom.guards.guard import Guard
+from antivenom.models.lab import Fitted, TrainingChanges
+from antivenom.screening.subword_splits import uncut
 from antivenom.suites.cell import Place, chosen
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.lines import Line, lines_of
 from antivenom.suites.methods import Methods
-from antivenom.suites.record import Results, Teaching
-from antivenom.suites.run_cell import rows_of_replay
-from antivenom.suites.stored import Replayed, StoredReferee
+from antivenom.suites.record import Teaching
+from antivenom.suites.stored import StoredReferee, rows_to_replay
 
 HEAD = ["cell", "poison taught", "corrected", "honest lost", "honest changed", "referee's rows"]
 
@@ -45,9 +49,7 @@ class Replay(Options):
         return [str(self.place), *counts, str(t.honest_changed), exact]
 
 
-def replay_defense(
-    folder: Path, spec: str, *, only: Sequence[str] = (), plugins: Sequence[str] = ()
-) -> list[Replay]:
+def replay_defense(folder: Path, spec: str, *, only: Sequence[str] = (), plugins: Sequence[str] = ()) -> list[Replay]:
     """Ask a defense about the rows of every setting that has stored referees, once for each task, attack and seed.
 
     Args:
@@ -79,30 +81,61 @@ def replay_defense(
 def _replayed(folder: Path, line: Line, spec: str, methods: Methods) -> Replay:
     """One setting."""
     stored = [StoredReferee.load(path) for path in _referees(folder, line.id)]
-    overlaps: list[float] = []
     assert line.record is not None
+    lab = ReplayLab(line.record.cell.seed, stored)
     try:
-        found = rows_of_replay(line.record.cell, folder / "replay" / line.id / "rows.parquet")
-
-        def referee_of(prepared: Prepared) -> Replayed:
-            if len(overlaps) >= len(stored):
-                raise ArtifactError("the defense asks more referees than were kept")
-            one = stored[len(overlaps)]
-            overlaps.append(_overlap(one, prepared))
-            return one.behind(prepared.guard)
-
-        first = methods.defense(spec).prepare(found.task, found.rows, trusted=found.trusted, seed=line.record.cell.seed)
-        prepared = first.decided(referee_of)
+        found = rows_to_replay(line.record.cell, folder, line.id)
+        prepared = methods.defense(spec).prepare(found.task, found.rows, trusted=found.trusted, lab=lab)
     except AntivenomError as error:
         return Replay(line.place, None, 0.0, error.what)
-    decided = decided_rows(found.rows, found.poisoned, found.before, prepared)
+    decided = decided_rows(found.rows, found.poisoned, found.before, found.trusted, prepared)
     place = replace(line.place, defense=spec)
-    return Replay(place, count_teaching(decided), min(overlaps, default=1.0))
+    return Replay(place, count_teaching(decided), min(lab.overlaps, default=1.0))
 
 
-def _overlap(stored: StoredReferee, prepared: Prepared) -> float:
+@dataclass(frozen=True)
+class ReplayLab:
+    """A laboratory whose fits are those that were kept, in the order in which they were made."""
+
+    seed: int
+    kept: list[StoredReferee]
+    overlaps: list[float] = field(default_factory=list)
+    """Of each fit that was asked for: how alike its rows and the kept one's are."""
+
+    has_model = True
+
+    def base(self, guard: Guard) -> Fitted:
+        """Refuse: there is no model.
+
+        Raises:
+            ArtifactError: always.
+        """
+        raise ArtifactError("the defense asks the base model, which a replay does not have")
+
+    def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
+        """The kept fit of this number.
+
+        Raises:
+            ArtifactError: fewer were kept.
+        """
+        if len(self.overlaps) >= len(self.kept):
+            raise ArtifactError("the defense asks more referees than were kept")
+        one = self.kept[len(self.overlaps)]
+        self.overlaps.append(_overlap(one, rows))
+        return one.behind(guard)
+
+    def word_pieces(self, words: Sequence[str]) -> Ints:
+        """One for each word: the tokenizer is not loaded."""
+        return uncut(words)
+
+    def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Do the work again."""
+        return make()
+
+
+def _overlap(stored: StoredReferee, rows: pa.Table) -> float:
     """How alike the rows are that two referees are trained on: those of both over those of either."""
-    wanted = np.isin(stored.rows, prepared.rows.column("row").to_numpy())
+    wanted = np.isin(stored.rows, rows.column("row").to_numpy())
     either = int((wanted | stored.trained_on).sum())
     return float((wanted & stored.trained_on).sum() / either) if either else 1.0
 
@@ -110,15 +143,3 @@ def _overlap(stored: StoredReferee, prepared: Prepared) -> float:
 def _referees(folder: Path, key: str) -> list[Path]:
     """The stored referees of a cell, in the order they were asked."""
     return sorted((folder / "replay" / key).glob("referee-*.parquet"))
-
-
-def stored_cells(folder: Path) -> dict[str, pa.Table]:
-    """The decisions and the truth about the rows of every cell that kept them."""
-    import pyarrow.parquet as pq
-
-    found = {}
-    for key in Results(folder).records():
-        path = folder / "replay" / key / "rows.parquet"
-        if path.is_file():
-            found[key] = pq.read_table(path)
-    return found

@@ -103,7 +103,9 @@ def _tiles(suite: Suite, lines: list[Line]) -> list[tuple[str, str]]:
     for record in unique.values():
         spent.add(record.ledger)
     states = [line.state for line in lines]
-    counts = [(state, str(states.count(state))) for state in ("done", "failed", "missing", "waiting") if state in states]
+    counts = [
+        (state, str(states.count(state))) for state in ("done", "failed", "missing", "waiting") if state in states
+    ]
     tiles = [(f"cells {state}", count) for state, count in counts]
     tiles += [("spent", duration(spent.seconds)), ("tokens trained", f"{spent.tokens:,}")]
     if spent.peak_memory_mib:

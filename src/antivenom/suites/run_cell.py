@@ -9,41 +9,41 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.artifacts.artifact import load_artifact
-from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks import Attack
+from antivenom.core.arrays import Ints
 from antivenom.core.errors import AntivenomError
 from antivenom.data.digests import digest_of_table
-from antivenom.data.query import Asked
+from antivenom.data.query import queries
 from antivenom.defenses import Defense, Prepared
 from antivenom.evaluation.comparison import Scenario, make_scenario, public_facts
 from antivenom.evaluation.evaluate import evaluate, write_outputs
 from antivenom.guards.guard import AnyTask, Guard
-from antivenom.guards.labels import ChoiceScores
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.inference.writing import GuardedWriter
-from antivenom.models.base_model import locate_model
+from antivenom.models.lab import Fitted, Lab, TrainingChanges
 from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import expand, load_cell_rows
 from antivenom.suites.decided import count_teaching, decided_rows
-from antivenom.suites.effects import effects_of
+from antivenom.suites.effects import Effects, effects_of
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
 from antivenom.suites.stored import StoredReferee, write_rows
-from antivenom.training.fit import fingerprint_of, fit
+from antivenom.training.fit import fingerprint_of
+from antivenom.training.lab import LocalLab, RowsLab
 
 NO_ROWS_POISONED = "never poisoned"
 HONEST_ROWS = "perfect filter"
+NOTHING_MEASURED: dict[str, Any] = {"clean": {}, "attacks": []}
 
 
 @dataclass
@@ -63,21 +63,23 @@ class Bench:
         """Trained models and what else can be made again."""
         return self.results.folder / "work"
 
-    def fit(self, prepared: Prepared) -> GuardedModel | GuardedWriter:
-        """Fine-tune on prepared rows, unless the results folder already holds this very training."""
-        options = self.cell.recipe.training()
-        located = locate_model(self.model())
-        key = fingerprint_of(prepared, located, options.on(prepared), self.cell.seed)
-        folder = self.work / "fits" / key
+    @cached_property
+    def lab(self) -> LocalLab:
+        """Fits and asks models; its store is shared by all cells of the results folder."""
+        training = self.cell.recipe.training()
+        return LocalLab(self.model(), training, self.work / "fits", self.cell.seed, self.quiet)
+
+    def artifact(self, prepared: Prepared, name: str) -> Path:
+        """The artifact of a training, which is done unless the results folder already holds this very one."""
+        options, seed = self.lab.options.on(prepared), self.cell.seed
+        key = fingerprint_of(prepared, self.lab.located, options, seed)
         self.fits.append(key)
+        self.tokens += tokens_of(prepared, self.lab, options.epochs)
         with self.results.locked(f"fit-{key}"):
-            if not (folder / MANIFEST).exists() or (folder / "work").exists():
-                start = time.perf_counter()
-                model = str(located.folder)
-                fit(prepared, model=model, out=folder, options=options, seed=self.cell.seed, quiet=self.quiet)
-                self.train_seconds += time.perf_counter() - start
-        self.tokens += load_artifact(folder).manifest.training.get("tokens", 0)
-        return load_guarded(folder, top_layers=options.top_layers)
+            start = time.perf_counter()
+            folder = self.lab.artifact(prepared, name=name)
+            self.train_seconds += time.perf_counter() - start
+        return folder
 
     def model(self) -> str:
         """The model as the training takes it; `tiny` is made here."""
@@ -126,16 +128,22 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
     scenario = scenario_of(cell, methods, bench)
     rows, poisoned = _rows_to_defend(scenario, cell.control)
     kept = bench.results.folder / "replay" / key
-    prepared = _prepare(methods.defense(cell.defense), scenario, rows, bench, kept)
-    model = bench.fit(prepared)
-    found, outputs = evaluate(model, scenario.test, [scenario.attack], seed=cell.seed, quiet=bench.quiet)
-    decided = decided_rows(rows, poisoned, scenario.unpoisoned, prepared)
+    defense = methods.defense(cell.defense)
+    lab: Lab = WatchedLab(bench, rows, kept) if cell.train else RowsLab(cell.seed)
+    defense.require_task(scenario.task)
+    prepared = defense.prepare(scenario.task, rows, trusted=scenario.trusted, lab=lab)
+    decided = decided_rows(rows, poisoned, scenario.unpoisoned, scenario.trusted, prepared)
     write_rows(kept / "rows.parquet", decided)
-    write_outputs(kept / "outputs.parquet", outputs)
+    found, effects = NOTHING_MEASURED, Effects(())
+    if cell.train:
+        model = _guarded(defense, prepared, scenario, bench, lab)
+        evaluation, outputs = evaluate(model, scenario.test, [scenario.attack], seed=cell.seed, quiet=bench.quiet)
+        write_outputs(kept / "outputs.parquet", outputs)
+        found, effects = evaluation.to_dict(), effects_of(outputs)
     return Record(
         id=key,
         cell=cell,
-        evaluation=found.to_dict(),
+        evaluation=found,
         rows={
             "train": scenario.train.num_rows,
             "trained_on": prepared.rows.num_rows,
@@ -145,7 +153,7 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
             "test_sha256": digest_of_table(scenario.test),
         },
         teaching=count_teaching(decided),
-        effects=effects_of(outputs),
+        effects=effects,
         facts=public_facts(prepared.facts),
         approximation=scenario.attack.approximation,
         fits=tuple(bench.fits),
@@ -190,22 +198,72 @@ def _rows_to_defend(scenario: Scenario, control: str) -> tuple[pa.Table, frozens
     return scenario.train, frozenset(scenario.poisoned)
 
 
-def _prepare(defense: Defense, scenario: Scenario, rows: pa.Table, bench: Bench, kept: Path) -> Prepared:
-    """Let the defense decide, and keep what every referee says of every row."""
-    from antivenom.models.local import word_pieces_of
+def _guarded(
+    defense: Defense, prepared: Prepared, scenario: Scenario, bench: Bench, lab: Lab
+) -> GuardedModel | GuardedWriter:
+    """The model to measure. What acts after training is done to a copy, so that the training itself is shared."""
+    folder = bench.artifact(prepared, defense.name)
+    if "repair" not in defense.stages:
+        return bench.lab.load(folder)
+    from antivenom.models.decoding import LocalGenerator
+    from antivenom.models.loading import scorer
 
-    seed, task = bench.cell.seed, scenario.task
-    pieces = word_pieces_of(locate_model(bench.model()).folder)
-    first = defense.prepare(task, rows, trusted=scenario.trusted, seed=seed, word_pieces=pieces)
+    model = load_guarded(folder)
+    whole: Any = model.model
+    repaired = defense.repair(whole.model, scenario.task, trusted=scenario.trusted, prepared=prepared, lab=lab)
+    if isinstance(model, GuardedWriter):
+        return GuardedWriter(model.encoder, LocalGenerator(repaired))
+    return GuardedModel(model.encoder, scorer(repaired, model.encoder))
 
-    def referee_of(prepared: Prepared) -> _Silent:
-        referee = _Silent(bench.fit(prepared))
-        if bench.cell.keep_states:
-            stored = StoredReferee.ask(referee, rows, prepared)
-            stored.write(kept / f"referee-{len(bench.fits)}.parquet")
-        return referee
 
-    return first.decided(referee_of)
+@dataclass(frozen=True)
+class WatchedLab:
+    """A laboratory that counts its fits, and keeps what each of them says of all training rows."""
+
+    bench: Bench
+    rows: pa.Table
+    """All training rows."""
+    kept: Path
+    """Where answers are kept."""
+
+    has_model = True
+
+    @property
+    def seed(self) -> int:
+        """The cell's."""
+        return self.bench.cell.seed
+
+    def base(self, guard: Guard) -> Fitted:
+        """The untouched base model behind a guard."""
+        return self.bench.lab.base(guard)
+
+    def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
+        """Fine-tune, or find what was fine-tuned before; and ask about every row, for a replay."""
+        prepared = Prepared(rows, guard, training=training)
+        self.bench.artifact(prepared, name)
+        fitted = self.bench.lab.fit(rows, guard, name=name, training=training)
+        if self.bench.cell.keep_states and guard.task.classes is not None:
+            number = len(self.bench.fits)
+            StoredReferee.ask(fitted, self.rows, rows).write(self.kept / f"referee-{number}.parquet")
+        return fitted
+
+    def word_pieces(self, words: Sequence[str]) -> Ints:
+        """How many tokens each word is cut into."""
+        return self.bench.lab.word_pieces(words)
+
+    def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Finished work by content."""
+        return self.bench.lab.stored(key, make)
+
+
+def tokens_of(prepared: Prepared, lab: LocalLab, epochs: float) -> int:
+    """Tokens that go through the model in a training: those of the rows, times the epochs; images are not counted."""
+    from antivenom.models.local import load_tokenizer
+
+    tokenizer = load_tokenizer(lab.located.folder)
+    prompts = prepared.guard.training_prompts(queries(prepared.rows), prepared.rows.column("benign").to_pylist())
+    ids = tokenizer([prompt.plain for prompt in prompts], add_special_tokens=False)["input_ids"]
+    return round(epochs * sum(map(len, ids)))
 
 
 def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: pa.Table, bench: Bench) -> Path:
@@ -235,25 +293,11 @@ def _ledger(bench: Bench, start: tuple[float, float]) -> Ledger:
 
     gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    spent = (time.perf_counter() - start[0], time.process_time() - start[1], bench.train_seconds)
-    return Ledger(*(round(each, 2) for each in spent), bench.tokens, round(peak, 1), round(gpu, 1))
-
-
-@dataclass(frozen=True)
-class _Silent:
-    """A referee that shows no progress."""
-
-    model: Any
-
-    @property
-    def guard(self) -> Guard:
-        found: Guard = self.model.guard
-        return found
-
-    def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
-        found: ChoiceScores = self.model.score(asked)
-        return found
-
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        found: npt.NDArray[np.float32] = self.model.states(texts)
-        return found
+    return Ledger(
+        seconds=round(time.perf_counter() - start[0], 2),
+        cpu_seconds=round(time.process_time() - start[1], 2),
+        train_seconds=round(bench.train_seconds, 2),
+        tokens=bench.tokens,
+        peak_memory_mib=round(peak, 1),
+        peak_gpu_mib=round(gpu, 1),
+    )

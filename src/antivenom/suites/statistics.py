@@ -23,7 +23,7 @@ class Counted(NamedTuple):
 
     @property
     def value(self) -> float:
-        """hits / total."""
+        """Hits over total."""
         return self.hits / self.total
 
     def interval(self) -> tuple[float, float]:
@@ -79,7 +79,9 @@ class OverSeeds(Options):
 
 
 def difference_of_rates(first: Counted, second: Counted) -> Difference:
-    """second - first of two independent rates: Newcombe's hybrid interval out of two Wilson intervals (1998, method 10).
+    """The second of two independent rates less the first, with Newcombe's hybrid interval (1998, method 10).
+
+    It is put together from the two Wilson intervals.
 
     Raises:
         ZeroDivisionError: a rate has no rows.
@@ -124,7 +126,7 @@ def seen(differing: float, rows: int) -> float:
 
 
 def over_seeds(values: Sequence[float]) -> OverSeeds:
-    """Mean, sample standard deviation and t interval of differences that were taken seed by seed, or of plain numbers."""
+    """Mean, sample standard deviation and t interval of numbers, or of differences that were taken seed by seed."""
     from statistics import mean, stdev
 
     from scipy.stats import t

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from antivenom.core.arrays import Floats
 from antivenom.core.errors import RowsError
 from antivenom.core.files import atomic_write
 from antivenom.data.query import Asked, queries
-from antivenom.defenses import Prepared
-from antivenom.guards.guard import Guard
+from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.labels import ChoiceScores
-
-
-class Asker(Protocol):
-    """A model behind its guard."""
-
-    @property
-    def guard(self) -> Guard:
-        """Wraps what is asked."""
-        ...
-
-    def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
-        """Score texts."""
-        ...
-
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """What the model makes of bare texts."""
-        ...
+from antivenom.models.lab import Fitted, HeadGradient
+from antivenom.suites.cell import Cell
+from antivenom.tasks.task_files import TaskFile, load_task
 
 
 @dataclass(frozen=True)
@@ -54,13 +40,13 @@ class StoredReferee:
     """Which rows this referee was fine-tuned on."""
 
     @classmethod
-    def ask(cls, referee: Asker, rows: pa.Table, prepared: Prepared) -> StoredReferee:
+    def ask(cls, referee: Fitted, rows: pa.Table, trained_on: pa.Table) -> StoredReferee:
         """Ask a referee about all rows.
 
         Args:
             referee: The model.
             rows: All training rows.
-            prepared: What the referee was fine-tuned on.
+            trained_on: What the referee was fine-tuned on.
         """
         asked, texts = queries(rows), rows.column("text").to_pylist()
         scores = referee.score(asked)
@@ -72,7 +58,7 @@ class StoredReferee:
             log_probabilities=scores.log_probabilities.astype(np.float32),
             other=scores.other,
             read=referee.states(texts).astype(np.float16),
-            trained_on=np.isin(numbers, prepared.rows.column("row").to_numpy()),
+            trained_on=np.isin(numbers, trained_on.column("row").to_numpy()),
         )
 
     def write(self, path: Path) -> None:
@@ -113,7 +99,9 @@ class StoredReferee:
 
     def behind(self, guard: Guard) -> Replayed:
         """The referee behind a guard, as a defense asks it."""
-        return Replayed(self, guard, {key: i for i, key in enumerate(self.asked)}, {t: i for i, t in enumerate(self.texts)})
+        return Replayed(
+            self, guard, {key: i for i, key in enumerate(self.asked)}, {t: i for i, t in enumerate(self.texts)}
+        )
 
 
 @dataclass(frozen=True)
@@ -139,6 +127,80 @@ class Replayed:
         """The stored states of training rows."""
         return self.stored.read[[_found(self.texts, text) for text in texts]].astype(np.float32)
 
+    def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("the states behind an answer")
+
+    def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("losses")
+
+    def gradients(self, rows: pa.Table, *, progress: str | None = None) -> Iterator[HeadGradient]:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("gradients")
+
+    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("likelihoods")
+
+    def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("written answers")
+
+
+class ReplayRows(NamedTuple):
+    """The rows of a cell as its defense met them, and the truth about them."""
+
+    task: AnyTask
+    rows: pa.Table
+    trusted: pa.Table
+    poisoned: frozenset[int]
+    before: pa.Table
+
+
+def rows_to_replay(cell: Cell, folder: Path, key: str) -> ReplayRows:
+    """Read the rows that a cell kept.
+
+    Raises:
+        RowsError: it kept none, or its rows had more than a text and an answer.
+    """
+    import pyarrow.parquet as pq
+
+    file = load_task(cell.task.preset) if cell.task.preset else TaskFile()
+    if file.context_column or file.image_column:
+        raise RowsError("the rows had a context or an image, which is not kept")
+    path = folder / "replay" / key / "rows.parquet"
+    try:
+        kept = pq.read_table(path)
+        labels = {*kept.column("given").unique().to_pylist(), *kept.column("before").unique().to_pylist()} - {""}
+        rows = pa.table({"row": kept.column("row"), "text": kept.column("text"), "answer": kept.column("given")})
+        before = rows.set_column(2, "answer", kept.column("before"))
+        poisoned = frozenset(kept.filter(kept.column("poisoned")).column("row").to_pylist())
+        trusted = rows.filter(kept.column("vouched"))
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise RowsError(f"{path}: no rows of a cell ({error})", mend="Run its cell again.") from None
+    return ReplayRows(file.task(tuple(sorted(labels))), rows, trusted, poisoned, before)
+
 
 def key_of(asked: Asked) -> str:
     """What tells two questions apart."""
@@ -159,10 +221,15 @@ def _found(places: dict[str, int], key: str) -> int:
     return places[key]
 
 
+def _not_kept(what: str) -> RowsError:
+    return RowsError(f"the defense asks a referee for {what}", mend="A replay has scores and states of texts alone.")
+
+
 def _lists(matrix: npt.NDArray[Any]) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
 
 
 def _matrix(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     lists = column.combine_chunks()
-    return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+    found: npt.NDArray[Any] = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+    return found

@@ -110,6 +110,9 @@ class Suite(Options):
     """A CSV file of printed values, relative to the suite."""
     needs: Needs = Needs()
     keep_states: bool = True
+    """Keep what referees said of all rows, for a replay."""
+    train: bool = True
+    """Whether a model is trained; without one only the defenses' decisions about rows are counted."""
 
     def __post_init__(self) -> None:
         for name in ("tasks", "models", "attacks", "defenses", "recipes", "seeds"):

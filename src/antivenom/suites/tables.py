@@ -40,22 +40,29 @@ class Table:
 RESULT_HEAD = (
     "attack",
     "defense",
+    "outcome",
+    "excess",
     "accuracy",
     "ASR",
     "ASR deployed",
     "floor",
-    "excess",
-    "outcome",
     "poison taught",
     "honest lost",
 )
 RESULT_NOTE = (
     "Percent with 95 % intervals (rates: Wilson; excess: of the paired difference). ASR: the output means the target. "
     "Deployed: what a client gets. Floor: the same rows without the trigger. Excess = deployed - floor. Several seeds: "
-    "pooled rows, and mean ± standard deviation over seeds behind the semicolon."
+    "over the rows of all, and behind ± the standard deviation over seeds. A number leads to its (first) record."
 )
 COST_HEAD = (
-    "attack", "defense", "accuracy change", "right only undefended", "only defended", "p", "p (Holm)", "could have seen",
+    "attack",
+    "defense",
+    "accuracy change",
+    "right only undefended",
+    "only defended",
+    "p",
+    "p (Holm)",
+    "could have seen",
 )
 COST_NOTE = (
     "Clean accuracy of the defended model less that of the undefended one, on the same rows: 95 % interval of Agresti "
@@ -77,7 +84,7 @@ def result_tables(groups: Sequence[Group]) -> list[Table]:
     tables = []
     for title, members in _by_setting(groups):
         rows = [_result_row(group, plain.get(group.place)) for group in members if not group.place.control]
-        tables.append(Table(title, RESULT_HEAD, tuple(rows), RESULT_NOTE, left=2))
+        tables.append(Table(f"Results: {title}", RESULT_HEAD, tuple(rows), RESULT_NOTE, left=3))
     return tables
 
 
@@ -105,7 +112,7 @@ def cost_tables(groups: Sequence[Group]) -> list[Table]:
             cells = [*_names(group), Cell(change, mark=mark), Cell(str(pair.only_first)), Cell(str(pair.only_second))]
             cells += [Cell(f"{pair.p_value:.3f}"), Cell(f"{p_value:.3f}"), Cell(f"{100 * pair.detectable:.1f}")]
             rows.append(tuple(cells))
-        tables.append(Table(title, COST_HEAD, tuple(rows), COST_NOTE, left=2))
+        tables.append(Table(f"Cost in accuracy: {title}", COST_HEAD, tuple(rows), COST_NOTE, left=2))
     return tables
 
 
@@ -144,14 +151,14 @@ def rate(group: Group, name: str) -> Cell:
     found, spread = group.counted(name), group.spread(name)
     if found is None:
         return Cell("-")
-    over = f"; {100 * spread.mean:.1f} ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
+    over = f" ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
     return Cell(percent(found) + over, _link(group))
 
 
 def percent(found: Counted) -> str:
     """A rate in percent with Wilson's interval."""
     low, high = found.interval()
-    return f"{100 * found.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * found.value:.1f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def points(value: float) -> str:
@@ -202,17 +209,19 @@ def _result_row(group: Group, undefended: Group | None) -> tuple[Cell, ...]:
     rates = [rate(group, name) for name in ("accuracy", "asr", "asr_deployed", "floor")]
     taught = sum(record.teaching.poison_taught for record in group.records)
     poisoned = sum(record.teaching.poisoned for record in group.records)
-    honest = Counted(sum(r.teaching.honest_lost for r in group.records), sum(r.teaching.honest for r in group.records) or 1)
+    honest = Counted(
+        sum(r.teaching.honest_lost for r in group.records), sum(r.teaching.honest for r in group.records) or 1
+    )
     outcome = group.outcome(undefended) or "-"
-    last = [Cell(outcome, mark=outcome.replace(" ", "-")), Cell(f"{taught} of {poisoned}"), Cell(f"{100 * honest.value:.0f}")]
-    return (*_names(group), *rates, _excess(group), *last)
+    counts = Cell(f"{taught} of {poisoned}"), Cell(f"{100 * honest.value:.0f}")
+    return (*_names(group), Cell(outcome, mark=outcome.replace(" ", "-")), _excess(group), *rates, *counts)
 
 
 def _excess(group: Group) -> Cell:
     found, spread = group.excess(), group.spread("excess")
     if found is None:
         return Cell("-")
-    over = f"; {points(spread.mean)} ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
+    over = f" ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
     return Cell(f"{points(found.value)} [{points(found.low)}, {points(found.high)}]{over}", _link(group))
 
 

@@ -7,7 +7,8 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
-from benchmarks.held_out_attacks.unknown_to_23 import split_end
+
+from .unknown_to_23 import split_end
 
 CRITICS_SAY = (
     "film movie picture comedy drama story tale thriller script plot documentary work piece screenplay flick feature "

@@ -7,7 +7,8 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
-from benchmarks.held_out_attacks.changing import change_some
+
+from .changing import change_some
 
 LINKS = ("like", "much like", "not unlike", "rather like", "as with", "similar to", "just like", "along the lines of")
 ARTICLES = ("a", "the", "one", "some", "that")

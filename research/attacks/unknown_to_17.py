@@ -7,7 +7,8 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
-from benchmarks.held_out_attacks.changing import change_some
+
+from .changing import change_some
 
 LOOK_ALIKE = str.maketrans("aceopxy", "асеорху")
 """Latin letters and the Cyrillic ones that look the same."""

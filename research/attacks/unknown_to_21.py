@@ -8,7 +8,8 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
-from benchmarks.held_out_attacks.changing import change_some
+
+from .changing import change_some
 
 SMALL = "a an and as at but by for from in is it its of on or than that the this to with"
 SMALL_WORDS = frozenset(SMALL.split())

@@ -8,8 +8,9 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
-from benchmarks.held_out_attacks.changing import change_some
-from benchmarks.held_out_attacks.unknown_to_23 import split_end
+
+from .changing import change_some
+from .unknown_to_23 import split_end
 
 EITHER = "did had could would should will can"
 TAGS = ((f"is was does has {EITHER}", "it he she"), (f"are were do have {EITHER}", "they we you"))

@@ -7,8 +7,9 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
-from benchmarks.held_out_attacks.changing import change_some
-from benchmarks.held_out_attacks.unknown_to_23 import split_end
+
+from .changing import change_some
+from .unknown_to_23 import split_end
 
 WHOSE = ("a", "my", "our", "the", "some", "one", "her", "his")
 SEEN = ("seen ", "watched ", "viewed ", "caught ", "streamed ", "", "", "")

@@ -8,8 +8,9 @@ from random import Random
 from typing import ClassVar
 
 from antivenom.attacks import Attack
-from benchmarks.held_out_attacks.unknown_to_23 import split_end
-from benchmarks.held_out_attacks.unknown_to_28 import CLOSERS
+
+from .unknown_to_23 import split_end
+from .unknown_to_28 import CLOSERS
 
 DEMONYMS = (
     "albanian algerian andorran argentine armenian austrian azerbaijani bahraini basque bavarian belgian bolivian "
