@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 
-from antivenom.evaluation.metrics import mcnemar
+from antivenom.evaluation.rates import mcnemar
 from research.archive import (
     OUTCOME_HEAD,
     Record,

@@ -11,7 +11,7 @@ from typing import Any
 from antivenom.core.errors import OptionsError
 from antivenom.core.intake import read_text
 from antivenom.core.options import Options
-from antivenom.tasks.plain_yaml import read_mapping
+from antivenom.core.plain_yaml import read_mapping
 from antivenom.training.training_options import TrainingOptions
 
 LARGEST_FILE = 2**20
