@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from antivenom.core.options import Options
 from antivenom.evaluation.conditions import CLEAN, CLEAN_OF, ON_TARGET
 from antivenom.evaluation.evaluate import readings_of, truth_of
-from antivenom.evaluation.recount import take_outputs
-from antivenom.evaluation.text_evaluation import text_outcome
+from antivenom.evaluation.recount import attack_effects, take_outputs
+from antivenom.evaluation.text_evaluation import text_right
 from antivenom.guards.labels import LabelMap
 
 BINS = 20
@@ -27,7 +27,7 @@ class Effects(Options):
     """Positions of the clean test rows that are answered wrongly, in the attack's own form where it has one; two models
     on the same rows are compared by these."""
     gained: int | None = None
-    """Attacked rows that get the attacker's answer with the trigger alone; none for free answers."""
+    """Attacked rows that get the attacker's answer with the trigger alone; none without an attack."""
     lost: int | None = None
     """Attacked rows that get it without the trigger alone."""
     rerouted: int | None = None
@@ -45,9 +45,11 @@ def effects_of(outputs: pa.Table) -> Effects:
     parts = {name: outputs.filter(pc.equal(outputs.column("condition"), name)) for name in names}
     attacked = [n for n in names if n != CLEAN and not n.startswith((CLEAN_OF, ON_TARGET))]
     twin = parts[attacked[0]].column("twin")[0].as_py() if attacked else CLEAN
+    moved = attack_effects(stored, attacked[0]) if attacked else np.zeros(0, dtype=np.int64)
+    gained, lost = (int((moved == way).sum()) if attacked else None for way in (1, -1))
     if not isinstance(stored.reading, LabelMap):
-        right = text_outcome(parts[twin], stored.reading)
-        return Effects(tuple(int(i) for i in np.flatnonzero(~right)))
+        right = text_right(parts[twin], stored.reading)
+        return Effects(tuple(int(i) for i in np.flatnonzero(~right)), gained, lost)
     labels = stored.reading
     said, truth = readings_of(parts[twin], labels).deployed, truth_of(parts[twin], labels)
     wrong = tuple(int(i) for i in np.flatnonzero(said != truth))
@@ -55,12 +57,12 @@ def effects_of(outputs: pa.Table) -> Effects:
         return Effects(wrong)
     rows = parts[attacked[0]]
     places, target = rows.column("position").to_numpy(), labels.labels.index(rows.column("target")[0].as_py())
-    after, before = readings_of(rows, labels).deployed, said[places]
+    after = readings_of(rows, labels).deployed
     own, was_right = truth_of(rows, labels), said[places] == truth[places]
     return Effects(
         wrong=wrong,
-        gained=int(((after == target) & (before != target)).sum()),
-        lost=int(((after != target) & (before == target)).sum()),
+        gained=gained,
+        lost=lost,
         rerouted=int((was_right & (after != own) & (after != target)).sum()),
         right_without=int(was_right.sum()),
         confidence=_confidence(rows, labels, target),
