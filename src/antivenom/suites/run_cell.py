@@ -73,7 +73,9 @@ class Bench:
         """The artifact of a training, which is done unless the results folder already holds this very one."""
         options, seed = self.lab.options.on(prepared), self.cell.seed
         key = fingerprint_of(prepared, self.lab.located, options, seed)
-        self.fits.append(key)
+        located = self.lab.located
+        anywhere = replace(located, identity=replace(located.identity, id=""))
+        self.fits.append(fingerprint_of(prepared, anywhere, options, seed))
         self.tokens += tokens_of(prepared, self.lab, options.epochs)
         with self.results.locked(f"fit-{key}"):
             start = time.perf_counter()
