@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from antivenom.cli.options import Json, Out, Quiet
+from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
 
 if TYPE_CHECKING:
     from antivenom.suites.executors import Executor
 
-app = App(name="bench", help="Suites: run a grid of attacks and defenses, and report it. See docs/suites.md.")
+bench = App(name="bench", help="Suites: run a grid of attacks and defenses, and report it. See docs/suites.md.")
 
 Data = Annotated[str, Parameter(help="The folder that paths of rows in the suite are relative to.")]
 Plugins = Annotated[bool, Parameter(help="Run the Python files that the suite names as plug-ins.", negative="")]
@@ -23,7 +24,7 @@ Only = Annotated[
 ]
 
 
-@app.command
+@bench.command
 def run(
     suite: str,
     /,
@@ -48,7 +49,6 @@ def run(
     suite
         The suite's YAML file.
     """
-    from antivenom.cli.tables import show_json
     from antivenom.suites.run import run_suite
 
     executor = _executor(workers, gpus, ray, slurm, Path(out))
@@ -56,16 +56,16 @@ def run(
         suite, out=Path(out), data=Path(data), executor=executor, only=only, plugins_allowed=plugins, quiet=quiet
     )
     if json:
-        show_json(found.to_dict())
+        say_json(found.to_dict())
     else:
-        print(f"{found.finished} cells finished, {found.ran} of them now; {len(found.failed)} failed.")
+        say(f"{found.finished} cells finished, {found.ran} of them now; {len(found.failed)} failed.")
         for name, why in [*found.failed.items(), *_by_reason(found.missing)]:
-            print(f"  {name}: {why.splitlines()[0]}")
-        print(f"Next: antivenom bench report {out}")
+            say(f"  {name}: {why.splitlines()[0]}")
+        say(f"Next: antivenom bench report {out}")
     return 1 if found.failed else 0
 
 
-@app.command
+@bench.command
 def status(results: str, /, *, json: Json = False) -> None:
     """Say what is done, failed, missing and left to do.
 
@@ -74,17 +74,16 @@ def status(results: str, /, *, json: Json = False) -> None:
     results
         The folder of results.
     """
-    from antivenom.cli.tables import show_json, show_table
     from antivenom.suites.status import status_of
 
     found = status_of(Path(results))
     if json:
-        show_json(found.to_dict())
+        say_json(found.to_dict())
         return
-    show_table("", ["state", "cells", "what"], found.lines(), left=1)
+    say_table("", ["state", "cells", "what"], found.lines())
 
 
-@app.command
+@bench.command
 def cell(
     results: str,
     key: str,
@@ -107,7 +106,7 @@ def cell(
     Job(key, Path(results), Path(data), plugin).run()
 
 
-@app.command
+@bench.command
 def report(
     results: str,
     other: str | None = None,
@@ -128,13 +127,13 @@ def report(
 
     folder = Path(out or results)
     if other is not None:
-        print(write_comparison(Path(results), Path(other), Path(out) if out else None))
+        say(write_comparison(Path(results), Path(other), Path(out) if out else None))
         return
     for path in write_report(Path(results), folder):
-        print(path)
+        say(str(path))
 
 
-@app.command
+@bench.command
 def export(results: str, /, *, out: Out) -> None:
     """Write one line a cell with every number, as CSV or Parquet.
 
@@ -145,10 +144,10 @@ def export(results: str, /, *, out: Out) -> None:
     """
     from antivenom.suites.export import export_cells
 
-    print(f"{export_cells(Path(results), Path(out))} cells: {out}")
+    say(f"{export_cells(Path(results), Path(out))} cells: {out}")
 
 
-@app.command
+@bench.command
 def replay(
     results: str,
     /,
@@ -165,14 +164,13 @@ def replay(
     results
         The folder of results.
     """
-    from antivenom.cli.tables import show_json, show_table
     from antivenom.suites.replay import HEAD, replay_defense
 
     found = replay_defense(Path(results), defense, only=only, plugins=plugin)
     if json:
-        show_json([line.to_dict() for line in found])
+        say_json([line.to_dict() for line in found])
         return
-    show_table(f"replay of {defense}", HEAD, [line.cells() for line in found])
+    say_table(f"replay of {defense}", HEAD, [line.cells() for line in found])
 
 
 def _executor(workers: int | None, gpus: str, ray: str, slurm: str, out: Path) -> Executor:

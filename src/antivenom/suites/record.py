@@ -202,8 +202,8 @@ class Results:
 def same_but_for_cost(first: Record, second: Record) -> bool:
     """Whether two records say the same of a cell, time and machine aside.
 
-    Counts and words are compared exactly, other numbers to `ROUNDING`: sums of floating-point numbers depend on how many
-    threads add them.
+    Counts and words are compared exactly, other numbers to `ROUNDING`: sums of floating-point numbers depend on how
+    many threads add them.
     """
     one, two = ({**each.to_dict(), "ledger": None, "machine": None} for each in (first, second))
     return _alike(json.loads(json.dumps(one)), json.loads(json.dumps(two)))

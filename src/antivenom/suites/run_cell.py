@@ -37,6 +37,7 @@ from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.effects import Effects, effects_of
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
+from antivenom.suites.recorded import Recorded
 from antivenom.suites.stored import StoredReferee, write_rows
 from antivenom.training.fit import fingerprint_of
 from antivenom.training.lab import LocalLab, RowsLab
@@ -131,9 +132,11 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
     rows, poisoned = _rows_to_defend(scenario, cell.control)
     kept = bench.results.folder / "replay" / key
     defense = methods.defense(cell.defense)
-    lab: Lab = WatchedLab(bench, rows, kept) if cell.train else RowsLab(cell.seed)
+    watched = WatchedLab(bench, rows, kept)
+    lab: Lab = watched if cell.train else RowsLab(cell.seed)
     defense.require_task(scenario.task)
     prepared = defense.prepare(scenario.task, rows, trusted=scenario.trusted, lab=lab)
+    watched.keep()
     decided = decided_rows(rows, poisoned, scenario.unpoisoned, scenario.trusted, prepared)
     write_rows(kept / "rows.parquet", decided)
     found, effects = NOTHING_MEASURED, Effects(())
@@ -227,6 +230,8 @@ class WatchedLab:
     """All training rows."""
     kept: Path
     """Where answers are kept."""
+    asked: list[tuple[int, StoredReferee, Recorded]] = field(default_factory=list)
+    """The fits so far."""
 
     has_model = True
 
@@ -244,10 +249,17 @@ class WatchedLab:
         prepared = Prepared(rows, guard, training=training)
         self.bench.artifact(prepared, name)
         fitted = self.bench.lab.fit(rows, guard, name=name, training=training)
-        if self.bench.cell.keep_states and guard.task.classes is not None:
-            number = len(self.bench.fits)
-            StoredReferee.ask(fitted, self.rows, rows).write(self.kept / f"referee-{number}.parquet")
-        return fitted
+        if not self.bench.cell.keep_states or guard.task.classes is None:
+            return fitted
+        stored = StoredReferee.ask(fitted, self.rows, rows)
+        recorded = Recorded(fitted)
+        self.asked.append((len(self.bench.fits), stored, recorded))
+        return recorded
+
+    def keep(self) -> None:
+        """Write down what the fits of a defense said, once it has decided."""
+        for number, stored, recorded in self.asked:
+            stored.joined(recorded.said).write(self.kept / f"referee-{number:02}.parquet")
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
         """How many tokens each word is cut into."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +61,28 @@ class StoredReferee:
             trained_on=np.isin(numbers, trained_on.column("row").to_numpy()),
         )
 
+    def joined(self, more: Mapping[str, tuple[npt.NDArray[np.float32], bool]]) -> StoredReferee:
+        """The same with answers about texts that are no training rows, numbered -1.
+
+        Args:
+            more: Scores and `other` of each, by what was asked.
+        """
+        known = set(self.asked)
+        more = {key: found for key, found in more.items() if key not in known}
+        if not more:
+            return self
+        scores, others = zip(*more.values(), strict=True)
+        width, count = self.read.shape[1], len(more)
+        return StoredReferee(
+            rows=np.concatenate([self.rows, np.full(count, -1)]),
+            asked=[*self.asked, *more],
+            texts=[*self.texts, *[""] * count],
+            log_probabilities=np.concatenate([self.log_probabilities, np.stack(scores)]),
+            other=np.concatenate([self.other, np.array(others, dtype=bool)]),
+            read=np.concatenate([self.read, np.zeros((count, width), np.float16)]),
+            trained_on=np.concatenate([self.trained_on, np.zeros(count, dtype=bool)]),
+        )
+
     def write(self, path: Path) -> None:
         """Keep the answers as Parquet."""
         columns = {
@@ -99,9 +121,8 @@ class StoredReferee:
 
     def behind(self, guard: Guard) -> Replayed:
         """The referee behind a guard, as a defense asks it."""
-        return Replayed(
-            self, guard, {key: i for i, key in enumerate(self.asked)}, {t: i for i, t in enumerate(self.texts)}
-        )
+        texts = {text: i for i, text in enumerate(self.texts) if self.rows[i] >= 0}
+        return Replayed(self, guard, {key: i for i, key in enumerate(self.asked)}, texts)
 
 
 @dataclass(frozen=True)
@@ -217,7 +238,9 @@ def write_rows(path: Path, table: pa.Table) -> None:
 
 def _found(places: dict[str, int], key: str) -> int:
     if key not in places:
-        raise RowsError("the defense asks about a text that is no training row", mend="It cannot be replayed.")
+        raise RowsError(
+            "the defense asks about a text that its referee was never asked about", mend="It cannot be replayed."
+        )
     return places[key]
 
 
