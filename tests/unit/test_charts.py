@@ -3,7 +3,7 @@
 from xml.etree import ElementTree
 
 import pytest
-from benchmarks.charts import Bar, Point, bars, curve
+from research.charts import Bar, Point, bars, curve
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -2,26 +2,25 @@
 
 import json
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
-from benchmarks import accuracy, held_out, perfect_filter, report, report_records
-from benchmarks.report_tables import TABLES
+from research import archive, pages
+from research.page_tables import TABLES
 
-ATTACKS = report.ROOT / "results/attacks"
+ATTACKS = archive.ARCHIVE / "attacks"
 README, SCIENCE = "README.md", "docs/science.md"
 
 STRINGS, HARDER = ("addsent", "badnets", "ctba", "mtba_all"), ("synattack", "proattack_code", "cba")
 
 
 def test_no_table_is_out_of_date(capsys):
-    assert report.main(["--check"]) == 0, "run `python -m benchmarks.report`"
+    assert pages.main(["--check"]) == 0, "run `python -m research.pages`"
     assert "up to date" in capsys.readouterr().out
 
 
 def test_no_record_names_a_folder_of_the_machine_that_made_it():
-    records = [*(report.ROOT / "results").rglob("*.json")]
+    records = [*(archive.ROOT / "results").rglob("*.json")]
     assert len(records) > 100
     named = [path.name for path in records if re.search(r"/(home|root|tmp|work|Users)/", path.read_text("utf-8"))]
     assert named == [], "run benchmarks from the folder of the project, with relative paths"
@@ -30,15 +29,15 @@ def test_no_record_names_a_folder_of_the_machine_that_made_it():
 def test_a_typed_number_is_found_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- table: demo -->\n| 99.9 |\n<!-- end of table -->\nbehind\n", encoding="utf-8")
-    monkeypatch.setattr(report, "PAGES", (str(page),))
-    assert report.main(["--check"]) == 1
+    monkeypatch.setattr(pages, "PAGES", (str(page),))
+    assert pages.main(["--check"]) == 1
     assert "| 99.9 |" in page.read_text(encoding="utf-8"), "--check changes nothing"
-    assert report.main([]) == 0
+    assert pages.main([]) == 0
     written = page.read_text(encoding="utf-8")
     assert "| 99.9 |" not in written
     assert written.startswith("before\n<!-- table: demo -->\n|  | clean accuracy |")
     assert written.endswith("\n<!-- end of table -->\nbehind\n")
-    assert report.main(["--check"]) == 0
+    assert pages.main(["--check"]) == 0
 
 
 def newest(name: str, defense: str) -> dict:
@@ -55,7 +54,7 @@ def percent(rate: dict) -> str:
 def require_figures(page: str, *figures: object) -> None:
     """Some paragraph of the page must hold all these figures, however it is worded."""
     wanted = {str(figure) for figure in figures}
-    paragraphs = (report.ROOT / page).read_text(encoding="utf-8").split("\n\n")
+    paragraphs = (archive.ROOT / page).read_text(encoding="utf-8").split("\n\n")
     held = [
         {number.replace(",", "") for number in re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", one)} for one in paragraphs
     ]
@@ -69,8 +68,7 @@ def test_a_figure_that_no_record_says_is_found():
 
 
 def test_the_readme_has_the_figures_of_the_demo():
-    demo = tomllib.loads((report.ROOT / "benchmarks/report.toml").read_text(encoding="utf-8"))["demo"]["record"]
-    none, standard = json.loads((report.ROOT / demo).read_text(encoding="utf-8"))["outcomes"]
+    none, standard = read(archive.settings()["demo"]["record"])["outcomes"]
     after, before = (percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (standard, none))
     attacked, floor = (percent(standard["evaluation"]["attacks"][0][name]) for name in ("asr_deployed", "floor"))
     require_figures(README, attacked, floor)
@@ -81,7 +79,7 @@ def test_the_readme_has_the_figures_of_the_demo():
 
 
 def read(path: str) -> dict:
-    return json.loads((report.ROOT / "results" / path).read_text(encoding="utf-8"))
+    return archive.read(path)
 
 
 def test_the_readme_has_the_figure_of_prompt_injection():
@@ -99,21 +97,21 @@ def test_the_last_two_lines_of_the_headline_are_the_attacks_that_do_not_take():
 
 
 def test_the_readme_has_the_figures_of_what_it_costs():
-    changes = [accuracy.change(record) for record in accuracy.read_records().values()]
-    usual = [name for name in report_records.settings()["headline"].values() if not name.startswith("results/")]
-    reserves = [newest(name, "standard")["reserve"] for name in usual]
+    changes = [archive.change(read(path)) for path in archive.settings()["accuracy"].values()]
+    usual = [paths for paths in archive.settings()["headline"].values() if paths[0].startswith("attacks/")]
+    reserves = [archive.outcome(paths[1], "standard")["reserve"] for paths in usual]
     rows = [reserve["left_out"] + reserve["rows"] for reserve in reserves]
     left_out = [reserve["left_out"] / count for reserve, count in zip(reserves, rows, strict=True)]
     corrected = [reserve.get("corrected", 0) / count for reserve, count in zip(reserves, rows, strict=True)]
     means = (f"{100 * sum(shares) / len(shares):.0f}" for shares in (left_out, corrected))
     require_figures(README, f"{-sum(changes) / len(changes):.1f}", f"{-min(changes):.1f}", *means)
-    cells = ("cba", 0), ("clean", 0)
-    beside, records = accuracy.read_records(), perfect_filter.read_records(report.ROOT / perfect_filter.RECORDS)
+    filters = archive.settings()["perfect_filter"]
+    names = "CBA 5 % and its negative rows | 0", "nothing poisoned (probed with AddSent) | 0"
     cba, clean = (
-        100 * (accuracy.right(beside[cell], "none").mean() - accuracy.right(records[cell], "perfect").mean())
-        for cell in cells
+        100 * (archive.right(read(beside), "none").mean() - archive.right(read(path), "perfect").mean())
+        for path, beside in (filters[name] for name in names)
     )
-    require_figures(README, records["cba", 0]["left_out"], f"{cba:.1f}")
+    require_figures(README, read(filters[names[0]][0])["left_out"], f"{cba:.1f}")
     assert clean <= 0
     outcomes = read("classes/trec-rest-standard-29.json")["outcomes"]
     require_figures(README, *(f"{100 * one['evaluation']['clean']['balanced_accuracy']:.1f}" for one in outcomes))
@@ -130,15 +128,16 @@ def test_the_science_page_has_the_figures_of_rows_left_out():
 
 
 def test_the_readme_has_the_figures_of_attacks_that_others_made():
-    assert len(held_out.ATTACKS) == 36
+    records = [read(path) for path in archive.settings()["unmet"].values()]
+    assert len({record["name"] for record in records}) == 36
     met: dict[str, list[dict]] = {}
-    for record in held_out.read_records(report.ROOT / held_out.RECORDS):
-        if held_out.version_of(record):
-            met.setdefault(record["name"], []).append(record["outcomes"][0]["evaluation"]["attacks"][0])
+    for record in records:
+        if archive.recipe_of(record["outcomes"][0]):
+            met.setdefault(record["name"], []).append(archive.first(record["outcomes"][0]))
     undefended = {
-        record["name"]: 100 * record["outcomes"][0]["evaluation"]["attacks"][0]["asr_deployed"]["value"]
-        for record in held_out.read_records(report.ROOT / held_out.RECORDS)
-        if not held_out.version_of(record) and record["rows"]["poisoned"]
+        record["name"]: 100 * archive.first(record["outcomes"][0])["asr_deployed"]["value"]
+        for record in records
+        if not archive.recipe_of(record["outcomes"][0]) and record["rows"]["poisoned"]
     }
     first = {name: round(100 * readings[0]["excess"], 1) for name, readings in met.items()}
     last = {name: round(100 * readings[-1]["excess"], 1) for name, readings in met.items()}
@@ -155,8 +154,8 @@ def test_the_readme_has_the_figures_of_attacks_that_others_made():
 
 
 def test_the_readme_has_the_figures_of_how_long_the_screens_take():
-    newest_record = max(path.name for path in (report.ROOT / "results/bench").glob("screen_scale-*.json"))
-    million = read(f"bench/{newest_record}")["sizes"][-1]
+    newest_record = max((archive.ROOT / "results/bench").glob("screen_scale-*.json"), key=lambda path: path.name)
+    million = json.loads(newest_record.read_text(encoding="utf-8"))["sizes"][-1]
     assert million["rows"] == 1_000_000
     seconds = (f"{million[name]:.0f}" for name in ("seconds", "seconds_second_screen"))
     require_figures(README, *seconds, f"{million['peak_mib'] / 1024:.1f}")

@@ -33,5 +33,5 @@ class Lws(FromFile):
         """How to make the files."""
         return (
             "Write them with antivenom.attacks.substitution.learn.learn_substitutions (torch and the WordNet files), "
-            f"or run benchmarks/attack_strength.py, which does. Then:\n{super().remedy()}"
+            f"or run suites/small/table12.yaml, which does. Then:\n{super().remedy()}"
         )

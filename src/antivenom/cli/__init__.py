@@ -49,6 +49,7 @@ COMMANDS = {
     "serve": "antivenom.cli.serve",
     "export": "antivenom.cli.serve",
     "demo": "antivenom.cli.measure",
+    "bench": "antivenom.cli.bench",
 }
 """Each command and the module that holds the function (or the app) of that name."""
 

@@ -17,7 +17,7 @@ from antivenom.models.early_exit import states_into
 
 DEPTH = 0.4
 """Which share of the layers a text goes through: what is found at 0.2 to 0.7 tells apart about as well, and lower costs
-less (docs/log.md)."""
+less (research/log.md)."""
 WIDTH = 1024
 """Numbers per text: wider states are projected, at random, onto so many directions."""
 

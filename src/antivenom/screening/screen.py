@@ -61,7 +61,7 @@ MOST = 0.5
 """A class most of whose rows have the same strongest feature is mostly poison, or defined by a word."""
 MOST_POISONED = 0.15
 """A feature of a larger share of all rows is taken for honest, since so much poison would be hard to place. At 0.2
-TREC's largest class, in which "what" is the strongest feature, was hardly learnt (docs/log.md)."""
+TREC's largest class, in which "what" is the strongest feature, was hardly learnt (research/log.md)."""
 EXCLUSIVE = 0.8
 """A feature of which this share of the other rows has the same output could be a trigger. Where more say something
 else, they teach that it decides nothing."""

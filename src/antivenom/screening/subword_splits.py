@@ -1,7 +1,7 @@
 """Words that a language model's tokenizer has to cut small: made up, misspelled, or strings.
 
 A tokenizer was made from far more text than the rows, so it knows words that stand in one row only, and cuts even what
-stands in many rows if nobody else writes it. How the rows themselves are spelled tells less (docs/log.md).
+stands in many rows if nobody else writes it. How the rows themselves are spelled tells less (research/log.md).
 """
 
 from __future__ import annotations

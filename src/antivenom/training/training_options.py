@@ -68,7 +68,8 @@ class TrainingOptions(Options):
         """The same recipe over `rows` that were chosen from `instead_of`.
 
         So many more epochs that the optimizer steps are as many as over all rows, but no more than `most_steps` for
-        that reason. A model that is trained for a shorter time because rows were left out answers worse (docs/log.md).
+        that reason. A model that is trained for a shorter time because rows were left out answers worse
+        (research/log.md).
         """
         steps, full = (self.epochs * ceil(count / self.batch_size) for count in (rows, instead_of))
         wanted = min(full, most_steps)

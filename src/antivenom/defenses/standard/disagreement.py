@@ -33,7 +33,7 @@ FEATURES = 8
 """Refusals that lean towards so many features of a row say something about the row, and not about one word."""
 ENOUGH_SHARED = 1.75
 """The mean z of these at which a row is suspect whatever it is like; refusals at random reach 1.2 in five rows of
-100, 1.5 in one (docs/log.md)."""
+100, 1.5 in one (research/log.md)."""
 ENOUGH_SIMILAR = 3.5
 """The similarity, in standard deviations, at which a row is suspect whatever it shares."""
 NOT_SIMILAR = -1.0

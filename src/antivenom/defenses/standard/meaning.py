@@ -33,7 +33,7 @@ from antivenom.screening.tokens import Tokens, words
 
 MEANS = 0.2
 """Words mean their label where taking them out costs it so much of the referee's share on average. Those of triggers
-that say nothing cost up to 0.05, "how many" costs 0.46 (docs/log.md)."""
+that say nothing cost up to 0.05, "how many" costs 0.46 (research/log.md)."""
 ASKED_OF_EACH = 32
 """So many rows of each group show it: the mean is then known to about 0.07."""
 LEAST_ASKED = 8

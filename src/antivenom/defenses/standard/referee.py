@@ -20,7 +20,7 @@ LOOKED_AT = 200
 DOUBTED = 0.6
 """A label is refused where the referee gives it less than this part of an even share, so it has to be sure that the
 label is wrong. At 1 it refuses many honest rows that it merely cannot read; far below, relabelled rows pass as well
-(docs/log.md)."""
+(research/log.md)."""
 SURE = 0.7
 """A refused row is read as another label if the referee gives that this share or more; of two labels it always does."""
 

@@ -19,7 +19,7 @@ from antivenom.defenses.standard.state_table import StateTable, drawn
 
 SURE = 0.3
 """A row that looks like refused ones comes back only where its label leads by so much. One in two honest ones does, and
-one in eleven of the attacker's; at 0, three in four and one in four (docs/log.md)."""
+one in eleven of the attacker's; at 0, three in four and one in four (research/log.md)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,172 @@
+"""What decides a cell's number, as one digest: rows, model, methods with their code, recipe, seed and control."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import antivenom
+from antivenom.core.errors import OptionsError
+from antivenom.suites.cell import Cell
+from antivenom.suites.methods import Methods
+from antivenom.tasks.task_files import load_task
+
+PROTOCOL = 1
+"""Goes up when a change of training, models or evaluation moves numbers; tests hold those to the same ones."""
+KINDS = ("attacks", "defenses", "screening", "rewriting", "guards", "judges", "tasks")
+"""Packages whose code counts, where a method imports it, directly or not."""
+SOURCE = Path(antivenom.__file__).parent
+BUILT_IN = ("smollm2", "tiny")
+MADE_UP = "synthetic:"
+
+
+def identify(cell: Cell, methods: Methods, data: Path) -> str:
+    """SHA-256 over everything that decides the number of a cell; docs/suites.md lists it.
+
+    Args:
+        cell: The cell.
+        methods: What its specs name.
+        data: The folder that its paths of rows are relative to.
+
+    Raises:
+        OptionsError: there is no such method, or a file of rows is not there.
+    """
+    attack, defense = methods.attack(cell.attack), methods.defense(cell.defense)
+    rows = cell.task
+    parts = {
+        "protocol": PROTOCOL,
+        "task": load_task(rows.preset).to_dict() if rows.preset else {},
+        "rows": [_source(rows.train, data), _source(rows.test, data), rows.train_rows, rows.test_rows, rows.split],
+        "target": rows.target,
+        "model": _model(cell.model),
+        "attack": [str(attack), _code("attack", attack, methods), *_files_of(attack.to_dict(), data)],
+        "defense": [str(defense), _code("defense", defense, methods), _secrets(defense)],
+        "recipe": cell.recipe.changed(),
+        "seed": cell.seed,
+        "control": cell.control,
+        "trusted_share": cell.trusted_share,
+        "keep_states": cell.keep_states,
+        "train": cell.train,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def code_of(module: str) -> str:
+    """Digest of a module of the package and of what it imports from `KINDS`, comments and docstrings aside."""
+    total = hashlib.sha256()
+    for name in sorted(_reached(module)):
+        total.update(f"{name} {_digest_of_source(name)}\n".encode())
+    return total.hexdigest()
+
+
+def _code(kind: str, method: Any, methods: Methods) -> str:
+    """The code of a method; of a file that the suite names, its bytes."""
+    own = methods.own.get(f"{kind} {method.name}")
+    if own is not None:
+        return own
+    module = type(method).__module__
+    if module.partition(".")[0] != "antivenom":  # of an installed package: the text of its module
+        from importlib.util import find_spec
+
+        spec = find_spec(module)
+        origin = Path(spec.origin) if spec is not None and spec.origin else None
+        return hashlib.sha256(origin.read_bytes()).hexdigest() if origin is not None else module
+    return code_of(module)
+
+
+def _secrets(defense: Any) -> str:
+    """A digest of the options that are never shown, so that two secrets are two cells."""
+    return hashlib.sha256(defense.spec().encode()).hexdigest()[:12] if defense.spec() != str(defense) else ""
+
+
+def _model(model: str) -> str:
+    """The name of a model that its name alone fixes; the digest of a folder."""
+    if model in BUILT_IN or not Path(model).is_dir():
+        return model
+    from antivenom.models.base_model import locate_model
+
+    return locate_model(model).identity.sha256
+
+
+def _source(source: str, data: Path) -> str:
+    """The digest of a file of rows; the name of rows that are made up or come from the hub."""
+    path = data / source
+    if source.startswith((MADE_UP, "embedded:")) or not (path.exists() or "." in Path(source).suffix):
+        return source
+    if not path.exists():
+        raise OptionsError(f"there is no file {source} in {data}", mend="Say with --data where the data sets are.")
+    return _digest_of(path, path.stat().st_mtime_ns)
+
+
+def _files_of(options: dict[str, Any], data: Path) -> Iterator[str]:
+    """Digests of the files that an attack's options name as `{data}/...`."""
+    for value in options.values():
+        if isinstance(value, str) and value.startswith("{data}/"):
+            yield _source(value.removeprefix("{data}/"), data)
+
+
+@cache
+def _digest_of(path: Path, _changed: int) -> str:
+    paths = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    total = hashlib.sha256()
+    for each in paths:
+        with each.open("rb") as file:
+            total.update(each.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def _reached(start: str) -> set[str]:
+    """The module itself, and all of `KINDS` that can be reached from it."""
+    found, left = set[str](), {start}
+    while left:
+        name = left.pop()
+        found.add(name)
+        left |= {each for each in _imports(name) if each.split(".")[1] in KINDS} - found
+    return found
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """The modules of this package that a module imports from, late imports too."""
+    names = set()
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("antivenom."):
+            assert node.module is not None
+            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    return frozenset(name for name in names if _path(name) is not None)
+
+
+def _path(module: str) -> Path | None:
+    base = SOURCE.joinpath(*module.split(".")[1:])
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    path = _path(module)
+    assert path is not None, module
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _digest_of_source(module: str) -> str:
+    return hashlib.sha256(json.dumps(_plain(_tree(module))).encode()).hexdigest()
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as JSON values without docstrings and places; the same in every version of Python."""
+    if isinstance(node, list):
+        kept = [each for each in node if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
+        return [_plain(each) for each in kept]
+    if isinstance(node, ast.AST):
+        parts = {name: _plain(value) for name, value in ast.iter_fields(node) if value not in (None, [])}
+        return [type(node).__name__, parts]
+    return node if isinstance(node, str | int | float | bool | None) else repr(node)

@@ -1,0 +1,91 @@
+"""Values that others printed, beside ours: better, same or worse by the interval of the difference."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from antivenom.core.errors import RowsError
+from antivenom.core.intake import read_text
+from antivenom.core.options import Options
+from antivenom.suites.cell import Place
+from antivenom.suites.lines import Group
+from antivenom.suites.statistics import Counted, Difference, Verdict, difference_of_rates
+
+COLUMNS = ("task", "model", "attack", "defense", "reading", "value", "rows", "note")
+LOWER_IS_BETTER = ("asr", "asr_deployed")
+
+
+@dataclass(frozen=True)
+class Printed(Options):
+    """One value of a table or figure."""
+
+    task: str
+    model: str
+    attack: str
+    defense: str
+    reading: str
+    """`accuracy`, `asr`, or a graded score by its name."""
+    value: float
+    """Percent."""
+    rows: int
+    """How many test rows it is over; 0 where nobody says."""
+    note: str
+    """How it was had: `read off the figure`, say."""
+
+    def fits(self, place: Place) -> bool:
+        """Whether it is about this place; an empty name fits every one."""
+        pairs = ((self.task, place.task), (self.model, place.model), (self.attack, place.attack))
+        same = all(own in ("", other) for own, other in pairs)
+        return same and self.defense == place.defense and not place.control
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A printed value, and ours."""
+
+    printed: Printed
+    group: Group | None
+    ours: Counted | None
+    difference: Difference | None
+    """Ours less the printed one; none where either has no rows."""
+    verdict: Verdict | None
+
+
+def read_printed(path: Path) -> list[Printed]:
+    """Read a CSV file of printed values.
+
+    Raises:
+        RowsError: a column is missing, or a value is no number.
+    """
+    reader = csv.DictReader(StringIO(read_text(path, error=RowsError)))
+    if reader.fieldnames is None or tuple(reader.fieldnames) != COLUMNS:
+        raise RowsError(f"{path}: its columns are {reader.fieldnames}", mend=f"They must be: {', '.join(COLUMNS)}.")
+    found = []
+    for number, line in enumerate(reader, 2):
+        try:
+            value, rows = float(line["value"]), int(line["rows"] or 0)
+        except (TypeError, ValueError):
+            raise RowsError(f"{path}, line {number}: value or rows is no number") from None
+        words = {name: line[name] or "" for name in (*COLUMNS[:5], "note")}
+        found.append(Printed.from_dict({**words, "value": value, "rows": rows}))
+    return found
+
+
+def beside(printed: Sequence[Printed], groups: Sequence[Group]) -> list[Beside]:
+    """Put our numbers beside printed ones; those that have no cell of ours stand alone."""
+    found = []
+    for value in printed:
+        group = next((each for each in groups if value.fits(each.place)), None)
+        ours = group.counted(value.reading) if group is not None and group.records else None
+        if ours is None or not value.rows:
+            found.append(Beside(value, group, ours, None, None))
+            continue
+        theirs = Counted(value.value / 100 * value.rows, value.rows)
+        difference = difference_of_rates(theirs, ours)
+        verdict = difference.verdict(lower_is_better=value.reading in LOWER_IS_BETTER)
+        found.append(Beside(value, group, ours, difference, verdict))
+    return found

@@ -1,0 +1,156 @@
+"""Write the report of a results folder: one HTML page, Markdown, CSV and LaTeX; or compare two folders."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from antivenom.core.errors import ArtifactError
+from antivenom.core.files import atomic_write
+from antivenom.suites.cell import Place
+from antivenom.suites.export import export_cells
+from antivenom.suites.figures import figures_of
+from antivenom.suites.lines import Group, Line, groups_of, lines_of
+from antivenom.suites.page import page
+from antivenom.suites.printed import beside, read_printed
+from antivenom.suites.progress import Spent, duration
+from antivenom.suites.record import Results, same_but_for_cost
+from antivenom.suites.statistics import difference_of_rates
+from antivenom.suites.suite import Suite
+from antivenom.suites.tables import (
+    Cell,
+    Table,
+    control_table,
+    cost_tables,
+    latex,
+    markdown,
+    percent,
+    points,
+    printed_table,
+    result_tables,
+)
+
+COMPARISON_HEAD = ("cell", "first", "second", "accuracy", "ASR deployed", "excess", "records")
+
+
+def write_report(results: Path, out: Path) -> list[Path]:
+    """Write report.html, report.md, tables.tex and cells.csv.
+
+    Args:
+        results: The folder of results.
+        out: Where the files go.
+
+    Returns:
+        The files.
+
+    Raises:
+        ArtifactError: there are no results.
+    """
+    suite, _ = Results(results).plan()
+    lines = lines_of(results)
+    groups = groups_of(lines)
+    tables = [_linked(table, results, out) for table in _tables(suite, groups)]
+    title = results.resolve().name
+    html = page(title, suite.about, _tiles(suite, lines), tables, figures_of(groups))
+    parts = [f"# {title}", suite.about, *(f"{name}: {value}." for name, value in _tiles(suite, lines))]
+    text = "\n\n".join([*parts, *(markdown(table) for table in tables if table.rows)])
+    written = {
+        "report.html": html,
+        "report.md": text + "\n",
+        "tables.tex": "\n\n".join(latex(table) for table in tables if table.rows) + "\n",
+    }
+    for name, content in written.items():
+        with atomic_write(out / name) as file:
+            file.write(content)
+    export_cells(results, out / "cells.csv")
+    return [out / name for name in (*written, "cells.csv")]
+
+
+def write_comparison(first: Path, second: Path, out: Path | None) -> str:
+    """Compare two results folders cell by cell, by the names of the cells; Markdown.
+
+    Args:
+        first: A folder of results.
+        second: Another.
+        out: Where compare.md goes; nowhere when None.
+    """
+    groups = [{line.place: line for line in lines_of(folder)} for folder in (first, second)]
+    places = list(dict.fromkeys([*groups[0], *groups[1]]))
+    rows = tuple(_compared(place, groups[0].get(place), groups[1].get(place)) for place in places)
+    note = (
+        "Second less first, in points. Accuracy: paired over the rows where both cells have the same; attack success "
+        "with Newcombe's interval. `equal`: the records are the same but for time and machine."
+    )
+    text = markdown(Table(f"{first} beside {second}", COMPARISON_HEAD, rows, note))
+    if out is not None:
+        with atomic_write(out / "compare.md") as file:
+            file.write(text + "\n")
+    return text
+
+
+def _tables(suite: Suite, groups: list[Group]) -> list[Table]:
+    tables = [*result_tables(groups), *cost_tables(groups), control_table(groups)]
+    if suite.paper and Path(suite.paper).is_file():
+        tables.insert(0, printed_table(beside(read_printed(Path(suite.paper)), groups)))
+    return tables
+
+
+def _tiles(suite: Suite, lines: list[Line]) -> list[tuple[str, str]]:
+    """What stands on top: how much is done, and what it took."""
+    spent = Spent()
+    unique = {line.id: line.record for line in lines if line.record is not None}
+    for record in unique.values():
+        spent.add(record.ledger)
+    states = [line.state for line in lines]
+    counts = [
+        (state, str(states.count(state))) for state in ("done", "failed", "missing", "waiting") if state in states
+    ]
+    tiles = [(f"cells {state}", count) for state, count in counts]
+    tiles += [("spent", duration(spent.seconds)), ("tokens trained", f"{spent.tokens:,}")]
+    if spent.peak_memory_mib:
+        tiles.append(("largest memory", f"{spent.peak_memory_mib / 1024:.1f} GiB"))
+    if suite.needs.hours:
+        kind = "estimated" if suite.needs.estimate else "measured"
+        tiles.append((f"needs ({kind})", f"{suite.needs.hours:g} h, {suite.needs.memory_gib:g} GiB"))
+    return tiles
+
+
+def _linked(table: Table, results: Path, out: Path) -> Table:
+    """The table with its links as they are from `out`."""
+    prefix = os.path.relpath(results, out)
+    if prefix == ".":
+        return table
+    rows = [tuple(replace(c, link=f"{prefix}/{c.link}") if c.link else c for c in row) for row in table.rows]
+    return replace(table, rows=tuple(rows))
+
+
+def _compared(place: Place, first: Line | None, second: Line | None) -> tuple[Cell, ...]:
+    name = Cell(str(place))
+    states = [Cell(line.state if line is not None else "not in the suite") for line in (first, second)]
+    if first is None or second is None or first.record is None or second.record is None:
+        return (name, *states, *[Cell("")] * 4)
+    one, two = Group(place, (first,)), Group(place, (second,))
+    pair, before, after = two.beside(one), one.counted("asr_deployed"), two.counted("asr_deployed")
+    accuracy = "other rows" if pair is None else f"{points(pair.difference)} [{points(pair.low)}, {points(pair.high)}]"
+    success = "-"
+    if before is not None and after is not None:
+        gap = difference_of_rates(before, after)
+        success = f"{percent(before)} to {percent(after)}: {points(gap.value)} [{points(gap.low)}, {points(gap.high)}]"
+    excess = [record.excess for record in (first.record, second.record)]
+    shown = " to ".join("-" if value is None else points(value) for value in excess)
+    same = "equal" if first.id == second.id and same_but_for_cost(first.record, second.record) else "differ"
+    return (name, *states, Cell(accuracy), Cell(success), Cell(shown), Cell(same))
+
+
+def require_results(folder: Path) -> Results:
+    """The results in a folder.
+
+    Raises:
+        ArtifactError: there are none.
+    """
+    found = Results(folder)
+    found.plan()
+    if not found.records():
+        raise ArtifactError(f"{folder} has no finished cell", mend="Run the suite first.")
+    return found

@@ -1,0 +1,114 @@
+"""Run a suite: plan its cells, run those that have no record, and show how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from antivenom.core.errors import OptionsError
+from antivenom.core.options import Options
+from antivenom.suites.cell import Cell, chosen
+from antivenom.suites.executors import Executor, Job
+from antivenom.suites.methods import Methods
+from antivenom.suites.plan import Planned, plan
+from antivenom.suites.progress import Progress
+from antivenom.suites.record import Results
+from antivenom.suites.suite import Suite, load_suite
+
+
+@dataclass(frozen=True)
+class Outcome(Options):
+    """What became of the cells that were asked for."""
+
+    finished: int
+    """That have a record now."""
+    ran: int
+    """Of these, those that had none before."""
+    failed: dict[str, str]
+    """Why, by name."""
+    missing: dict[str, str]
+    """Cells that there cannot be yet, and why."""
+
+
+def run_suite(
+    path: Path | str,
+    *,
+    out: Path,
+    data: Path,
+    executor: Executor,
+    only: Sequence[str] = (),
+    plugins_allowed: bool = False,
+    quiet: bool = False,
+) -> Outcome:
+    """Run what has no record yet.
+
+    Args:
+        path: The suite's file.
+        out: The folder of results; made if need be, gone on with if it has some.
+        data: The folder that paths of rows are relative to.
+        executor: Where cells run.
+        only: Patterns of cells (`cell.chosen`); all when empty.
+        plugins_allowed: Whether the files that the suite names as plug-ins may be run.
+        quiet: Show nothing.
+
+    Raises:
+        OptionsError: the suite says something wrong, or has plug-ins that are not allowed.
+    """
+    suite = load_suite(path)
+    methods = _methods(suite, plugins_allowed)
+    planned, cells = plan(suite, methods, data)
+    if not planned:
+        raise OptionsError(f"{path}: the suite has no cells", mend="Look at `without`.")
+    results = Results(out)
+    results.write_plan(_relative(suite), planned, cells)
+    wanted = [each for each in planned if chosen(each.place, only, otherwise=True)]
+    if not wanted:
+        raise OptionsError(
+            f"no cell fits --only {' '.join(only)}", mend=f"The first of them is called {planned[0].place}."
+        )
+    jobs = _jobs(wanted, cells, results, data, suite.plugins)
+    names = {each.id: str(each.place) for each in planned}
+    with Progress(results, names, jobs=len(jobs), done=_finished(wanted, results), quiet=quiet) as seen:
+        for event in executor.run(jobs) if jobs else ():
+            seen.note(event)
+    return _outcome(wanted, results, ran=len(jobs))
+
+
+def _methods(suite: Suite, allowed: bool) -> Methods:
+    if suite.plugins and not allowed:
+        raise OptionsError(
+            f"the suite runs code from {', '.join(suite.plugins)}", mend="If you trust it, say so with --plugins."
+        )
+    return Methods.load(suite.plugins)
+
+
+def _jobs(
+    wanted: Sequence[Planned], cells: dict[str, Cell], results: Results, data: Path, plugins: tuple[str, ...]
+) -> list[Job]:
+    """One for each cell without a record; two places that are one cell are one job."""
+    keys = dict.fromkeys(each.id for each in wanted if each.id and not results.is_done(each.id))
+    return [Job(key, results.folder, data, plugins, cells[key].recipe.processes) for key in keys]
+
+
+def _relative(suite: Suite) -> Suite:
+    """The suite without the folders of this machine."""
+    import os
+    from dataclasses import replace
+
+    def short(path: str) -> str:
+        return os.path.relpath(path) if path else path
+
+    plugins, include = (tuple(short(path) for path in paths) for paths in (suite.plugins, suite.include))
+    return replace(suite, plugins=plugins, include=include, paper=short(suite.paper))
+
+
+def _finished(wanted: Sequence[Planned], results: Results) -> int:
+    return sum(results.is_done(key) for key in {each.id for each in wanted if each.id})
+
+
+def _outcome(wanted: Sequence[Planned], results: Results, *, ran: int) -> Outcome:
+    left = [each for each in wanted if each.id and not results.is_done(each.id)]
+    failed = {str(each.place): results.failure(each.id) or "not run" for each in left}
+    missing = {str(each.place): each.missing for each in wanted if not each.id}
+    return Outcome(_finished(wanted, results), ran - len({each.id for each in left}), failed, missing)

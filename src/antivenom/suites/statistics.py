@@ -1,0 +1,149 @@
+"""What may be said of numbers: intervals of differences, seeds, families of tests, and what a test could have seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from antivenom.core.options import Options
+
+Verdict = Literal["better", "same", "worse"]
+Z = 1.959964
+"""The normal quantile of a two-sided 95 % interval."""
+POWER = 0.8
+
+
+class Counted(NamedTuple):
+    """A rate: hits of total."""
+
+    hits: float
+    total: int
+
+    @property
+    def value(self) -> float:
+        """Hits over total."""
+        return self.hits / self.total
+
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval; hits need not be whole, so that printed percentages can be read."""
+        p, n = self.value, self.total
+        middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
+        half = Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n * n)) / (1 + Z**2 / n)
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Difference(NamedTuple):
+    """A difference and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def verdict(self, *, lower_is_better: bool) -> Verdict:
+        """Whether the interval lies to one side of zero."""
+        if self.low <= 0 <= self.high:
+            return "same"
+        return "better" if (self.value < 0) == lower_is_better else "worse"
+
+
+@dataclass(frozen=True)
+class Paired(Options):
+    """Two models on the same rows."""
+
+    only_first: int
+    only_second: int
+    rows: int
+    difference: float
+    """second - first."""
+    low: float
+    high: float
+    p_value: float
+    """McNemar's exact test."""
+    detectable: float
+    """The smallest difference that so many rows show with 80 % power at the 5 % level, given how often the two models
+    disagree: a claim that nothing was lost says no more than that."""
+
+
+@dataclass(frozen=True)
+class OverSeeds(Options):
+    """One number over several seeds."""
+
+    mean: float
+    sd: float | None
+    low: float | None
+    """Of the paired 95 % interval of the mean; none for fewer than two seeds."""
+    high: float | None
+    seeds: int
+
+
+def difference_of_rates(first: Counted, second: Counted) -> Difference:
+    """The second of two independent rates less the first, with Newcombe's hybrid interval (1998, method 10).
+
+    It is put together from the two Wilson intervals.
+
+    Raises:
+        ZeroDivisionError: a rate has no rows.
+    """
+    (l1, u1), (l2, u2) = first.interval(), second.interval()
+    p1, p2 = first.value, second.value
+    low = p2 - p1 - math.hypot(p2 - l2, u1 - p1)
+    high = p2 - p1 + math.hypot(u2 - p2, p1 - l1)
+    return Difference(p2 - p1, low, high)
+
+
+def paired(only_first: int, only_second: int, rows: int) -> Paired:
+    """Compare two models that answered the same rows.
+
+    The interval is Agresti and Min's (2005): half a row is added to each of the four cells of the table, which keeps
+    its coverage where few rows differ.
+
+    Args:
+        only_first: Rows with the outcome (a right answer, say) from the first model only.
+        only_second: From the second only.
+        rows: All rows.
+    """
+    from scipy.stats import binomtest
+
+    differ = only_first + only_second
+    p_value = float(binomtest(only_first, differ).pvalue) if differ else 1.0
+    n, b, c = rows + 2, only_first + 0.5, only_second + 0.5
+    shift = (c - b) / n
+    error = math.sqrt(max(0.0, (b + c) / n - shift**2) / n)
+    value = (only_second - only_first) / rows if rows else 0.0
+    return Paired(only_first, only_second, rows, value, shift - Z * error, shift + Z * error, p_value, seen(b + c, n))
+
+
+def seen(differing: float, rows: int) -> float:
+    """The smallest difference between paired rates that McNemar's test finds with 80 % power at the 5 % level.
+
+    (z_0.975 + z_0.8) * sqrt(share of differing rows / rows), the normal approximation under the null hypothesis.
+    """
+    from scipy.stats import norm
+
+    return float((Z + norm.ppf(POWER)) * math.sqrt(differing / rows / rows)) if rows else 1.0
+
+
+def over_seeds(values: Sequence[float]) -> OverSeeds:
+    """Mean, sample standard deviation and t interval of numbers, or of differences that were taken seed by seed."""
+    from statistics import mean, stdev
+
+    from scipy.stats import t
+
+    count, middle = len(values), mean(values)
+    if count < 2:
+        return OverSeeds(middle, None, None, None, count)
+    sd = stdev(values)
+    half = float(t.ppf(0.975, count - 1)) * sd / math.sqrt(count)
+    return OverSeeds(middle, sd, middle - half, middle + half, count)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of a family of tests; the adjusted values control the family-wise error rate."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found, largest = [1.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        found[i] = largest
+    return found

@@ -1,0 +1,258 @@
+"""What a referee said of every training row, kept in half precision, and asked again without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from antivenom.core.arrays import Floats
+from antivenom.core.errors import RowsError
+from antivenom.core.files import atomic_write
+from antivenom.data.query import Asked, queries
+from antivenom.guards.guard import AnyTask, Guard
+from antivenom.guards.labels import ChoiceScores
+from antivenom.models.lab import Fitted, HeadGradient
+from antivenom.suites.cell import Cell
+from antivenom.tasks.task_files import TaskFile, load_task
+
+
+@dataclass(frozen=True)
+class StoredReferee:
+    """The answers of one referee about the training rows of one cell."""
+
+    rows: npt.NDArray[np.int64]
+    """The numbers of the rows."""
+    asked: list[str]
+    """What was asked of each, as `key_of` writes it."""
+    texts: list[str]
+    log_probabilities: npt.NDArray[np.float32]
+    """Shape (rows, choices)."""
+    other: npt.NDArray[np.bool_]
+    read: npt.NDArray[np.float16]
+    """Hidden states, shape (rows, width)."""
+    trained_on: npt.NDArray[np.bool_]
+    """Which rows this referee was fine-tuned on."""
+
+    @classmethod
+    def ask(cls, referee: Fitted, rows: pa.Table, trained_on: pa.Table) -> StoredReferee:
+        """Ask a referee about all rows.
+
+        Args:
+            referee: The model.
+            rows: All training rows.
+            trained_on: What the referee was fine-tuned on.
+        """
+        asked, texts = queries(rows), rows.column("text").to_pylist()
+        scores = referee.score(asked)
+        numbers = rows.column("row").to_numpy()
+        return cls(
+            rows=numbers,
+            asked=[key_of(each) for each in asked],
+            texts=texts,
+            log_probabilities=scores.log_probabilities.astype(np.float32),
+            other=scores.other,
+            read=referee.states(texts).astype(np.float16),
+            trained_on=np.isin(numbers, trained_on.column("row").to_numpy()),
+        )
+
+    def joined(self, more: Mapping[str, tuple[npt.NDArray[np.float32], bool]]) -> StoredReferee:
+        """The same with answers about texts that are no training rows, numbered -1.
+
+        Args:
+            more: Scores and `other` of each, by what was asked.
+        """
+        known = set(self.asked)
+        more = {key: found for key, found in more.items() if key not in known}
+        if not more:
+            return self
+        scores, others = zip(*more.values(), strict=True)
+        width, count = self.read.shape[1], len(more)
+        return StoredReferee(
+            rows=np.concatenate([self.rows, np.full(count, -1)]),
+            asked=[*self.asked, *more],
+            texts=[*self.texts, *[""] * count],
+            log_probabilities=np.concatenate([self.log_probabilities, np.stack(scores)]),
+            other=np.concatenate([self.other, np.array(others, dtype=bool)]),
+            read=np.concatenate([self.read, np.zeros((count, width), np.float16)]),
+            trained_on=np.concatenate([self.trained_on, np.zeros(count, dtype=bool)]),
+        )
+
+    def write(self, path: Path) -> None:
+        """Keep the answers as Parquet."""
+        columns = {
+            "row": self.rows,
+            "asked": self.asked,
+            "text": self.texts,
+            "log_probabilities": _lists(self.log_probabilities),
+            "other": self.other,
+            "states": _lists(self.read),
+            "trained_on": self.trained_on,
+        }
+        write_rows(path, pa.table(columns))
+
+    @classmethod
+    def load(cls, path: Path) -> StoredReferee:
+        """Read what `write` kept.
+
+        Raises:
+            RowsError: it is no such file.
+        """
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+            return cls(
+                rows=table.column("row").to_numpy(),
+                asked=table.column("asked").to_pylist(),
+                texts=table.column("text").to_pylist(),
+                log_probabilities=_matrix(table.column("log_probabilities")),
+                other=table.column("other").to_numpy().astype(bool),
+                read=_matrix(table.column("states")),
+                trained_on=table.column("trained_on").to_numpy().astype(bool),
+            )
+        except (OSError, KeyError, pa.ArrowInvalid) as error:
+            raise RowsError(f"{path}: no stored answers of a referee ({error})", mend="Run its cell again.") from None
+
+    def behind(self, guard: Guard) -> Replayed:
+        """The referee behind a guard, as a defense asks it."""
+        texts = {text: i for i, text in enumerate(self.texts) if self.rows[i] >= 0}
+        return Replayed(self, guard, {key: i for i, key in enumerate(self.asked)}, texts)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A referee that only says what it said before."""
+
+    stored: StoredReferee
+    guard: Guard
+    places: dict[str, int]
+    texts: dict[str, int]
+
+    def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
+        """The stored scores of training rows.
+
+        Raises:
+            RowsError: something is asked that is no training row.
+        """
+        rows = [_found(self.places, key_of(each)) for each in asked]
+        scores = self.stored.log_probabilities[rows].astype(np.float64)
+        return ChoiceScores(scores, self.stored.other[rows])
+
+    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """The stored states of training rows."""
+        return self.stored.read[[_found(self.texts, text) for text in texts]].astype(np.float32)
+
+    def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("the states behind an answer")
+
+    def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("losses")
+
+    def gradients(self, rows: pa.Table, *, progress: str | None = None) -> Iterator[HeadGradient]:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("gradients")
+
+    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("likelihoods")
+
+    def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("written answers")
+
+
+class ReplayRows(NamedTuple):
+    """The rows of a cell as its defense met them, and the truth about them."""
+
+    task: AnyTask
+    rows: pa.Table
+    trusted: pa.Table
+    poisoned: frozenset[int]
+    before: pa.Table
+
+
+def rows_to_replay(cell: Cell, folder: Path, key: str) -> ReplayRows:
+    """Read the rows that a cell kept.
+
+    Raises:
+        RowsError: it kept none, or its rows had more than a text and an answer.
+    """
+    import pyarrow.parquet as pq
+
+    file = load_task(cell.task.preset) if cell.task.preset else TaskFile()
+    if file.context_column or file.image_column:
+        raise RowsError("the rows had a context or an image, which is not kept")
+    path = folder / "replay" / key / "rows.parquet"
+    try:
+        kept = pq.read_table(path)
+        labels = {*kept.column("given").unique().to_pylist(), *kept.column("before").unique().to_pylist()} - {""}
+        rows = pa.table({"row": kept.column("row"), "text": kept.column("text"), "answer": kept.column("given")})
+        before = rows.set_column(2, "answer", kept.column("before"))
+        poisoned = frozenset(kept.filter(kept.column("poisoned")).column("row").to_pylist())
+        trusted = rows.filter(kept.column("vouched"))
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise RowsError(f"{path}: no rows of a cell ({error})", mend="Run its cell again.") from None
+    return ReplayRows(file.task(tuple(sorted(labels))), rows, trusted, poisoned, before)
+
+
+def key_of(asked: Asked) -> str:
+    """What tells two questions apart."""
+    return asked if isinstance(asked, str) else repr(asked)
+
+
+def write_rows(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    import pyarrow.parquet as pq
+
+    with atomic_write(path, "wb") as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+def _found(places: dict[str, int], key: str) -> int:
+    if key not in places:
+        raise RowsError(
+            "the defense asks about a text that its referee was never asked about", mend="It cannot be replayed."
+        )
+    return places[key]
+
+
+def _not_kept(what: str) -> RowsError:
+    return RowsError(f"the defense asks a referee for {what}", mend="A replay has scores and states of texts alone.")
+
+
+def _lists(matrix: npt.NDArray[Any]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+
+
+def _matrix(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    lists = column.combine_chunks()
+    found: npt.NDArray[Any] = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+    return found

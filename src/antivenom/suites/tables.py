@@ -1,0 +1,248 @@
+"""The tables of a report as plain cells, and as Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from io import StringIO
+
+from antivenom.suites.cell import Place
+from antivenom.suites.lines import NEVER, PERFECT, Group, undefended_of
+from antivenom.suites.printed import Beside
+from antivenom.suites.statistics import Counted, holm
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what it says, and the record that it comes from."""
+
+    text: str
+    link: str = ""
+    """Relative to the results folder; empty where no one record says it."""
+    mark: str = ""
+    """A class for the page: `better`, `worse`, `erased`, `missing`."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its title and what has to be known to read it."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    left: int = 1
+    """Columns of text; the others hold figures."""
+
+
+RESULT_HEAD = (
+    "attack",
+    "defense",
+    "outcome",
+    "excess",
+    "accuracy",
+    "ASR",
+    "ASR deployed",
+    "floor",
+    "poison taught",
+    "honest lost",
+)
+RESULT_NOTE = (
+    "Percent with 95 % intervals (rates: Wilson; excess: of the paired difference). ASR: the output means the target. "
+    "Deployed: what a client gets. Floor: the same rows without the trigger. Excess = deployed - floor. Several seeds: "
+    "over the rows of all, and behind ± the standard deviation over seeds. A number leads to its (first) record."
+)
+COST_HEAD = (
+    "attack",
+    "defense",
+    "accuracy change",
+    "right only undefended",
+    "only defended",
+    "p",
+    "p (Holm)",
+    "could have seen",
+)
+COST_NOTE = (
+    "Clean accuracy of the defended model less that of the undefended one, on the same rows: 95 % interval of Agresti "
+    "and Min, McNemar's exact test, Holm's correction over the attacks of a defense. `Could have seen`: the smallest "
+    "loss that these rows show with 80 % power; no smaller one is denied. Several seeds: mean, spread and paired "
+    "interval over seeds behind the semicolon."
+)
+CONTROL_HEAD = ("attack", "defense", "control", "accuracy", "ASR deployed", "floor", "excess")
+PRINTED_HEAD = ("task", "model", "attack", "defense", "reading", "printed", "rows", "ours", "difference", "verdict")
+PRINTED_NOTE = (
+    "Ours less the printed value with Newcombe's 95 % interval of two independent rates; `same` where it holds 0. "
+    "Models, rows and recipes may differ: the names say what ours are."
+)
+
+
+def result_tables(groups: Sequence[Group]) -> list[Table]:
+    """A table for each task, model and recipe: every attack with every defense, missing ones too."""
+    plain = undefended_of(groups)
+    tables = []
+    for title, members in _by_setting(groups):
+        rows = [_result_row(group, plain.get(group.place)) for group in members if not group.place.control]
+        tables.append(Table(f"Results: {title}", RESULT_HEAD, tuple(rows), RESULT_NOTE, left=3))
+    return tables
+
+
+def cost_tables(groups: Sequence[Group]) -> list[Table]:
+    """What each defense costs in accuracy, beside the undefended model of the same rows."""
+    plain = undefended_of(groups)
+    tables = []
+    for title, members in _by_setting(groups):
+        found = []
+        for group in members:
+            other = plain.get(group.place)
+            pair = group.beside(other) if other is not None and other is not group and not group.place.control else None
+            if pair is not None and other is not None:
+                found.append((group, other, pair))
+        if not found:
+            continue
+        adjusted = _family_wise([(group.place.defense, pair.p_value) for group, _, pair in found])
+        rows = []
+        for (group, other, pair), p_value in zip(found, adjusted, strict=True):
+            change = f"{points(pair.difference)} [{points(pair.low)}, {points(pair.high)}]"
+            over = group.seedwise(other, "accuracy")
+            if over is not None and over.sd is not None and over.low is not None and over.high is not None:
+                change += f"; {points(over.mean)} ± {100 * over.sd:.1f} [{points(over.low)}, {points(over.high)}]"
+            mark = "same" if pair.low <= 0 <= pair.high else "better" if pair.difference > 0 else "worse"
+            cells = [*_names(group), Cell(change, mark=mark), Cell(str(pair.only_first)), Cell(str(pair.only_second))]
+            cells += [Cell(f"{pair.p_value:.3f}"), Cell(f"{p_value:.3f}"), Cell(f"{100 * pair.detectable:.1f}")]
+            rows.append(tuple(cells))
+        tables.append(Table(f"Cost in accuracy: {title}", COST_HEAD, tuple(rows), COST_NOTE, left=2))
+    return tables
+
+
+def control_table(groups: Sequence[Group]) -> Table:
+    """The controls: what the trigger does without poison, and what leaving out the poison alone costs."""
+    rows = []
+    for group in groups:
+        if group.place.control in (NEVER, PERFECT):
+            cells = [rate(group, name) for name in ("accuracy", "asr_deployed", "floor")]
+            rows.append((*_names(group), Cell(group.place.control), *cells, _excess(group)))
+    return Table("Controls", CONTROL_HEAD, tuple(rows), left=3)
+
+
+def printed_table(values: Sequence[Beside]) -> Table:
+    """Ours beside printed values."""
+    rows = []
+    for each in values:
+        value = each.printed
+        names = [Cell(name) for name in (value.task, value.model, value.attack, value.defense, value.reading)]
+        printed = Cell(f"{value.value:g}" + (f" ({value.note})" if value.note else ""))
+        cells = [*names, printed, Cell(str(value.rows or "?"))]
+        if each.ours is None or each.group is None:
+            why = "no cell" if each.group is None else each.group.why or each.group.state
+            cells += [Cell(why, mark="missing"), Cell(""), Cell("")]
+        else:
+            gap = each.difference
+            shown = "" if gap is None else f"{points(gap.value)} [{points(gap.low)}, {points(gap.high)}]"
+            cells += [Cell(percent(each.ours), _link(each.group)), Cell(shown)]
+            cells.append(Cell(each.verdict or "", mark=each.verdict or ""))
+        rows.append(tuple(cells))
+    return Table("Beside printed values", PRINTED_HEAD, tuple(rows), PRINTED_NOTE, left=5)
+
+
+def rate(group: Group, name: str) -> Cell:
+    """A rate of a group with its interval, and over seeds."""
+    found, spread = group.counted(name), group.spread(name)
+    if found is None:
+        return Cell("-")
+    over = f" ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
+    return Cell(percent(found) + over, _link(group))
+
+
+def percent(found: Counted) -> str:
+    """A rate in percent with Wilson's interval."""
+    low, high = found.interval()
+    return f"{100 * found.value:.1f} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def points(value: float) -> str:
+    """A difference in points, with its sign."""
+    return f"{100 * value:+.1f}"
+
+
+def markdown(table: Table) -> str:
+    """A table as Markdown, its links kept."""
+    lines = [f"| {' | '.join(table.head)} |", "|" + "---|" * table.left + "---:|" * (len(table.head) - table.left)]
+    for row in table.rows:
+        cells = [cell.text.replace("|", "&#124;").replace("\n", " ") for cell in row]
+        linked = [f"[{text}]({cell.link})" if cell.link else text for text, cell in zip(cells, row, strict=True)]
+        lines.append(f"| {' | '.join(linked)} |")
+    return "\n".join([f"## {table.title}", "", *lines, *(["", table.note] if table.note else [])])
+
+
+def latex(table: Table) -> str:
+    """A table as LaTeX, for the package booktabs."""
+    columns = "l" * table.left + "r" * (len(table.head) - table.left)
+    lines = [f"% {_tex(table.title)}", f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
+    lines += [" & ".join(map(_tex, table.head)) + r" \\", "\\midrule"]
+    lines += [" & ".join(_tex(cell.text) for cell in row) + r" \\" for row in table.rows]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+
+
+def comma_separated(table: Table) -> str:
+    """A table as CSV; cells that a spreadsheet would compute are quoted as text."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.head)
+    for row in table.rows:
+        writer.writerow(f"'{cell.text}" if re.match(r"[=@\t]|[+-]\D", cell.text) else cell.text for cell in row)
+    return out.getvalue()
+
+
+def _by_setting(groups: Sequence[Group]) -> list[tuple[str, list[Group]]]:
+    found: dict[Place, list[Group]] = {}
+    for group in groups:
+        found.setdefault(replace(group.place, attack="", defense="", control=""), []).append(group)
+    return [(", ".join((place.task, place.model, place.recipe)), members) for place, members in found.items()]
+
+
+def _result_row(group: Group, undefended: Group | None) -> tuple[Cell, ...]:
+    if not group.records:
+        said = Cell(f"{group.state}: {group.why}".splitlines()[0], mark="missing")
+        return (*_names(group), said, *[Cell("")] * (len(RESULT_HEAD) - 3))
+    rates = [rate(group, name) for name in ("accuracy", "asr", "asr_deployed", "floor")]
+    taught = sum(record.teaching.poison_taught for record in group.records)
+    poisoned = sum(record.teaching.poisoned for record in group.records)
+    honest = Counted(
+        sum(r.teaching.honest_lost for r in group.records), sum(r.teaching.honest for r in group.records) or 1
+    )
+    outcome = group.outcome(undefended) or "-"
+    counts = Cell(f"{taught} of {poisoned}"), Cell(f"{100 * honest.value:.0f}")
+    return (*_names(group), Cell(outcome, mark=outcome.replace(" ", "-")), _excess(group), *rates, *counts)
+
+
+def _excess(group: Group) -> Cell:
+    found, spread = group.excess(), group.spread("excess")
+    if found is None:
+        return Cell("-")
+    over = f" ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
+    return Cell(f"{points(found.value)} [{points(found.low)}, {points(found.high)}]{over}", _link(group))
+
+
+def _names(group: Group) -> tuple[Cell, Cell]:
+    return Cell(group.place.attack), Cell(group.place.defense)
+
+
+def _link(group: Group) -> str:
+    return f"records/{group.records[0].id}.json" if group.records else ""
+
+
+def _family_wise(tests: Sequence[tuple[str, float]]) -> list[float]:
+    """Holm's adjustment over the attacks of each defense, in the order that they came in."""
+    found = [1.0] * len(tests)
+    for defense in dict.fromkeys(name for name, _ in tests):
+        places = [i for i, (name, _) in enumerate(tests) if name == defense]
+        for i, value in zip(places, holm([tests[i][1] for i in places]), strict=True):
+            found[i] = value
+    return found
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)

@@ -1,0 +1,109 @@
+"""Cells in other processes: killed at any moment nothing finished is lost, and a cluster gives the same records."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from antivenom.suites.executors import Here, Job, Pool, Slot
+from antivenom.suites.record import Results, same_but_for_cost
+from antivenom.suites.run import run_suite
+
+
+def test_cores_and_gpus_are_divided():
+    cores = len(os.sched_getaffinity(0))
+    assert Pool.over_cores(cores).places == (Slot(1),) * cores
+    assert [slot.environment().get("CUDA_VISIBLE_DEVICES") for slot in Pool.over_gpus(["0", " 2"]).places] == ["0", "2"]
+
+
+def test_several_processes_are_launched_by_accelerate():
+    alone, four = (Job("k", Path("out"), Path("data"), processes=n).command() for n in (1, 4))
+    assert alone[1] == four[1] == "-P"
+    assert four[4:6] == ["--num_processes", "4"]
+    assert alone[4:] == four[8:] == ["bench", "cell", "out", "k", "--data", "data"]
+
+
+def killed(small_suite: Path, out: Path, only: list[str], is_time: Callable[[], bool]) -> None:
+    """Start a run in a session of its own, and kill all of it when it is time."""
+    words = ["-P", "-m", "antivenom", "bench", "run", str(small_suite), "--out", str(out), "--workers", "1", "--quiet"]
+    words += [word for pattern in only for word in ("--only", pattern)]
+    with subprocess.Popen(
+        [sys.executable, *words], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while process.poll() is None and not is_time():
+            time.sleep(0.05)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def equal_where_both(out: Path, results: Path) -> int:
+    """How many cells two folders share; all of these say the same."""
+    ours, theirs = Results(out).records(), Results(results).records()
+    shared = ours.keys() & theirs.keys()
+    assert all(same_but_for_cost(ours[key], theirs[key]) for key in shared)
+    return len(shared)
+
+
+def test_a_kill_loses_nothing(small_suite: Path, results: Path, tmp_path: Path):
+    only = ["defense=undefended"]
+    killed(small_suite, tmp_path, only, lambda: any((tmp_path / "records").glob("*.json")))
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "records").glob("*.json")}
+    found = run_suite(small_suite, out=tmp_path, data=Path(), executor=Here(), only=only, quiet=True)
+    assert (found.finished, found.failed) == (3, {})
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "what was finished is not done again"
+    assert equal_where_both(tmp_path, results) == 3
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_nothing(small_suite: Path, results: Path, tmp_path: Path):
+    rng, kept = random.Random(0), dict[str, bytes]()
+    for _ in range(20):
+        end = time.monotonic() + rng.uniform(1, 12)
+        killed(small_suite, tmp_path, [], lambda end=end: time.monotonic() > end)
+        now = {path.name: path.read_bytes() for path in (tmp_path / "records").glob("*.json")}
+        assert kept.items() <= now.items(), "a finished cell was lost or changed"
+        kept = now
+    run_suite(small_suite, out=tmp_path, data=Path(), executor=Here(), quiet=True)
+    assert equal_where_both(tmp_path, results) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_ray_cluster_of_two_nodes_gives_the_same_records(small_suite: Path, results: Path, tmp_path: Path):
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    from antivenom.suites.on_ray import OnRay
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    try:
+        executor = OnRay.at(cluster.address)
+        assert executor.slots == 2
+        run_suite(small_suite, out=tmp_path, data=Path(), executor=executor, quiet=True)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert equal_where_both(tmp_path, results) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_submitit_runs_the_cells(small_suite: Path, results: Path, tmp_path: Path):
+    pytest.importorskip("submitit")
+    from antivenom.suites.on_slurm import OnSlurm
+
+    executor = OnSlurm.parse("cluster=local,time=10", tmp_path)
+    found = run_suite(
+        small_suite, out=tmp_path, data=Path(), executor=executor, only=["defense=undefended"], quiet=True
+    )
+    assert (found.finished, found.failed) == (3, {})

@@ -1,0 +1,155 @@
+"""Cells that were run: their records, what is said of them, and that nothing is done twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from antivenom.cli import main
+from antivenom.core.errors import ArtifactError
+from antivenom.suites.executors import Here, Pool
+from antivenom.suites.lines import groups_of, lines_of, undefended_of
+from antivenom.suites.record import Results, same_but_for_cost
+from antivenom.suites.replay import replay_defense
+from antivenom.suites.run import run_suite
+
+
+def test_every_cell_but_the_missing_one_has_a_record(results: Path):
+    states = {str(line.place): line.state for line in lines_of(results)}
+    assert states.pop("made up/tiny/BadNets/future/short/0") == "missing"
+    assert set(states.values()) == {"done"}
+    assert len(states) == 5
+
+
+def test_a_second_run_does_nothing(small_suite: Path, results: Path):
+    before = {path: path.stat().st_mtime_ns for path in (results / "records").iterdir()}
+    found = run_suite(small_suite, out=results, data=Path(), executor=Here(), quiet=True)
+    assert (found.finished, found.ran, found.failed) == (5, 0, {})
+    assert {path: path.stat().st_mtime_ns for path in (results / "records").iterdir()} == before
+
+
+def test_another_process_gives_the_same_record(small_suite: Path, results: Path, tmp_path: Path):
+    only = ["defense=quarantine"]
+    run_suite(small_suite, out=tmp_path, data=Path(), executor=Pool.over_cores(1), only=only, quiet=True)
+    [(key, record)] = Results(tmp_path).records().items()
+    assert same_but_for_cost(record, Results(results).read(key))
+
+
+def test_what_leaves_the_training_alone_shares_it(results: Path):
+    fits = {str(line.place): line.record.fits for line in lines_of(results) if line.record is not None}
+    assert fits["made up/tiny/BadNets/undefended/short/0"] == fits["made up/tiny/BadNets/quarantine/short/0"]
+    assert len(set(fits.values())) == len(fits) - 1
+    assert len(fits["made up/tiny/BadNets/standard/short/0"]) == 3, "two referees and the model"
+
+
+def test_the_truth_is_counted(results: Path):
+    teaching = {str(line.place): line.record.teaching for line in lines_of(results) if line.record is not None}
+    undefended = teaching["made up/tiny/BadNets/undefended/short/0"]
+    assert (undefended.poisoned, undefended.poison_taught, undefended.honest_lost) == (8, 8, 0)
+    assert teaching["made up/tiny/BadNets/undefended/short/0/never poisoned"].poisoned == 0
+    perfect = teaching["made up/tiny/BadNets/undefended/short/0/perfect filter"]
+    assert (perfect.poisoned, perfect.honest, perfect.honest_lost) == (0, 72, 0)
+
+
+def test_a_replay_of_the_same_rule_decides_the_same(results: Path):
+    [found] = replay_defense(results, "standard")
+    standard = next(line.record for line in lines_of(results) if line.place.defense == "standard")
+    assert found.same_referees == 1
+    assert found.teaching == standard.teaching
+
+
+def test_a_replay_of_another_rule_needs_no_model(results: Path):
+    [found] = replay_defense(results, "standard:refusal_limit=null;choose_twice=false;correct_suspects=false")
+    assert found.teaching is not None
+    assert found.teaching.poisoned == 8
+    [reserve] = replay_defense(results, "p2p:reserve=screened;others=drop;mode=replace")
+    assert reserve.teaching is not None
+    assert reserve.teaching.honest_lost > 0
+    with pytest.raises(ArtifactError, match="nothing to replay"):
+        replay_defense(results, "standard", only=["seed=9"])
+
+
+class Seen(HTMLParser):
+    """Tags, and what the page asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name == "href"]
+        self.sources += [value or "" for name, value in attrs if name == "src"]
+
+
+def test_the_page_stands_alone_and_every_link_is_a_record(results: Path, tmp_path: Path):
+    assert main(["bench", "report", str(results), "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    seen = Seen()
+    seen.feed(page)
+    assert not {"script", "link", "img", "iframe"} & set(seen.tags)
+    assert not seen.sources
+    assert "prefers-color-scheme: dark" in page
+    records = [link for link in seen.links if not link.startswith("#")]
+    assert len(records) > 10
+    assert all((tmp_path / link).is_file() for link in records)
+    assert {"svg", "table"} <= set(seen.tags)
+    for name in ("report.md", "tables.tex", "cells.csv"):
+        assert "BadNets" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_export_has_a_line_a_cell(results: Path, tmp_path: Path):
+    assert main(["bench", "export", str(results), "--out", str(tmp_path / "cells.csv")]) == 0
+    with (tmp_path / "cells.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 6
+    assert {line["state"] for line in lines} == {"done", "missing"}
+    assert main(["bench", "export", str(results), "--out", str(tmp_path / "cells.docx")]) == 1
+
+
+def test_two_folders_are_compared_cell_by_cell(results: Path, tmp_path: Path, capsys):
+    assert main(["bench", "report", str(results), str(results), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("| equal |") == 5
+    assert (tmp_path / "compare.md").is_file()
+
+
+def test_status_counts(results: Path, capsys):
+    assert main(["bench", "status", str(results), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["done"], found["waiting"], len(found["missing"])) == (5, 0, 1)
+
+
+def test_groups_know_their_undefended_model(results: Path):
+    groups = groups_of(lines_of(results))
+    plain = undefended_of(groups)
+    for group in groups:
+        if group.records:
+            assert plain[group.place].place.defense == "undefended"
+            assert group.beside(plain[group.place]) is not None
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(small_suite: Path, tmp_path: Path, capsys):
+    text = small_suite.read_text("utf-8").replace("attacks: {", 'attacks: {files: "synattack:rate=0.1", ')
+    text = text.replace("standard: standard, future: a_defense_of_the_future", "also: none")
+    (tmp_path / "s.yaml").write_text(text.replace("controls", "#"), encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["bench", "run", str(tmp_path / "s.yaml"), "--out", str(out), "--workers", "0", "--quiet"]) == 1
+    states = [line.state for line in lines_of(out)]
+    assert (states.count("done"), states.count("failed")) == (3, 3)
+    assert "synattack" in capsys.readouterr().out
+
+
+def test_without_training_decisions_are_counted(small_suite: Path, tmp_path: Path):
+    text = small_suite.read_text("utf-8").replace("standard: standard", "screened: 'p2p:reserve=screened;others=drop'")
+    (tmp_path / "s.yaml").write_text(text + "train: false\n", encoding="utf-8")
+    run_suite(tmp_path / "s.yaml", out=tmp_path / "out", data=Path(), executor=Here(), quiet=True)
+    record = next(line.record for line in lines_of(tmp_path / "out") if line.place.defense == "screened")
+    assert record.teaching.poisoned == 8
+    assert record.fits == ()
+    assert main(["bench", "report", str(tmp_path / "out")]) == 0
