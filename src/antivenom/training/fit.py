@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from antivenom.core.errors import MissingPackageError, OptionsError, TrainingDiv
 from antivenom.core.processes import is_sharded, join_processes, on_first
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Prepared
-from antivenom.guards.encoding import TextEncoder, make_encoder
+from antivenom.guards.encoding import Example, LabelEncoder, TextEncoder, make_encoder
+from antivenom.guards.rendering import Cut
 from antivenom.models.base_model import LocatedModel, locate_model
 from antivenom.models.placement import Chosen
 from antivenom.tasks.task import Modality
@@ -121,7 +122,7 @@ def _train(
     from antivenom.models.precision import laid_out
     from antivenom.models.trunk import Trunk
     from antivenom.training.checkpoints import latest_checkpoint
-    from antivenom.training.losses import loss_curve, require_finite_weights
+    from antivenom.training.losses import require_finite_weights
     from antivenom.training.sharding import whole_model
     from antivenom.training.trainer import blank_like, collate_with, collator_of, inputs_of, make_trainer
 
@@ -162,6 +163,15 @@ def _train(
         trainer.train(resume_from_checkpoint=on_first(lambda: latest_checkpoint(work)))
         trained = whole_model(trainer.model, lambda: adapted(load_model(located.folder, modality, options.placement)))
     require_finite_weights(trained)
+    return trained, codec, _facts(trainer, encoder, examples, cuts)
+
+
+def _facts(
+    trainer: Any, encoder: LabelEncoder | TextEncoder, examples: Sequence[Example], cuts: Sequence[Cut]
+) -> dict[str, Any]:
+    """What the manifest says about the training."""
+    from antivenom.training.losses import loss_curve
+
     facts = {
         "steps": trainer.state.global_step,
         "device": str(trainer.args.device),
@@ -171,7 +181,7 @@ def _train(
     facts["prompts_cut"] = sum(map(bool, cuts))
     if isinstance(encoder, TextEncoder):
         facts["answers_cut"] = sum(not encoder.is_whole(answer) for _, answer in examples)
-    return trained, codec, facts
+    return facts
 
 
 def _require_trainable(modality: Modality, options: TrainingOptions) -> None:

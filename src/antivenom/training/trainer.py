@@ -197,6 +197,35 @@ def make_trainer(
     Raises:
         OptionsError: the batch cannot be divided among the processes.
     """
+    arguments = _arguments(options, seed=seed, work=work, quiet=quiet)
+    use_one_gpu(arguments)
+    if options.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    history, changed = LossHistory(), changes.loss is not None
+    trainer = LabelTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Rows(numbered(examples) if changed else examples),
+        data_collator=with_numbers(collator) if changed else collator,
+        callbacks=[history, *changes.callbacks],
+    )
+    require_fsdp2(getattr(trainer.accelerator.state, "fsdp_plugin", None))
+    trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback):
+        trainer.add_callback(_Bar)
+    # A changed loss reads logits, so all of an answer's exist at once.
+    trainer.head, trainer.history = None if changed else plain_head(model), history
+    trainer.changed_loss = changes.loss
+    trainer.model_accepts_loss_kwargs = True  # our loss takes the number of labels, whatever the model's own does
+    return trainer
+
+
+def _arguments(options: TrainingOptions, *, seed: int, work: Path, quiet: bool) -> TrainingArguments:
+    """What the Trainer is told.
+
+    Raises:
+        OptionsError: the batch cannot be divided among the processes, or a tracker is not installed.
+    """
     require_trackers(options.report_to)
     cuda, processes = torch.cuda.is_available(), process_count()
     if options.batch_size % (options.accumulate * processes):
@@ -204,7 +233,7 @@ def make_trainer(
             f"batch_size = {options.batch_size} with accumulate = {options.accumulate} in {processes} processes",
             mend=f"Choose a multiple of {options.accumulate * processes}: it is the batch of all processes together.",
         )
-    arguments = TrainingArguments(
+    return TrainingArguments(
         output_dir=str(work),
         per_device_train_batch_size=options.batch_size // (options.accumulate * processes),
         gradient_accumulation_steps=options.accumulate,
@@ -232,26 +261,6 @@ def make_trainer(
         ddp_find_unused_parameters=False,
         ddp_timeout=int(PATIENCE.total_seconds()),
     )
-    use_one_gpu(arguments)
-    if options.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    history, changed = LossHistory(), changes.loss is not None
-    trainer = LabelTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Rows(numbered(examples) if changed else examples),
-        data_collator=with_numbers(collator) if changed else collator,
-        callbacks=[history, *changes.callbacks],
-    )
-    require_fsdp2(getattr(trainer.accelerator.state, "fsdp_plugin", None))
-    trainer.remove_callback(PrinterCallback)
-    if trainer.pop_callback(ProgressCallback):
-        trainer.add_callback(_Bar)
-    # A changed loss reads logits, so all of an answer's exist at once.
-    trainer.head, trainer.history = None if changed else plain_head(model), history
-    trainer.changed_loss = changes.loss
-    trainer.model_accepts_loss_kwargs = True  # our loss takes the number of labels, whatever the model's own does
-    return trainer
 
 
 def use_one_gpu(arguments: TrainingArguments) -> None:
