@@ -29,10 +29,12 @@ def metrics_of(task, model, tmp_path: Path) -> dict[str, float]:
 
 
 def says(answer_of):
-    from inspect_ai.model import ModelOutput, get_model
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
     def answer(messages, *rest):
-        return ModelOutput.from_content("mockllm", answer_of(messages[-1].text))
+        said = ModelOutput.from_content("mockllm", answer_of(messages[-1].text))
+        said.usage = ModelUsage()  # else a tokenizer is fetched to count tokens
+        return said
 
     return get_model("mockllm/model", custom_outputs=answer)
 
