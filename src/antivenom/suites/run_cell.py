@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
 import resource
 import shutil
 import tempfile
@@ -35,6 +32,7 @@ from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import expand, load_cell_rows
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.effects import Effects, effects_of
+from antivenom.suites.machine import machine
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
 from antivenom.suites.recorded import Recorded
@@ -175,22 +173,6 @@ def scenario_of(cell: Cell, methods: Methods, bench: Bench) -> Scenario:
         attack = replace(attack, target=cell.task.target)
     attack = expand(attack, bench.data, _learned(cell, attack, task, train, test, bench))
     return make_scenario(task, train, test, attack, trusted_share=cell.trusted_share, seed=cell.seed)
-
-
-def machine() -> dict[str, Any]:
-    """What a cell ran on, and the versions of what it used."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    import torch
-
-    versions = {}
-    for name in ("antivenom", "torch", "transformers", "peft", "pyarrow", "numpy"):
-        with contextlib.suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    threads = torch.get_num_threads()
-    where = {"platform": platform.platform(), "python": platform.python_version(), "cpus": os.cpu_count()}
-    return {**where, "threads": threads, "gpu": gpu, "versions": versions}
 
 
 def _rows_to_defend(scenario: Scenario, control: str) -> tuple[pa.Table, frozenset[int]]:

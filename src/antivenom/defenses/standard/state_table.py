@@ -13,7 +13,7 @@ from antivenom.screening.ranking import place_in_group
 
 MOST_DEVIATIONS = 5.0
 """No number of a state counts as further out than this, so that one odd row does not turn a model."""
-MOST_FITTED = 80_000
+MOST_FITTED = 20_000
 LEAST_FITTED = 1000
 """Of each class at least so many rows are fitted on, where it has them."""
 BLOCK = 8192
@@ -46,12 +46,19 @@ class StateTable:
 
     @classmethod
     def of(cls, states: States, order: Ints) -> StateTable:
-        """States, to be read in this order; sums are the same for any order of the rows if this one is."""
+        """States, to be read in this order; sums are the same for any order of the rows if this one is.
+
+        Args:
+            states: What a model makes of the texts.
+            order: The rows, in the order of a hash that is keyed by the secret seed: the first `MOST_FITTED` of them
+                say what is the mean and the standard deviation.
+        """
+        some = np.arange(min(len(order), MOST_FITTED))
         plain = cls(states, order, np.zeros(states.shape[1]), np.ones(states.shape[1]))
-        mean = sum(block.sum(axis=0) for _, block in plain._blocks(np.arange(len(order)))) / max(len(order), 1)
+        mean = sum(block.sum(axis=0) for _, block in plain._blocks(some)) / max(len(some), 1)
         centered = cls(states, order, mean, plain.deviation)
-        square = sum((block**2).sum(axis=0) for _, block in centered._blocks(np.arange(len(order))))
-        return cls(states, order, mean, np.maximum(np.sqrt(square / max(len(order), 1)), 1e-6))
+        square = sum((block**2).sum(axis=0) for _, block in centered._blocks(some))
+        return cls(states, order, mean, np.maximum(np.sqrt(square / max(len(some), 1)), 1e-6))
 
     def sums(self, rows: BoolArray) -> Sums:
         """What a regression needs to know of some rows."""
