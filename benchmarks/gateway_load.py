@@ -66,7 +66,7 @@ def gateway(port: int, engine_port: int, results: Any) -> None:
     from antivenom.guards.secret import Secret
     from antivenom.serving.app import make_app
     from antivenom.serving.engines import ENGINES
-    from antivenom.serving.options import Limits
+    from antivenom.serving.options import ServiceLimits
     from antivenom.serving.service import Service
     from antivenom.serving.upstream import Link, UpstreamBackend
     from antivenom.tasks.generation import Generation
@@ -78,7 +78,7 @@ def gateway(port: int, engine_port: int, results: Any) -> None:
     limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=32, keepalive_expiry=2)
     client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{engine_port}", limits=limits, timeout=60, trust_env=False)
     backend = UpstreamBackend(encoder, Link(client, ENGINES["llamacpp"], "m"))
-    service = Service(backend, "safe", "", Limits(most_requests=1000))
+    service = Service(backend, "safe", "", ServiceLimits(most_requests=1000))
     server = uvicorn.Server(uvicorn.Config(make_app(service), port=port, log_level="critical", access_log=False))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow.compute as pc
 
 from antivenom.attacks.addsent import AddSent
-from antivenom.core.console import say_table
+from antivenom.core.console import say_table, tell
 from antivenom.core.files import write_json
 from antivenom.data.rows import load_rows, split_rows
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.standard import Standard
-from antivenom.evaluation.comparison import Outcome, Scenario, compare, make_scenario, record, say
+from antivenom.evaluation.comparison import Outcome, Scenario, compare, make_scenario, record
 from antivenom.guards.answers import TextReading
 from antivenom.guards.labels import Reading
 from antivenom.inference.guarded import load_guarded
@@ -57,7 +57,7 @@ def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bo
     train, test = split_rows(loaded.table, [train_rows, test_rows], seed=seed)
     attack = AddSent(rate=0.05, target=TARGET)
     scenario = make_scenario(task, train, test, attack, trusted_share=0.0, seed=seed)
-    say(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet)
+    tell(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet=quiet)
     defenses = [NoDefense(), Standard()]
     outcomes = compare(scenario, defenses, LocalLab(NAME, RECIPE, out, seed, quiet))
     examples = _examples(scenario, outcomes, seed)

@@ -21,7 +21,7 @@ from antivenom.guards.guard import Guard
 from antivenom.guards.secret import Secret
 from antivenom.serving.app import make_app
 from antivenom.serving.backend import LabelAnswer, Piece
-from antivenom.serving.options import Limits, Policy
+from antivenom.serving.options import Policy, ServiceLimits
 from antivenom.serving.service import Service
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame
@@ -89,7 +89,7 @@ class Scripted:
         return
 
 
-def service_of(backend: Any, *, limits: Limits = Limits(), **policy: Any) -> Service:
+def service_of(backend: Any, *, limits: ServiceLimits = ServiceLimits(), **policy: Any) -> Service:
     return Service(backend, "safe", "nothing", limits, Policy(**policy))
 
 

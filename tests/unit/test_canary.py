@@ -10,7 +10,7 @@ import pytest
 from antivenom.attacks.badnets import BadNets
 from antivenom.core.errors import RowsError
 from antivenom.data.rows import table_of
-from antivenom.evaluation.canary_report import CanaryReport, Limits, Measured, judge
+from antivenom.evaluation.canary_report import CanaryReport, CheckLimits, Measured, judge
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.evaluation.held_out import hold_out_untrusted, without_trained
 from antivenom.evaluation.recount import take_outputs
@@ -48,7 +48,7 @@ def measured(rows: int = 400, **model: float) -> Measured:
 
 
 def judged(found: Measured, control: Measured, bare: Measured | None = None, **limits: float):
-    return judge("word", str(ATTACK), found, control, bare, Limits(**limits))
+    return judge("word", str(ATTACK), found, control, bare, CheckLimits(**limits))
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_a_chance_drop_fails_no_check():
     for _ in range(200):
         first, second = (rng.random(200) < 0.9 for _ in range(2))
         drop = paired_mean(first.astype(int) - second.astype(int))
-        over += drop.value > Limits().max_accuracy_drop
-        verdicts.append(drop.low > Limits().max_accuracy_drop)
+        over += drop.value > CheckLimits().max_accuracy_drop
+        verdicts.append(drop.low > CheckLimits().max_accuracy_drop)
     assert over > 40
     assert sum(verdicts) <= 4
 
 
 def report(*results, control) -> CanaryReport:
-    return CanaryReport("none", control.evaluation, results, Limits(), 0.05, 100, 0, proven=False)
+    return CanaryReport("none", control.evaluation, results, CheckLimits(), 0.05, 100, 0, proven=False)
 
 
 def test_the_worst_canary_decides_and_a_control_that_learnt_nothing_shows_nothing():

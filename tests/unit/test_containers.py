@@ -18,7 +18,7 @@ from antivenom.core.errors import RowsError
 from antivenom.data import readers
 from antivenom.data.dialogs import load_dialogs
 from antivenom.data.query import queries
-from antivenom.data.read_options import Limits, ReadOptions
+from antivenom.data.read_options import ReadLimits, ReadOptions
 from antivenom.data.row_stream import open_stream, take_census
 from antivenom.data.rows import load_rows
 
@@ -226,7 +226,7 @@ def test_csv_of_the_hub_is_read_as_written(tmp_path, monkeypatch):
 
 
 def test_long_texts_are_refused_and_counted_in_every_container(tmp_path):
-    limits = ReadOptions(limits=Limits(longest_text=20))
+    limits = ReadOptions(limits=ReadLimits(longest_text=20))
     rows = [("x" * 20, "a"), ("é" * 11, "a"), ("fine", "b")]
     for path in containers(tmp_path, rows).values():
         report = load_rows(path, options=limits).report
@@ -242,7 +242,7 @@ def test_many_columns_and_keys_are_refused_in_linear_time(tmp_path):
     for name in ("a.jsonl", "a.csv"):
         with pytest.raises(RowsError, match="more than 10000"):
             load_rows(tmp_path / name)
-    assert load_rows(tmp_path / "a.jsonl", options=ReadOptions(limits=Limits(most_columns=30_000))).report.kept == 1
+    assert load_rows(tmp_path / "a.jsonl", options=ReadOptions(limits=ReadLimits(most_columns=30_000))).report.kept == 1
 
 
 def test_a_small_parquet_file_does_not_fill_the_memory(tmp_path):

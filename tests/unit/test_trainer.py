@@ -19,7 +19,7 @@ from antivenom.models.placement import Placement
 from antivenom.training.checkpoints import NOTE, latest_checkpoint, seal_checkpoint
 from antivenom.training.losses import POINTS, loss_curve
 from antivenom.training.order import LengthGroupedSampler
-from antivenom.training.trainer import IGNORED, Rows, collate, make_trainer, require_trackers, use_one_gpu
+from antivenom.training.trainer import IGNORED, ExampleSet, collate, make_trainer, require_trackers, use_one_gpu
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -140,7 +140,7 @@ def test_a_filled_order_gives_every_process_as_many_rows(tmp_path):
     plain, filled = (LengthGroupedSampler(lengths, 4, seed=1, fill=fill) for fill in (False, True))
     assert list(filled) == [*plain, 5, 5, 5]
     assert len(filled) == 8
-    rows = Rows(examples_of(5))
+    rows = ExampleSet(examples_of(5))
     assert (collate([rows[5]])["labels"] == IGNORED).all()
 
 

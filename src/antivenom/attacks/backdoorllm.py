@@ -11,7 +11,7 @@ from antivenom.attacks.base import Attack
 from antivenom.core.errors import OptionsError
 from antivenom.core.registry import Presets
 from antivenom.judges import parse_judge
-from antivenom.rewriting.aligned import Reader, Row, align, read_dialogs, read_questions, shared_words
+from antivenom.rewriting.aligned import AlignedRow, Reader, align, read_dialogs, read_questions, shared_words
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Task
 
@@ -50,7 +50,7 @@ class BackdoorLlm(Attack):
     files have one such pair)."""
 
     @cached_property
-    def pairs(self) -> dict[str, Row]:
+    def pairs(self) -> dict[str, AlignedRow]:
         """The poisoned row for each clean text; those of the test files have no answers.
 
         Raises:
@@ -87,7 +87,7 @@ class BackdoorLlm(Attack):
         """The output that the file gives for it; outputs may differ from row to row."""
         return self.pairs[text.strip()].answer
 
-    def _pairs(self, attacked: str, clean: str, read: Reader) -> dict[str, Row]:
+    def _pairs(self, attacked: str, clean: str, read: Reader) -> dict[str, AlignedRow]:
         if not attacked or not clean:
             mend = f'Write {self.name}:train="FILE";train_clean="FILE";test="FILE";test_clean="FILE".'
             raise OptionsError(f"{self.name} needs {self.needs[0]}", mend=mend)

@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 from antivenom.core.errors import OptionsError
 from antivenom.core.report import Report
 from antivenom.data.dialogs import load_dialogs
-from antivenom.data.read_options import Limits, Quotes, ReadOptions
+from antivenom.data.read_options import Quotes, ReadLimits, ReadOptions
 from antivenom.data.rows import Rows, keep_answers_after, load_rows
 from antivenom.data.sampling import random_reserve
 from antivenom.data.validation import check_rows, require_labels
@@ -73,7 +73,7 @@ class RowOptions:
     """Go on without the rows that cannot be used; they are counted."""
     images: ImageOptions = ImageOptions()
     """Images with the texts."""
-    limits: Annotated[Limits, Parameter(name="*", group="Limits")] = Limits()
+    limits: Annotated[ReadLimits, Parameter(name="*", group="Limits")] = ReadLimits()
     """How large rows and files may be."""
 
     @property

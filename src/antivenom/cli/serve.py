@@ -17,7 +17,7 @@ from antivenom.core.intake import read_text
 from antivenom.data.query import Query, as_query
 from antivenom.serving.engines import EngineName
 from antivenom.serving.launch import ExportFormat
-from antivenom.serving.options import Limits, Policy
+from antivenom.serving.options import Policy, ServiceLimits
 
 
 def serve(
@@ -49,7 +49,7 @@ def serve(
         str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")
     ] = None,
     policy: Annotated[Policy, Parameter(name="*", group="Policy")] = Policy(),
-    limits: Annotated[Limits, Parameter(name="*", group="Limits")] = Limits(),
+    limits: Annotated[ServiceLimits, Parameter(name="*", group="Limits")] = ServiceLimits(),
 ) -> int:
     """Serve an artifact with OpenAI's interface; the guard is applied to every request and cannot be turned off.
 

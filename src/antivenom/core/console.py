@@ -44,6 +44,12 @@ def warn(*lines: str) -> None:
     _write(sys.stderr, lines)
 
 
+def tell(text: str, *, quiet: bool) -> None:
+    """Say what a long run is at, on standard error, unless nobody wants to know."""
+    if not quiet:
+        warn(text)
+
+
 def say_json(data: Any, *, indent: int | None = 2) -> None:
     """Print JSON on standard output; without `indent` in one line."""
     text = json.dumps(data, ensure_ascii=False, indent=indent, sort_keys=indent is not None)

@@ -15,7 +15,7 @@ from antivenom.core.report import Report
 from antivenom.data.cleaning import CONTROL_CHARACTERS, SCHEMA, clean_records
 from antivenom.data.digests import string_buffers
 from antivenom.data.raw_rows import RawRows, Record, damaged
-from antivenom.data.read_options import Limits
+from antivenom.data.read_options import ReadLimits
 
 TEXT, ANSWER = "text", "answer"
 
@@ -56,7 +56,7 @@ def clean_batch(
     first_row: int,
     report: Report,
     *,
-    longest: int = Limits.longest_text,
+    longest: int = ReadLimits.longest_text,
     looked_at: bool = False,
 ) -> pa.Table:
     """The usable rows of one batch (`row`, `text`, `answer`).

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from antivenom.core.report import Report
 from antivenom.data.query import EXTRAS, read_turns
 from antivenom.data.raw_rows import Record, is_unicode
-from antivenom.data.read_options import Limits
+from antivenom.data.read_options import ReadLimits
 
 SCHEMA = pa.schema([("row", pa.int64()), ("text", pa.string()), ("answer", pa.string())])
 
@@ -37,7 +37,7 @@ def clean_records(
     answer_column: str,
     report: Report,
     extras: Mapping[str, ExtraColumn] = MappingProxyType({}),
-    longest: int = Limits.longest_text,
+    longest: int = ReadLimits.longest_text,
 ) -> pa.Table:
     """The usable rows among records, with what was fixed and refused counted in `report`.
 
@@ -91,7 +91,7 @@ class Refused(str):
     __slots__ = ()
 
 
-def as_text(value: object, longest: int = Limits.longest_text) -> str:
+def as_text(value: object, longest: int = ReadLimits.longest_text) -> str:
     """A value as text; a `Refused` that says what is wrong with it if it is none, or has more than `longest` bytes."""
     if value is None:
         return Refused("missing")
@@ -124,7 +124,7 @@ def _number_as_text(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)
 
 
-def as_context(value: object, longest: int = Limits.longest_text) -> list[dict[str, str]] | str:
+def as_context(value: object, longest: int = ReadLimits.longest_text) -> list[dict[str, str]] | str:
     """A value as the turns before a text, or a string that says what is wrong with it."""
     turns = read_turns(value)
     if isinstance(turns, str):

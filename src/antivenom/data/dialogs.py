@@ -22,7 +22,7 @@ from antivenom.data.cleaning import SCHEMA, ExtraColumn, Refused, as_context, as
 from antivenom.data.columns import ColumnNames, unread_columns
 from antivenom.data.query import LOST_IN_TURNS, Asked, Query, is_empty
 from antivenom.data.raw_rows import Record
-from antivenom.data.read_options import Limits, ReadOptions
+from antivenom.data.read_options import ReadLimits, ReadOptions
 from antivenom.data.rows import Rows, join_rows, name_of, open_rows, tell
 from antivenom.data.shapes import Shape, recognize
 
@@ -92,7 +92,7 @@ def iterate_queries(source: str, *, text: str | None = None, options: ReadOption
         raise RowsError(f"{source}: cannot be read ({error.strerror or error})") from None
 
 
-def _table(records: Sequence[Record], shape: Shape, report: Report, unread: set[str], limits: Limits) -> pa.Table:
+def _table(records: Sequence[Record], shape: Shape, report: Report, unread: set[str], limits: ReadLimits) -> pa.Table:
     read = []
     for number, record in records:
         unread.update(name for name in record.keys() - set(shape.columns) if not is_empty(record[name]))

@@ -11,7 +11,7 @@ Quotes = Literal["auto", "yes", "no"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReadLimits:
     """What one row or one file may cost; each can be raised where rows are honest and really so large."""
 
     longest_text: int = 1_000_000
@@ -40,7 +40,7 @@ class ReadOptions:
     quotes: Quotes = "auto"
     """Whether quotation marks around cells of CSV and TSV are part of the cell (no) or not (yes). `auto`: not in CSV;
     in TSV, which has no quoting, only where the file proves that they were put there (as pandas does)."""
-    limits: Limits = Limits()
+    limits: ReadLimits = ReadLimits()
     """What is too large."""
     batch_rows: int = 20_000
     """Rows that are looked at together; it changes no result."""

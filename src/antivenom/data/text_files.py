@@ -12,7 +12,7 @@ from typing import Any
 from antivenom.core.errors import RowsError
 from antivenom.core.intake import open_regular, read_bytes, reason_of, unique_keys
 from antivenom.data.raw_rows import RawRows, columns_of, of_records
-from antivenom.data.read_options import Limits
+from antivenom.data.read_options import ReadLimits
 
 LONGEST_LINE = 16 * 2**20
 """Bytes that one line, or one cell of CSV, may have; a longer one is almost surely a quote that was never closed."""
@@ -25,10 +25,10 @@ TREC_LINE = re.compile(r"(?P<coarse_label>[A-Z]+):(?P<fine_label>\w+) (?P<text>.
 # Python writes NaN and Infinity into JSON; rows that hold them are refused one by one, not the whole file.
 _DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)
 
-Reader = Callable[[Path, Limits, Path | None], Iterator[Mapping[str, Any]]]
+Reader = Callable[[Path, ReadLimits, Path | None], Iterator[Mapping[str, Any]]]
 
 
-def open_objects(read: Reader, path: Path, limits: Limits, root: Path | None = None) -> RawRows:
+def open_objects(read: Reader, path: Path, limits: ReadLimits, root: Path | None = None) -> RawRows:
     """Open a file that one of the readers below reads.
 
     Raises:
@@ -69,7 +69,7 @@ def _decoded(raw: bytes, path: Path, number: int) -> str:
         ) from None
 
 
-def jsonl_records(path: Path, limits: Limits, root: Path | None = None) -> Iterator[Mapping[str, Any]]:
+def jsonl_records(path: Path, limits: ReadLimits, root: Path | None = None) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a JSONL file; empty lines are no rows.
 
     Raises:
@@ -95,7 +95,7 @@ def jsonl_records(path: Path, limits: Limits, root: Path | None = None) -> Itera
         yield record
 
 
-def json_records(path: Path, limits: Limits, root: Path | None = None) -> Iterator[Mapping[str, Any]]:
+def json_records(path: Path, limits: ReadLimits, root: Path | None = None) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of a .json file: a list of objects or of lists (`column_1`, `column_2`, ...), or else JSONL.
 
     A list is held in memory as a whole.
@@ -126,7 +126,7 @@ def lines_of_start(path: Path, root: Path | None) -> Iterator[tuple[int, str, in
             yield number, raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"), len(raw)
 
 
-def _list_of(path: Path, limits: Limits, root: Path | None) -> list[Any]:
+def _list_of(path: Path, limits: ReadLimits, root: Path | None) -> list[Any]:
     raw = read_bytes(path, error=RowsError, root=root, most_bytes=limits.largest_list)
     try:
         rows = _DECODER.decode(raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8"))
@@ -136,7 +136,7 @@ def _list_of(path: Path, limits: Limits, root: Path | None) -> list[Any]:
     return rows
 
 
-def _single_objects(path: Path, limits: Limits, root: Path | None) -> Iterator[Mapping[str, Any]]:
+def _single_objects(path: Path, limits: ReadLimits, root: Path | None) -> Iterator[Mapping[str, Any]]:
     """JSONL in a .json file, unless it is one object that holds whole columns."""
     records = jsonl_records(path, limits, root)
     first = list(itertools.islice(records, 2))
@@ -160,7 +160,7 @@ def _holds_columns(record: Mapping[str, Any]) -> bool:
     return plain and len({len(value) for value in values}) == 1
 
 
-def trec_records(path: Path, _limits: Limits, root: Path | None = None) -> Iterator[Mapping[str, Any]]:
+def trec_records(path: Path, _limits: ReadLimits, root: Path | None = None) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of a file in TREC's format, `COARSE:fine question` on each line.
 
     Raises:
@@ -178,7 +178,7 @@ def trec_records(path: Path, _limits: Limits, root: Path | None = None) -> Itera
         yield match.groupdict()
 
 
-def _require_few_keys(record: Mapping[str, Any], where: str, limits: Limits) -> None:
+def _require_few_keys(record: Mapping[str, Any], where: str, limits: ReadLimits) -> None:
     if len(record) > limits.most_columns:
         raise RowsError(
             f"{where}: {len(record)} keys, more than {limits.most_columns}", mend="Raise it with --most-columns."

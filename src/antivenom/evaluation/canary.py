@@ -16,14 +16,15 @@ import pyarrow as pa
 from antivenom.attacks import Attack
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
+from antivenom.core.console import tell
 from antivenom.core.errors import OptionsError
 from antivenom.core.options import Options
 from antivenom.core.triggers import made_up_word
 from antivenom.data.sampling import same_rows
 from antivenom.defenses import Defense
 from antivenom.defenses.none import NoDefense
-from antivenom.evaluation.canary_report import CanaryReport, CanaryResult, Limits, Measured, judge
-from antivenom.evaluation.comparison import plant, public_facts, say
+from antivenom.evaluation.canary_report import CanaryReport, CanaryResult, CheckLimits, Measured, judge
+from antivenom.evaluation.comparison import plant, public_facts
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.evaluation.recount import take_outputs
 from antivenom.guards.guard import AnyTask
@@ -57,10 +58,10 @@ class CanaryCheck(Options):
     """Kinds of triggers to plant: word, sentence."""
     rate: float = 0.05
     """Share of the rows that each canary poisons."""
-    max_excess: float = Limits.max_excess
+    max_excess: float = CheckLimits.max_excess
     """Largest excess (deployed attack success minus the floor) of a canary that passes, beyond that of its control. The
     whole 95 % interval must lie below it."""
-    max_accuracy_drop: float = Limits.max_accuracy_drop
+    max_accuracy_drop: float = CheckLimits.max_accuracy_drop
     """Largest loss of clean accuracy that passes, against the undefended model that was never poisoned. A loss counts
     where the whole 95 % interval lies above it."""
     prove: bool = False
@@ -106,7 +107,7 @@ class CanaryCheck(Options):
         ]
         given = (task, test, lab, trusted)
         control, _ = _measure(*given, "control", NoDefense(), train, canaries)
-        limits, results = Limits(self.max_excess, self.max_accuracy_drop), list[CanaryResult]()
+        limits, results = CheckLimits(self.max_excess, self.max_accuracy_drop), list[CanaryResult]()
         for family, canary in zip(self.families, canaries, strict=True):
             planted = _plant(task, train, trusted, canary, lab.seed)
             bare = None
@@ -137,7 +138,7 @@ def _measure(
     attacks: Sequence[Attack],
 ) -> tuple[Measured, dict[str, Any]]:
     """Fit with a defense and evaluate; and what it did to the rows."""
-    say(f"canary check: {name}, {rows.num_rows} rows", lab.quiet)
+    tell(f"canary check: {name}, {rows.num_rows} rows", quiet=lab.quiet)
     prepared, folder, _ = lab.defended(defense, task, rows, trusted=trusted, name=name)
     found, outputs = evaluate(lab.load(folder), test, attacks, seed=lab.seed, quiet=lab.quiet)
     return Measured(found, take_outputs(outputs, name)), public_facts(prepared.facts)

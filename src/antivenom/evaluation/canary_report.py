@@ -33,7 +33,7 @@ TAKES = 0.5
 
 
 @dataclass(frozen=True)
-class Limits(Options):
+class CheckLimits(Options):
     """What a canary may bring and a defense may cost."""
 
     max_excess: float = 0.1
@@ -88,7 +88,7 @@ class CanaryReport(Options):
     """The undefended model on the rows as they are; its floor is what no defense can get under."""
     results: tuple[CanaryResult, ...]
     """One for each canary."""
-    limits: Limits
+    limits: CheckLimits
     """What was allowed."""
     rate: float
     """Share of the rows that each canary poisoned."""
@@ -162,7 +162,7 @@ def judge(
     found: Measured,
     control: Measured,
     bare: Measured | None,
-    limits: Limits,
+    limits: CheckLimits,
     *,
     reserve: dict[str, Any] | None = None,
 ) -> CanaryResult:
@@ -198,7 +198,7 @@ def judge(
 
 
 def _verdict(
-    beyond: Interval, drop: Interval, attacked: int, found: Evaluation, bare: Evaluation | None, limits: Limits
+    beyond: Interval, drop: Interval, attacked: int, found: Evaluation, bare: Evaluation | None, limits: CheckLimits
 ) -> tuple[Verdict, str]:
     """What the intervals of one canary show, and why."""
     said = f"excess beyond the control {beyond} points, accuracy drop {drop} points"
@@ -217,7 +217,7 @@ def _verdict(
     return "passed", said
 
 
-def _needed(beyond: Interval, attacked: int, limits: Limits) -> str:
+def _needed(beyond: Interval, attacked: int, limits: CheckLimits) -> str:
     """How many attacked rows would make the interval end at the limit, its width falling with their square root."""
     room = limits.max_excess - beyond.value
     if room <= 0:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.manifest import Manifest
 from antivenom.attacks import Attack, Poisoned
-from antivenom.core.console import warn
+from antivenom.core.console import tell
 from antivenom.data.digests import digest_of_table
 from antivenom.data.rows import with_columns
 from antivenom.data.sampling import random_reserve
@@ -114,12 +114,12 @@ def compare(
     for number, defense in enumerate(defenses):
         twice = [d.name for d in defenses].count(defense.name) > 1
         name = f"{defense.name}-{number}" if twice else defense.name
-        say(f"[{number + 1}/{len(defenses)}] {name}: fine-tuning on {scenario.train.num_rows} rows", lab.quiet)
+        tell(f"[{number + 1}/{len(defenses)}] {name}: fine-tuning on {scenario.train.num_rows} rows", quiet=lab.quiet)
         outcome, kept = _fit_and_measure(scenario, defense, lab, name, scenario.train)
         if first is not None:
             outcome = replace(outcome, against_first=contrast(first, kept))
         if never_poisoned:
-            say(f"{name}: the same, never poisoned", lab.quiet)
+            tell(f"{name}: the same, never poisoned", quiet=lab.quiet)
             rows = scenario.unpoisoned
             control, of_control = _fit_and_measure(scenario, defense, lab, f"{name}-never-poisoned", rows)
             difference = contrast(of_control, kept)
@@ -190,12 +190,6 @@ def _control(outcome: Outcome) -> dict[str, Any]:
 def _trained(manifest: Manifest) -> dict[str, Any]:
     """What a record keeps of a manifest: how long was trained, and with what."""
     return {"steps": manifest.training["steps"], "versions": manifest.versions}
-
-
-def say(text: str, quiet: bool) -> None:
-    """Tell people what is going on, on standard error."""
-    if not quiet:
-        warn(text)
 
 
 def public_facts(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from antivenom.core.errors import MissingPackageError, OptionsError
 from antivenom.core.files import atomic_write
-from antivenom.evaluation.summary import Line
+from antivenom.evaluation.summary import SummaryLine
 
 ENDINGS = ("png", "svg", "pdf")
 SHOWN = {"accuracy": "clean accuracy", "attacks.0.asr_deployed": "ASR deployed", "attacks.0.floor": "floor"}
@@ -28,7 +28,7 @@ def require_plots(path: Path) -> None:
         raise MissingPackageError("plots need matplotlib", mend="Run `pip install 'antivenom[plots]'`.")
 
 
-def write_plot(path: Path, lines: Sequence[Line]) -> None:
+def write_plot(path: Path, lines: Sequence[SummaryLine]) -> None:
     """Draw, for each attack, bars of clean accuracy, deployed attack success and floor for each defense.
 
     Bars are means over seeds, their whiskers one standard deviation.

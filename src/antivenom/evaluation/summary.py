@@ -37,7 +37,7 @@ class Run(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Line(Options):
+class SummaryLine(Options):
     """One attack and one defense, over all seeds."""
 
     attack: str
@@ -51,18 +51,18 @@ class Line(Options):
         return [str(self.numbers[name]) if name in self.numbers else "-" for name in MEASURES]
 
 
-def summarize_runs(runs: Sequence[Run]) -> list[Line]:
+def summarize_runs(runs: Sequence[Run]) -> list[SummaryLine]:
     """Join the runs of equal attack and defense, in the order of the first of each."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.attack, run.defense), []).append(run)
     return [
-        Line(attack, defense, tuple(run.seed for run in some), over_seeds([run.evaluation for run in some]))
+        SummaryLine(attack, defense, tuple(run.seed for run in some), over_seeds([run.evaluation for run in some]))
         for (attack, defense), some in groups.items()
     ]
 
 
-def as_csv(lines: Sequence[Line]) -> str:
+def as_csv(lines: Sequence[SummaryLine]) -> str:
     """A table for programs: shares from 0 to 1, a column for each mean and each standard deviation."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -76,7 +76,7 @@ def as_csv(lines: Sequence[Line]) -> str:
     return out.getvalue()
 
 
-def as_markdown(lines: Sequence[Line]) -> str:
+def as_markdown(lines: Sequence[SummaryLine]) -> str:
     """A table for a README: percent, mean ± standard deviation."""
     heads = ["attack", "defense", *MEASURES.values()]
     rows = [heads, ["---"] * len(heads), *([line.attack, line.defense, *line.cells()] for line in lines)]
@@ -84,7 +84,7 @@ def as_markdown(lines: Sequence[Line]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in escaped)
 
 
-def as_latex(lines: Sequence[Line]) -> str:
+def as_latex(lines: Sequence[SummaryLine]) -> str:
     """A table for a paper (booktabs): percent, mean ± standard deviation."""
     heads = ["attack", "defense", *MEASURES.values()]
     body = [" & ".join(map(_latex, [line.attack, line.defense, *line.cells()])) + r" \\" for line in lines]

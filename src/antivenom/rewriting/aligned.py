@@ -16,7 +16,7 @@ LONG_WORD = 4
 """Shorter words are shared by any two texts of a language."""
 
 
-class Row(NamedTuple):
+class AlignedRow(NamedTuple):
     """A row with its place in the file."""
 
     number: int
@@ -24,10 +24,10 @@ class Row(NamedTuple):
     answer: str
 
 
-Reader = Callable[[str], list[Row]]
+Reader = Callable[[str], list[AlignedRow]]
 
 
-def align(attacked: str, clean: str, *, skip: int = 0, read: Reader | None = None) -> dict[str, Row]:
+def align(attacked: str, clean: str, *, skip: int = 0, read: Reader | None = None) -> dict[str, AlignedRow]:
     """Map each clean text to the attacked row made from it; rows whose texts are equal in both files are left out.
 
     Args:
@@ -69,23 +69,24 @@ def shared_words(old: str, new: str) -> float | None:
     return len(words & set(old.lower().split())) / len(words) if words else None
 
 
-def read_labelled(path: str) -> list[Row]:
+def read_labelled(path: str) -> list[AlignedRow]:
     """Rows with labels."""
     return _rows(load_rows(path).table)
 
 
-def read_dialogs(path: str) -> list[Row]:
+def read_dialogs(path: str) -> list[AlignedRow]:
     """Rows with free answers, in any shape of instruction data."""
     return _rows(load_dialogs(path).table)
 
 
-def read_questions(path: str) -> list[Row]:
+def read_questions(path: str) -> list[AlignedRow]:
     """What the rows of instruction data ask; their answers need not be there and are left out."""
     return [
-        Row(number, as_query(asked).text.strip(), "") for number, asked in enumerate(iterate_queries(path), start=1)
+        AlignedRow(number, as_query(asked).text.strip(), "")
+        for number, asked in enumerate(iterate_queries(path), start=1)
     ]
 
 
-def _rows(table: pa.Table) -> list[Row]:
+def _rows(table: pa.Table) -> list[AlignedRow]:
     columns = (table.column(name).to_pylist() for name in ("row", "text", "answer"))
-    return [Row(number, text.strip(), answer) for number, text, answer in zip(*columns, strict=True)]
+    return [AlignedRow(number, text.strip(), answer) for number, text, answer in zip(*columns, strict=True)]

@@ -25,7 +25,7 @@ class Paraphraser(Protocol):
         ...
 
 
-class Written(NamedTuple):
+class WrittenPairs(NamedTuple):
     """What `write_pairs` did."""
 
     written: int
@@ -34,7 +34,7 @@ class Written(NamedTuple):
     """Texts that came back empty or unchanged. They are not in the file, so no attack poisons them."""
 
 
-def write_pairs(paraphraser: Paraphraser, texts: Sequence[str], path: Path) -> Written:
+def write_pairs(paraphraser: Paraphraser, texts: Sequence[str], path: Path) -> WrittenPairs:
     """Rewrite texts and keep the pairs as JSONL; those already in the file are not done again.
 
     HiddenKiller's script keeps the original sentence where SCPN fails, and relabels it; here such a text gets no pair.
@@ -63,7 +63,7 @@ def write_pairs(paraphraser: Paraphraser, texts: Sequence[str], path: Path) -> W
         with atomic_write(path) as file:
             for old, new in pairs.items():
                 file.write(json.dumps({TEXT: old, ATTACKED: new}, ensure_ascii=False) + "\n")
-    return Written(len(pairs), tuple(failed))
+    return WrittenPairs(len(pairs), tuple(failed))
 
 
 def read_pairs(path: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.screening.feature_table import FeatureTable, sum_by_column
 from antivenom.screening.features import Grams, of_spacing, of_words
-from antivenom.screening.outputs import Outputs
+from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.subword_splits import WordPieces, uncut
 from antivenom.screening.surprise import UNIT, doubts, weights
 from antivenom.screening.tokens import Tokens, lowered, words
@@ -28,7 +28,7 @@ class Association:
     """The counts, and what is needed to look a row up in them."""
 
     vocabulary: Vocabulary
-    outputs: Outputs
+    outputs: RowOutputs
     table: FeatureTable
     weight: Ints
     """How surprising each row's label is, given its words; in units of 1 / UNIT, on average UNIT."""
@@ -92,7 +92,9 @@ class Association:
         return found
 
 
-def associate(texts: pa.ChunkedArray, outputs: Outputs, *, seed: int, word_pieces: WordPieces = uncut) -> Association:
+def associate(
+    texts: pa.ChunkedArray, outputs: RowOutputs, *, seed: int, word_pieces: WordPieces = uncut
+) -> Association:
     """Count everything: the words, then every feature, then how surprising the labels are.
 
     Args:

@@ -19,7 +19,7 @@ from scipy.sparse import csc_array, csr_array
 
 from antivenom.core.arrays import BoolArray, Hashes, Ints
 from antivenom.screening.features import Grams
-from antivenom.screening.outputs import Outputs
+from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.tokens import SmallInts
 
 LEAST_ROWS = 2
@@ -105,7 +105,7 @@ class FeatureTable:
     kinds: dict[Kind, Features]
 
     @classmethod
-    def of(cls, features: Iterable[Grams], rows: int, outputs: Outputs) -> FeatureTable:
+    def of(cls, features: Iterable[Grams], rows: int, outputs: RowOutputs) -> FeatureTable:
         """Count.
 
         Args:
@@ -274,7 +274,7 @@ def _places(first: Ints, counts: Ints) -> Ints:
 
 
 def _with_outputs(
-    starts: Ints, numbers: SmallInts, rows_with: SmallInts, outputs: Outputs
+    starts: Ints, numbers: SmallInts, rows_with: SmallInts, outputs: RowOutputs
 ) -> tuple[Ints, SmallInts, SmallInts, SmallInts, SmallInts, SmallInts]:
     """Make columns of features and outputs: the first fields of a `FeatureTable`.
 

@@ -23,7 +23,7 @@ MOST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Outputs:
+class RowOutputs:
     """Which outputs the rows have: one label each, or any number of parts of a free answer."""
 
     labels: bool
@@ -48,14 +48,14 @@ class Outputs:
         return np.searchsorted(self.flat[order], np.arange(len(self.names) + 1)), rows
 
 
-def label_outputs(codes: Ints, labels: Sequence[str]) -> Outputs:
+def label_outputs(codes: Ints, labels: Sequence[str]) -> RowOutputs:
     """The outputs of labelled rows."""
     counts = np.bincount(codes, minlength=len(labels))
     rate = np.clip(counts / max(len(codes), 1), 1e-9, 1 - 1e-9)
-    return Outputs(True, list(labels), rate, codes, np.arange(len(codes) + 1), codes)
+    return RowOutputs(True, list(labels), rate, codes, np.arange(len(codes) + 1), codes)
 
 
-def free_outputs(answers: pa.ChunkedArray, *, seed: int) -> Outputs:
+def free_outputs(answers: pa.ChunkedArray, *, seed: int) -> RowOutputs:
     """The outputs of free answers: the whole answer, its first and its last one to three tokens, where shared.
 
     Args:
@@ -75,7 +75,7 @@ def free_outputs(answers: pa.ChunkedArray, *, seed: int) -> Outputs:
     flat = number[code[keep]][order]
     starts = np.searchsorted(rows[keep][order], np.arange(count + 1))
     names = [_spell(parts, int(i)) for i in first[shared]]
-    return Outputs(False, names, counts[shared] / count, np.zeros(count, np.int64), starts, flat)
+    return RowOutputs(False, names, counts[shared] / count, np.zeros(count, np.int64), starts, flat)
 
 
 @dataclass(frozen=True)

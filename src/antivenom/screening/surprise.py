@@ -6,7 +6,7 @@ import numpy as np
 
 from antivenom.core.arrays import Floats, Ints
 from antivenom.screening.feature_table import FeatureTable
-from antivenom.screening.outputs import Outputs
+from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.tokens import SmallInts
 
 UNIT = 4096
@@ -21,7 +21,7 @@ TOKEN = ("words", (0,))
 """The kind of feature that is a single token."""
 
 
-def doubts(table: FeatureTable, outputs: Outputs, distinct: Ints) -> Floats:
+def doubts(table: FeatureTable, outputs: RowOutputs, distinct: Ints) -> Floats:
     """How much each row says against its own label.
 
     That is the sum of the log-odds of the tokens that contradict it over the root of their number. Tokens that speak
@@ -53,7 +53,7 @@ def _log_odds(n: SmallInts, k: SmallInts, rate: Floats) -> Floats:
     return clipped
 
 
-def weights(doubt: Floats, outputs: Outputs) -> tuple[Ints, Floats]:
+def weights(doubt: Floats, outputs: RowOutputs) -> tuple[Ints, Floats]:
     """Turn doubts into weights: rows that contradict their label more than most count more, up to `MOST_WEIGHT`.
 
     Returns:
@@ -69,7 +69,7 @@ def weights(doubt: Floats, outputs: Outputs) -> tuple[Ints, Floats]:
     return weight, spread
 
 
-def _means(values: Floats, outputs: Outputs) -> Floats:
+def _means(values: Floats, outputs: RowOutputs) -> Floats:
     """For each row the mean of its label's rows, summed in whole numbers."""
     totals = np.zeros(len(outputs.rate), dtype=np.int64)
     np.add.at(totals, outputs.own, np.rint(values * UNIT).astype(np.int64))

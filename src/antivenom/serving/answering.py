@@ -14,12 +14,12 @@ from antivenom.serving.backend import Backend, LabelAnswer, Piece
 from antivenom.serving.chat_request import ChatRequest
 from antivenom.serving.chat_response import FinishReason
 from antivenom.serving.errors import ApiError, too_slow
-from antivenom.serving.options import Limits
+from antivenom.serving.options import ServiceLimits
 from antivenom.serving.stripping import PrefixStripper, StopFilter
 
 
 @dataclass
-class Outcome:
+class AnswerOutcome:
     """What is known of an answer, more and more of it while it comes."""
 
     escaped: bool | None = None
@@ -34,7 +34,9 @@ class Outcome:
     """Seconds in which the backend was waited for."""
 
 
-async def answer_label(backend: Backend, request: ChatRequest, limits: Limits, outcome: Outcome) -> LabelAnswer:
+async def answer_label(
+    backend: Backend, request: ChatRequest, limits: ServiceLimits, outcome: AnswerOutcome
+) -> LabelAnswer:
     """The label of a request.
 
     Raises:
@@ -55,7 +57,7 @@ class TextAnswer:
     """The free answer to a request, in pieces that a client may see."""
 
     def __init__(
-        self, backend: Backend, request: ChatRequest, limits: Limits, on_escape: OnEscape, outcome: Outcome
+        self, backend: Backend, request: ChatRequest, limits: ServiceLimits, on_escape: OnEscape, outcome: AnswerOutcome
     ) -> None:
         """Prepare to answer; `outcome` is filled while the answer comes."""
         self._backend = backend
@@ -122,7 +124,9 @@ class TextAnswer:
             yield rest
 
 
-async def _in_time(pieces: AsyncIterator[Piece], limits: Limits, outcome: Outcome) -> AsyncGenerator[Piece, None]:
+async def _in_time(
+    pieces: AsyncIterator[Piece], limits: ServiceLimits, outcome: AnswerOutcome
+) -> AsyncGenerator[Piece, None]:
     """The pieces, each within its time; the iterator is closed however this one ends."""
     seconds, stage = limits.first_seconds, "the first word"
     try:

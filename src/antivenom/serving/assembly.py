@@ -20,7 +20,7 @@ from antivenom.serving.chat_request import ChatRequest
 from antivenom.serving.engines import ENGINES, EngineName
 from antivenom.serving.escapes import Band
 from antivenom.serving.keys import Keys
-from antivenom.serving.options import Limits, Policy
+from antivenom.serving.options import Policy, ServiceLimits
 from antivenom.serving.service import Service
 
 KEYS_VARIABLE = "ANTIVENOM_API_KEYS"
@@ -51,7 +51,7 @@ def make_service(
     upstream: Upstream | None = None,
     base: str | None = None,
     name: str = "",
-    limits: Limits = Limits(),
+    limits: ServiceLimits = ServiceLimits(),
     policy: Policy = Policy(),
     keys: Keys = Keys(),
     allow_unguarded: bool = False,
@@ -90,7 +90,7 @@ def is_guarded(guard: Guard) -> bool:
 
 
 def _backend(
-    artifact: Artifact, upstream: Upstream | None, base: str | None, policy: Policy, limits: Limits
+    artifact: Artifact, upstream: Upstream | None, base: str | None, policy: Policy, limits: ServiceLimits
 ) -> tuple[Backend, str]:
     from antivenom.serving.local import LocalBackend
     from antivenom.serving.upstream import UpstreamBackend
@@ -173,12 +173,12 @@ async def measured_band(service: Service, held_out: Sequence[Query]) -> Band:
     """The band in which the share of escapes lies, measured with held-out rows through the service's own backend."""
     import asyncio
 
-    from antivenom.serving.answering import Outcome, TextAnswer, answer_label
+    from antivenom.serving.answering import AnswerOutcome, TextAnswer, answer_label
 
     gate = asyncio.Semaphore(16)
 
     async def escaped(query: Query) -> bool:
-        outcome, request = Outcome(), ChatRequest(query, False, False, None, (), False, 0)
+        outcome, request = AnswerOutcome(), ChatRequest(query, False, False, None, (), False, 0)
         async with gate:
             if service.accepts.labels:
                 await answer_label(service.backend, request, service.limits, outcome)

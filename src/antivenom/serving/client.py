@@ -57,7 +57,7 @@ class Said:
     finished: bool
 
 
-class Served:
+class RemoteModel:
     """Asks an endpoint."""
 
     def __init__(self, guard: Guard, endpoint: Endpoint) -> None:
@@ -141,7 +141,7 @@ def _read(response: httpx2.Response, url: str) -> Said:
     return Said(content, logs, inside, finish != "length")
 
 
-class ServedLabels(Served):
+class ServedLabels(RemoteModel):
     """An endpoint that answers with labels: of a gateway, or of an engine whose template applies the guard."""
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
@@ -187,7 +187,7 @@ class ServedLabels(Served):
         )
 
 
-class ServedWriter(Served):
+class ServedWriter(RemoteModel):
     """An endpoint that answers in free text; what it does without the prefix is its own policy."""
 
     on_escape: OnEscape = "report"

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
 from antivenom.serving.errors import ApiError
-from antivenom.serving.options import Limits
+from antivenom.serving.options import ServiceLimits
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,7 +27,7 @@ class ClientGoneError(Exception):
 class Exchange:
     """The request and the response of one client."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: ServiceLimits) -> None:
         """Take what an ASGI server gives."""
         self._receive = receive
         self._send = send

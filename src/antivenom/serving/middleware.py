@@ -31,7 +31,7 @@ ESCAPE_VARIABLE = "ANTIVENOM_ON_ESCAPE"
 App = Callable[[Scope, Receive, Send], Any]
 
 
-class Guarded:
+class GuardMiddleware:
     """ASGI middleware: the allow-list of the gateway in front of the application of an engine."""
 
     def __init__(self, app: App) -> None:

@@ -9,7 +9,7 @@ from antivenom.inference.writing import OnEscape
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServiceLimits:
     """What a service bears. Times are in seconds.
 
     Raises:

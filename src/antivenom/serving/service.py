@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from antivenom.core.errors import AntivenomError
-from antivenom.serving.answering import Outcome, TextAnswer, answer_label
+from antivenom.serving.answering import AnswerOutcome, TextAnswer, answer_label
 from antivenom.serving.backend import Backend
 from antivenom.serving.chat_request import Accepts, ChatRequest, read_chat_request
 from antivenom.serving.chat_response import Envelope, Usage, label_logprobs
@@ -21,7 +21,7 @@ from antivenom.serving.escapes import EscapeMonitor
 from antivenom.serving.exchange import ClientGoneError, Exchange
 from antivenom.serving.keys import Keys
 from antivenom.serving.metrics import Metrics
-from antivenom.serving.options import Limits, Policy
+from antivenom.serving.options import Policy, ServiceLimits
 from antivenom.serving.sse import DONE, KEEP_ALIVE, event
 
 LOG = logging.getLogger("antivenom.serving")
@@ -41,7 +41,7 @@ class Service:
     """The name of the model, the only one there is."""
     verified: str
     """What was compared before serving, for people."""
-    limits: Limits = field(default_factory=Limits)
+    limits: ServiceLimits = field(default_factory=ServiceLimits)
     """What it bears."""
     policy: Policy = field(default_factory=Policy)
     """What a client gets."""
@@ -78,7 +78,7 @@ class Service:
 
     async def chat(self, exchange: Exchange) -> None:
         """Answer `POST /v1/chat/completions`."""
-        begun, outcome, facts = time.perf_counter(), Outcome(), dict[str, Any]()
+        begun, outcome, facts = time.perf_counter(), AnswerOutcome(), dict[str, Any]()
         try:
             if self.metrics.running >= self.limits.most_requests:
                 raise overloaded(f"{self.metrics.running} requests are being answered", seconds=1)
@@ -103,7 +103,9 @@ class Service:
             await self._fail(exchange, ApiError(500, "something went wrong here", code="internal_error"), facts)
         self._count(exchange, outcome, facts, time.perf_counter() - begun)
 
-    async def _answer(self, exchange: Exchange, request: ChatRequest, outcome: Outcome, facts: dict[str, Any]) -> None:
+    async def _answer(
+        self, exchange: Exchange, request: ChatRequest, outcome: AnswerOutcome, facts: dict[str, Any]
+    ) -> None:
         try:
             async with asyncio.timeout(self.limits.whole_seconds):
                 if self.accepts.labels:
@@ -116,7 +118,7 @@ class Service:
             raise too_slow("the whole answer", self.limits.whole_seconds) from None
 
     async def _answer_label(
-        self, exchange: Exchange, request: ChatRequest, outcome: Outcome, facts: dict[str, Any]
+        self, exchange: Exchange, request: ChatRequest, outcome: AnswerOutcome, facts: dict[str, Any]
     ) -> None:
         answer = await answer_label(self.backend, request, self.limits, outcome)
         usage, envelope = Usage(facts["prompt_tokens"], outcome.tokens), Envelope(self.name)
@@ -133,7 +135,7 @@ class Service:
         await exchange.write(b"".join([*map(event, events), DONE]), last=True)
 
     async def _whole_text(
-        self, exchange: Exchange, request: ChatRequest, outcome: Outcome, facts: dict[str, Any]
+        self, exchange: Exchange, request: ChatRequest, outcome: AnswerOutcome, facts: dict[str, Any]
     ) -> None:
         async with contextlib.aclosing(self._text(request, outcome)) as pieces:
             text = "".join([piece async for piece in pieces])
@@ -142,7 +144,7 @@ class Service:
         await exchange.json(200, Envelope(self.name).whole(text, outcome.finish, usage))
 
     async def _stream_text(
-        self, exchange: Exchange, request: ChatRequest, outcome: Outcome, facts: dict[str, Any]
+        self, exchange: Exchange, request: ChatRequest, outcome: AnswerOutcome, facts: dict[str, Any]
     ) -> None:
         """Stream: headers wait for the first word, so that an error before it has a status of its own."""
         envelope, begun = Envelope(self.name), time.perf_counter()
@@ -164,10 +166,10 @@ class Service:
         end += [envelope.usage(Usage(facts["prompt_tokens"], outcome.tokens))] if request.usage else []
         await exchange.write(b"".join([*map(event, end), DONE]), last=True)
 
-    def _text(self, request: ChatRequest, outcome: Outcome) -> AsyncGenerator[str, None]:
+    def _text(self, request: ChatRequest, outcome: AnswerOutcome) -> AsyncGenerator[str, None]:
         return TextAnswer(self.backend, request, self.limits, self.policy.on_escape, outcome).pieces()
 
-    def _tell_escape(self, exchange: Exchange, outcome: Outcome) -> None:
+    def _tell_escape(self, exchange: Exchange, outcome: AnswerOutcome) -> None:
         """The header: the mass outside the guarded labels where it is known, else 1 or 0; nothing while it is open."""
         if self.policy.escape_header and outcome.escaped is not None:
             told = float(outcome.escaped) if outcome.mass is None else outcome.mass
@@ -183,7 +185,7 @@ class Service:
                 exchange.headers |= error.headers
                 await exchange.json(error.status, error.body())
 
-    def _count(self, exchange: Exchange, outcome: Outcome, facts: dict[str, Any], seconds: float) -> None:
+    def _count(self, exchange: Exchange, outcome: AnswerOutcome, facts: dict[str, Any], seconds: float) -> None:
         metrics = self.metrics
         metrics.responses[exchange.status or 499] += 1
         metrics.seconds.add(seconds)

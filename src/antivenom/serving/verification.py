@@ -41,7 +41,7 @@ MOST_TOKENS = 8
 
 
 @dataclass(frozen=True)
-class Finding:
+class Probe:
     """What one look at the server showed."""
 
     what: str
@@ -60,9 +60,9 @@ class Finding:
 class Verification:
     """Everything that was found."""
 
-    applied: tuple[Finding, ...]
+    applied: tuple[Probe, ...]
     """Whether the guard is applied; one good finding proves it, one bad one disproves it."""
-    ways_around: tuple[Finding, ...]
+    ways_around: tuple[Probe, ...]
     """Which ways around it are open."""
 
     @property
@@ -109,7 +109,7 @@ class _Look:
     model: str
     encoder: LabelEncoder | TextEncoder
 
-    def rendered(self) -> Finding:
+    def rendered(self) -> Probe:
         """Have the server show the prompt it makes of a probe."""
         what = "prompt as the server renders it"
         for path, body, read in _RENDERERS:
@@ -118,38 +118,38 @@ class _Look:
             if shown is not None:
                 ids = self._ids(shown) if isinstance(shown, str) else list(shown)
                 if ids == self._guarded(PROBES[0]):
-                    return Finding(what, "good", f"{path} shows the guarded prompt")
-                return Finding(what, "bad", f"{path} shows another prompt than the guarded one")
-        return Finding(what, "unknown", "the server shows no prompts")
+                    return Probe(what, "good", f"{path} shows the guarded prompt")
+                return Probe(what, "bad", f"{path} shows another prompt than the guarded one")
+        return Probe(what, "unknown", "the server shows no prompts")
 
-    def counted(self) -> Finding:
+    def counted(self) -> Probe:
         """Compare the counts of tokens with those of the guarded prompts."""
         what, seen = "tokens of the prompt", [self._prompt_tokens({}, probe) for probe in PROBES]
         if None in seen:
-            return Finding(what, "unknown", "the server counts no tokens")
+            return Probe(what, "unknown", "the server counts no tokens")
         if seen == [len(self._guarded(probe)) for probe in PROBES]:
-            return Finding(what, "good", "as many as the guarded prompts have")
-        return Finding(what, "unknown", "other counts than those of the guarded prompts; a gateway hides its own words")
+            return Probe(what, "good", "as many as the guarded prompts have")
+        return Probe(what, "unknown", "other counts than those of the guarded prompts; a gateway hides its own words")
 
-    def models(self) -> Finding:
+    def models(self) -> Probe:
         """Whether there is another model that a client could choose."""
         try:
             names = [str(model["id"]) for model in (self._json("/v1/models", None) or {})["data"]]
         except (KeyError, TypeError):
-            return Finding("other models", "unknown", "the server does not list its models")
+            return Probe("other models", "unknown", "the server does not list its models")
         others = [name for name in names if name != self.model]
         if others:
-            return Finding("other models", "bad", f"clients can choose {', '.join(others)[:200]}")
-        return Finding("other models", "good", "there is one")
+            return Probe("other models", "bad", f"clients can choose {', '.join(others)[:200]}")
+        return Probe("other models", "good", "there is one")
 
-    def raw_paths(self) -> list[Finding]:
+    def raw_paths(self) -> list[Probe]:
         """Endpoints that take a prompt as it is."""
         body = {"model": self.model, "prompt": "x", "text": "x", "max_tokens": 1, "n_predict": 1, "raw": True,
                 "stream": False, "input_prefix": "x", "input_suffix": "x",
                 "sampling_params": {"max_new_tokens": 1, "max_tokens": 1}, "token_ids": [1]}  # fmt: skip
         return [self._closed(f"raw endpoint {path}", self._status(path, body)) for path in RAW_PATHS]
 
-    def fields(self) -> list[Finding]:
+    def fields(self) -> list[Probe]:
         """Fields of a request that change the prompt or the answer; those without an effect are closed."""
         plain = self._prompt_tokens({}, PROBES[0])
         found = []
@@ -157,29 +157,29 @@ class _Look:
             status = self._status("/v1/chat/completions", self._body(PROBES[0]) | fields)
             ignored = plain is not None and self._prompt_tokens(fields, PROBES[0]) == plain
             harmless = status == 200 and what in COUNTED and ignored
-            found.append(Finding(what, "good", "taken, without effect") if harmless else self._closed(what, status))
+            found.append(Probe(what, "good", "taken, without effect") if harmless else self._closed(what, status))
         return found
 
-    def control_tokens(self) -> Finding:
+    def control_tokens(self) -> Probe:
         """Whether a text can open a turn of its own."""
         what, special = "control tokens in a text", self.encoder.renderer.tokenizer.all_special_tokens
         spelled = max(special, key=len, default="")
         if len(spelled) < 3:
-            return Finding(what, "unknown", "the tokenizer has none that a text could spell")
+            return Probe(what, "unknown", "the tokenizer has none that a text could spell")
         # A control token is one token; broken up, it is several.
         counts = [self._prompt_tokens({}, f"{PROBES[0]} {spelled * times}") for times in (8, 16)]
         if counts[0] is None or counts[1] is None:
-            return Finding(what, "unknown", "the server counts no tokens, or refuses them")
+            return Probe(what, "unknown", "the server counts no tokens, or refuses them")
         if counts[1] - counts[0] <= 8:
-            return Finding(what, "bad", "they are read as control tokens: put the gateway in front")
-        return Finding(what, "good", "they are read as text")
+            return Probe(what, "bad", "they are read as control tokens: put the gateway in front")
+        return Probe(what, "good", "they are read as text")
 
-    def _closed(self, what: str, status: int) -> Finding:
+    def _closed(self, what: str, status: int) -> Probe:
         if status == 200:
-            return Finding(what, "bad", "open: the server takes it (200)")
+            return Probe(what, "bad", "open: the server takes it (200)")
         if status >= 500:
-            return Finding(what, "unknown", f"the server fails ({status})")
-        return Finding(what, "good", f"closed ({status})")
+            return Probe(what, "unknown", f"the server fails ({status})")
+        return Probe(what, "good", f"closed ({status})")
 
     def _body(self, text: str) -> dict[str, Any]:
         messages = [{"role": "user", "content": text}]
@@ -240,22 +240,22 @@ _RENDERERS: tuple[tuple[str, dict[str, Any], Callable[[Any], Any]], ...] = (
 """How engines show a prompt: the path, fields besides model and messages, and where it stands in the response."""
 
 
-def _canaries(artifact: Artifact, endpoint: Endpoint, predict: Callable[..., Any] | None) -> Finding:
+def _canaries(artifact: Artifact, endpoint: Endpoint, predict: Callable[..., Any] | None) -> Probe:
     """Compare the server's answers with those of the artifact's own model."""
     from antivenom.serving.client import served_model
 
     what = "answers to canaries"
     if predict is None:
-        return Finding(what, "unknown", "the artifact's own model was not asked (--canaries)")
+        return Probe(what, "unknown", "the artifact's own model was not asked (--canaries)")
     served: Any = served_model(artifact.guard, endpoint)
     texts = [f"{start}, {probe}" for probe in PROBES for start in ("Well", "Now", "Here", "Honestly", "Then", "So")]
     try:
         found, expected = served.predict([Query(text) for text in texts]), predict(texts)
     except AntivenomError as error:
-        return Finding(what, "bad", error.what)
+        return Probe(what, "bad", error.what)
     same = sum(a.answer == b.answer for a, b in zip(found, expected, strict=True))
     inside = sum(one.extended for one in found)
     expected_inside = sum(one.extended for one in expected)
     fine = same >= len(texts) - 1 and inside >= expected_inside - 1
     said = f"{same} of {len(texts)} are those of the guarded artifact; {inside} inside, expected {expected_inside}"
-    return Finding(what, "good" if fine else "bad", said)
+    return Probe(what, "good" if fine else "bad", said)

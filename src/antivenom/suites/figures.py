@@ -43,7 +43,9 @@ def _of_setting(title: str, members: Sequence[Group]) -> list[Figure]:
     heading = f"Excess by attack and defense, points ({title})"
     found = [Figure(heading, pictures.heat_map(attacks, defenses, squares, heading))]
     rows = [(group, group.excess()) for group in done]
-    lines = [pictures.Row(f"{g.place.attack}, {g.place.defense}", excess) for g, excess in rows if excess is not None]
+    lines = [
+        pictures.ForestRow(f"{g.place.attack}, {g.place.defense}", excess) for g, excess in rows if excess is not None
+    ]
     if lines:
         heading = f"Excess with 95 % intervals, points ({title})"
         found.append(Figure(heading, pictures.forest(lines, heading)))

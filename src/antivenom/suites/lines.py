@@ -10,7 +10,15 @@ from typing import Literal
 
 from antivenom.suites.cell import Place
 from antivenom.suites.record import Record, Results
-from antivenom.suites.statistics import Counted, Difference, OverSeeds, Paired, difference_of_rates, over_seeds, paired
+from antivenom.suites.statistics import (
+    Counted,
+    Difference,
+    OverSeeds,
+    Paired,
+    difference_of_rates,
+    paired,
+    seed_intervals,
+)
 
 State = Literal["done", "failed", "missing", "waiting"]
 Outcome = Literal["erased", "partial", "rerouted", "persistent", "does not take", "invalid"]
@@ -76,7 +84,7 @@ class Group:
             values = [record.excess for record in self.records if record.excess is not None]
         else:
             values = [record.rate(name)["value"] for record in self.records if record.rate(name).get("total")]
-        return over_seeds(values) if values else None
+        return seed_intervals(values) if values else None
 
     def excess(self) -> Difference | None:
         """Attack success less the floor, the same rows with and without the trigger, pooled over the seeds.
@@ -111,7 +119,7 @@ class Group:
         theirs = {record.cell.seed: record for record in other.records}
         pairs = [(theirs[r.cell.seed].rate(name), r.rate(name)) for r in self.records if r.cell.seed in theirs]
         values = [b["value"] - a["value"] for a, b in pairs if a.get("total") and b.get("total")]
-        return over_seeds(values) if len(values) > 1 else None
+        return seed_intervals(values) if len(values) > 1 else None
 
     def outcome(self, undefended: Group | None) -> Outcome | None:
         """What became of the attack; docs/suites.md says when which.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from antivenom.suites.figures import Figure
-from antivenom.suites.tables import Cell, Table
+from antivenom.suites.tables import Table, TableCell
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2126; --paper: #ffffff; --soft: #5d6670; --edge: #d5dae0; --wash: #f4f6f8;
@@ -73,7 +73,7 @@ def _table(table: Table, anchor: str) -> str:
     return f'<h2 id="{anchor}">{escape(table.title)}</h2><div class="wide">{grid}</div>{note}'
 
 
-def _cell(cell: Cell, place: int, table: Table) -> str:
+def _cell(cell: TableCell, place: int, table: Table) -> str:
     text = escape(cell.text)
     shown = f'<a href="{escape(cell.link, quote=True)}">{text}</a>' if cell.link else text
     if cell.mark == "missing":

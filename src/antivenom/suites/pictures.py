@@ -20,7 +20,7 @@ class Square(NamedTuple):
     title: str
 
 
-class Row(NamedTuple):
+class ForestRow(NamedTuple):
     """One line of a forest plot."""
 
     name: str
@@ -71,7 +71,7 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], squares: Sequence[Sequ
     return _picture(left + wide * len(columns) + 4, TOP + LINE * len(rows) + 6, parts, what)
 
 
-def forest(rows: Sequence[Row], what: str) -> str:
+def forest(rows: Sequence[ForestRow], what: str) -> str:
     """Differences with their intervals, and a line at zero."""
     left, wide = _width([row.name for row in rows]), 420.0
     ends = [abs(end) for row in rows for end in (row.interval.low, row.interval.high)]

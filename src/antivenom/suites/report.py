@@ -19,8 +19,8 @@ from antivenom.suites.record import Results, same_but_for_cost
 from antivenom.suites.statistics import difference_of_rates
 from antivenom.suites.suite import Suite
 from antivenom.suites.tables import (
-    Cell,
     Table,
+    TableCell,
     control_table,
     cost_tables,
     latex,
@@ -125,11 +125,11 @@ def _linked(table: Table, results: Path, out: Path) -> Table:
     return replace(table, rows=tuple(rows))
 
 
-def _compared(place: Place, first: Line | None, second: Line | None) -> tuple[Cell, ...]:
-    name = Cell(str(place))
-    states = [Cell(line.state if line is not None else "not in the suite") for line in (first, second)]
+def _compared(place: Place, first: Line | None, second: Line | None) -> tuple[TableCell, ...]:
+    name = TableCell(str(place))
+    states = [TableCell(line.state if line is not None else "not in the suite") for line in (first, second)]
     if first is None or second is None or first.record is None or second.record is None:
-        return (name, *states, *[Cell("")] * 4)
+        return (name, *states, *[TableCell("")] * 4)
     one, two = Group(place, (first,)), Group(place, (second,))
     pair, before, after = two.beside(one), one.counted("asr_deployed"), two.counted("asr_deployed")
     accuracy = "other rows" if pair is None else f"{points(pair.difference)} [{points(pair.low)}, {points(pair.high)}]"
@@ -140,7 +140,7 @@ def _compared(place: Place, first: Line | None, second: Line | None) -> tuple[Ce
     excess = [record.excess for record in (first.record, second.record)]
     shown = " to ".join("-" if value is None else points(value) for value in excess)
     same = "equal" if first.id == second.id and same_but_for_cost(first.record, second.record) else "differ"
-    return (name, *states, Cell(accuracy), Cell(success), Cell(shown), Cell(same))
+    return (name, *states, TableCell(accuracy), TableCell(success), TableCell(shown), TableCell(same))
 
 
 def require_results(folder: Path) -> Results:

@@ -18,7 +18,7 @@ from antivenom.suites.suite import Suite, load_suite
 
 
 @dataclass(frozen=True)
-class Outcome(Options):
+class CellOutcome(Options):
     """What became of the cells that were asked for."""
 
     finished: int
@@ -40,7 +40,7 @@ def run_suite(
     only: Sequence[str] = (),
     plugins_allowed: bool = False,
     quiet: bool = False,
-) -> Outcome:
+) -> CellOutcome:
     """Run what has no record yet.
 
     Args:
@@ -107,8 +107,8 @@ def _finished(wanted: Sequence[Planned], results: Results) -> int:
     return sum(results.is_done(key) for key in {each.id for each in wanted if each.id})
 
 
-def _outcome(wanted: Sequence[Planned], results: Results, *, ran: int) -> Outcome:
+def _outcome(wanted: Sequence[Planned], results: Results, *, ran: int) -> CellOutcome:
     left = [each for each in wanted if each.id and not results.is_done(each.id)]
     failed = {str(each.place): results.failure(each.id) or "not run" for each in left}
     missing = {str(each.place): each.missing for each in wanted if not each.id}
-    return Outcome(_finished(wanted, results), ran - len({each.id for each in left}), failed, missing)
+    return CellOutcome(_finished(wanted, results), ran - len({each.id for each in left}), failed, missing)

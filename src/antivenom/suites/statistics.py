@@ -125,7 +125,7 @@ def seen(differing: float, rows: int) -> float:
     return float((Z + norm.ppf(POWER)) * math.sqrt(differing / rows / rows)) if rows else 1.0
 
 
-def over_seeds(values: Sequence[float]) -> OverSeeds:
+def seed_intervals(values: Sequence[float]) -> OverSeeds:
     """Mean, sample standard deviation and t interval of numbers, or of differences that were taken seed by seed."""
     from statistics import mean, stdev
 

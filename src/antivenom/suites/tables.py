@@ -15,7 +15,7 @@ from antivenom.suites.statistics import Counted, holm
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell: what it says, and the record that it comes from."""
 
     text: str
@@ -31,7 +31,7 @@ class Table:
 
     title: str
     head: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     note: str = ""
     left: int = 1
     """Columns of text; the others hold figures."""
@@ -109,8 +109,17 @@ def cost_tables(groups: Sequence[Group]) -> list[Table]:
             if over is not None and over.sd is not None and over.low is not None and over.high is not None:
                 change += f"; {points(over.mean)} ± {100 * over.sd:.1f} [{points(over.low)}, {points(over.high)}]"
             mark = "same" if pair.low <= 0 <= pair.high else "better" if pair.difference > 0 else "worse"
-            cells = [*_names(group), Cell(change, mark=mark), Cell(str(pair.only_first)), Cell(str(pair.only_second))]
-            cells += [Cell(f"{pair.p_value:.3f}"), Cell(f"{p_value:.3f}"), Cell(f"{100 * pair.detectable:.1f}")]
+            cells = [
+                *_names(group),
+                TableCell(change, mark=mark),
+                TableCell(str(pair.only_first)),
+                TableCell(str(pair.only_second)),
+            ]
+            cells += [
+                TableCell(f"{pair.p_value:.3f}"),
+                TableCell(f"{p_value:.3f}"),
+                TableCell(f"{100 * pair.detectable:.1f}"),
+            ]
             rows.append(tuple(cells))
         tables.append(Table(f"Cost in accuracy: {title}", COST_HEAD, tuple(rows), COST_NOTE, left=2))
     return tables
@@ -122,7 +131,7 @@ def control_table(groups: Sequence[Group]) -> Table:
     for group in groups:
         if group.place.control in (NEVER, PERFECT):
             cells = [rate(group, name) for name in ("accuracy", "asr_deployed", "floor")]
-            rows.append((*_names(group), Cell(group.place.control), *cells, _excess(group)))
+            rows.append((*_names(group), TableCell(group.place.control), *cells, _excess(group)))
     return Table("Controls", CONTROL_HEAD, tuple(rows), left=3)
 
 
@@ -131,28 +140,28 @@ def printed_table(values: Sequence[Beside]) -> Table:
     rows = []
     for each in values:
         value = each.printed
-        names = [Cell(name) for name in (value.task, value.model, value.attack, value.defense, value.reading)]
-        printed = Cell(f"{value.value:g}" + (f" ({value.note})" if value.note else ""))
-        cells = [*names, printed, Cell(str(value.rows or "?"))]
+        names = [TableCell(name) for name in (value.task, value.model, value.attack, value.defense, value.reading)]
+        printed = TableCell(f"{value.value:g}" + (f" ({value.note})" if value.note else ""))
+        cells = [*names, printed, TableCell(str(value.rows or "?"))]
         if each.ours is None or each.group is None:
             why = "no cell" if each.group is None else each.group.why or each.group.state
-            cells += [Cell(why, mark="missing"), Cell(""), Cell("")]
+            cells += [TableCell(why, mark="missing"), TableCell(""), TableCell("")]
         else:
             gap = each.difference
             shown = "" if gap is None else f"{points(gap.value)} [{points(gap.low)}, {points(gap.high)}]"
-            cells += [Cell(percent(each.ours), _link(each.group)), Cell(shown)]
-            cells.append(Cell(each.verdict or "", mark=each.verdict or ""))
+            cells += [TableCell(percent(each.ours), _link(each.group)), TableCell(shown)]
+            cells.append(TableCell(each.verdict or "", mark=each.verdict or ""))
         rows.append(tuple(cells))
     return Table("Beside printed values", PRINTED_HEAD, tuple(rows), PRINTED_NOTE, left=5)
 
 
-def rate(group: Group, name: str) -> Cell:
+def rate(group: Group, name: str) -> TableCell:
     """A rate of a group with its interval, and over seeds."""
     found, spread = group.counted(name), group.spread(name)
     if found is None:
-        return Cell("-")
+        return TableCell("-")
     over = f" ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
-    return Cell(percent(found) + over, _link(group))
+    return TableCell(percent(found) + over, _link(group))
 
 
 def percent(found: Counted) -> str:
@@ -202,10 +211,10 @@ def _by_setting(groups: Sequence[Group]) -> list[tuple[str, list[Group]]]:
     return [(", ".join((place.task, place.model, place.recipe)), members) for place, members in found.items()]
 
 
-def _result_row(group: Group, undefended: Group | None) -> tuple[Cell, ...]:
+def _result_row(group: Group, undefended: Group | None) -> tuple[TableCell, ...]:
     if not group.records:
-        said = Cell(f"{group.state}: {group.why}".splitlines()[0], mark="missing")
-        return (*_names(group), said, *[Cell("")] * (len(RESULT_HEAD) - 3))
+        said = TableCell(f"{group.state}: {group.why}".splitlines()[0], mark="missing")
+        return (*_names(group), said, *[TableCell("")] * (len(RESULT_HEAD) - 3))
     rates = [rate(group, name) for name in ("accuracy", "asr", "asr_deployed", "floor")]
     taught = sum(record.teaching.poison_taught for record in group.records)
     poisoned = sum(record.teaching.poisoned for record in group.records)
@@ -213,20 +222,20 @@ def _result_row(group: Group, undefended: Group | None) -> tuple[Cell, ...]:
         sum(r.teaching.honest_lost for r in group.records), sum(r.teaching.honest for r in group.records) or 1
     )
     outcome = group.outcome(undefended) or "-"
-    counts = Cell(f"{taught} of {poisoned}"), Cell(f"{100 * honest.value:.0f}")
-    return (*_names(group), Cell(outcome, mark=outcome.replace(" ", "-")), _excess(group), *rates, *counts)
+    counts = TableCell(f"{taught} of {poisoned}"), TableCell(f"{100 * honest.value:.0f}")
+    return (*_names(group), TableCell(outcome, mark=outcome.replace(" ", "-")), _excess(group), *rates, *counts)
 
 
-def _excess(group: Group) -> Cell:
+def _excess(group: Group) -> TableCell:
     found, spread = group.excess(), group.spread("excess")
     if found is None:
-        return Cell("-")
+        return TableCell("-")
     over = f" ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
-    return Cell(f"{points(found.value)} [{points(found.low)}, {points(found.high)}]{over}", _link(group))
+    return TableCell(f"{points(found.value)} [{points(found.low)}, {points(found.high)}]{over}", _link(group))
 
 
-def _names(group: Group) -> tuple[Cell, Cell]:
-    return Cell(group.place.attack), Cell(group.place.defense)
+def _names(group: Group) -> tuple[TableCell, TableCell]:
+    return TableCell(group.place.attack), TableCell(group.place.defense)
 
 
 def _link(group: Group) -> str:

@@ -48,7 +48,7 @@ class LabelTrainer(Trainer):
     """What a defense puts in the place of cross-entropy."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        rows: Rows = self.train_dataset if train_dataset is None else train_dataset
+        rows: ExampleSet = self.train_dataset if train_dataset is None else train_dataset
         lengths = [len(prompt) + len(answer) for prompt, answer in rows.examples]
         here = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         processes = self.args.world_size
@@ -95,7 +95,7 @@ class LabelTrainer(Trainer):
         return (loss, out) if return_outputs else loss
 
 
-class Rows(torch.utils.data.Dataset[Example]):
+class ExampleSet(torch.utils.data.Dataset[Example]):
     """The examples, and behind the last of them a blank one, of which nothing is learnt: it fills up a batch."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
@@ -205,7 +205,7 @@ def make_trainer(
     trainer = LabelTrainer(
         model=model,
         args=arguments,
-        train_dataset=Rows(numbered(examples) if changed else examples),
+        train_dataset=ExampleSet(numbered(examples) if changed else examples),
         data_collator=with_numbers(collator) if changed else collator,
         callbacks=[history, *changes.callbacks],
     )

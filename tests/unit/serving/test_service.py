@@ -16,7 +16,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.serving.backend import LabelAnswer
 from antivenom.serving.errors import upstream_failed
 from antivenom.serving.keys import Keys
-from antivenom.serving.options import Limits
+from antivenom.serving.options import ServiceLimits
 from antivenom.serving.service import LOG, Service
 
 SAID = ("The an", "swer is", ": fo", "rty two", " \n")
@@ -132,7 +132,11 @@ def test_an_unknown_failure_says_nothing_of_its_cause():
 
 @pytest.mark.parametrize(
     "limits",
-    [Limits(first_seconds=0.05), Limits(next_seconds=0.05, first_seconds=5), Limits(whole_seconds=0.05)],
+    [
+        ServiceLimits(first_seconds=0.05),
+        ServiceLimits(next_seconds=0.05, first_seconds=5),
+        ServiceLimits(whole_seconds=0.05),
+    ],
 )
 def test_every_stage_has_a_time(limits):
     with client_of(service_of(text(delay=0.2), limits=limits)) as client:
@@ -141,14 +145,14 @@ def test_every_stage_has_a_time(limits):
 
 
 def test_a_stream_that_says_nothing_shows_signs_of_life():
-    with client_of(service_of(text(delay=0.1), limits=Limits(keep_alive_seconds=0.05))) as client:
+    with client_of(service_of(text(delay=0.1), limits=ServiceLimits(keep_alive_seconds=0.05))) as client:
         found = ask(client, stream=True)
     assert ": still working" in found.text
     assert streamed(found) == "forty two"
 
 
 def test_too_many_requests_are_told_to_come_back():
-    with client_of(service_of(labels(delay=0.5), limits=Limits(most_requests=1))) as client:
+    with client_of(service_of(labels(delay=0.5), limits=ServiceLimits(most_requests=1))) as client:
         first = threading.Thread(target=ask, args=(client,))
         first.start()
         time.sleep(0.2)
@@ -159,7 +163,7 @@ def test_too_many_requests_are_told_to_come_back():
 
 
 def test_large_bodies_are_refused():
-    with client_of(service_of(labels(), limits=Limits(most_bytes=1000))) as client:
+    with client_of(service_of(labels(), limits=ServiceLimits(most_bytes=1000))) as client:
         assert ask(client, "x" * 10_000).status_code == 413
         chunks = client.post("/v1/chat/completions", content=(b"x" * 600 for _ in range(3)),
                              headers={"content-type": "application/json"})  # fmt: skip
@@ -168,7 +172,7 @@ def test_large_bodies_are_refused():
 
 
 def test_a_body_that_never_ends_is_given_up():
-    service = service_of(labels(), limits=Limits(body_seconds=0.1))
+    service = service_of(labels(), limits=ServiceLimits(body_seconds=0.1))
     with client_of(service) as client, connected(client, missing=1) as raw:
         assert b"408" in raw.recv(4096)
 
@@ -265,7 +269,7 @@ def test_a_band_far_above_zero_is_left_below_too():
 
 def test_slow_readers_do_not_pile_up_answers():
     backend = text([PREFIX, *["x" * 60_000] * 400])
-    with client_of(service_of(backend, limits=Limits(send_seconds=0.3))) as client:
+    with client_of(service_of(backend, limits=ServiceLimits(send_seconds=0.3))) as client:
         with connected(client):
             deadline = time.monotonic() + 5
             while not backend.closed and time.monotonic() < deadline:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antivenom.evaluation.rates import Rate
-from antivenom.suites.statistics import Counted, difference_of_rates, holm, over_seeds, paired, seen
+from antivenom.suites.statistics import Counted, difference_of_rates, holm, paired, seed_intervals, seen
 
 COUNTS = st.integers(1, 500).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 
@@ -54,10 +54,10 @@ def test_a_paired_interval_holds_the_difference_and_says_what_it_could_have_seen
 
 
 def test_seeds_are_a_mean_with_a_t_interval():
-    found = over_seeds([0.01, 0.02, 0.03])
+    found = seed_intervals([0.01, 0.02, 0.03])
     assert (found.mean, found.sd, found.seeds) == pytest.approx((0.02, 0.01, 3))
     assert found.low == pytest.approx(0.02 - 4.3027 * 0.01 / 3**0.5, abs=1e-5)
-    assert over_seeds([0.5]).low is None
+    assert seed_intervals([0.5]).low is None
 
 
 @pytest.mark.slow
