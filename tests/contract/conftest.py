@@ -13,7 +13,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every registered method gets every contract test; no list is kept by hand."""
     usable = {name: cls for name, cls in attacks().items() if not cls.needs}
     needing = {name: cls for name, cls in attacks().items() if cls.needs}
-    kinds = (("attack_class", usable), ("needing_class", needing), ("defense_class", defenses()))
+    kind = "generation" if metafunc.module.__name__.endswith("free_answers") else "classification"
+    works = {name: cls for name, cls in defenses().items() if kind in cls.kinds and not cls.needs}
+    refusing = {name: cls for name, cls in defenses().items() if kind not in cls.kinds}
+    asking = {name: cls for name, cls in defenses().items() if cls.needs}
+    kinds = (
+        ("attack_class", usable),
+        ("needing_class", needing),
+        ("defense_class", works),
+        ("refusing_defense", refusing),
+        ("needing_defense", asking),
+    )
     for argument, found in kinds:
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, found.values(), ids=list(found))

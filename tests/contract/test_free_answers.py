@@ -85,6 +85,11 @@ def test_defenses_without_trusted_rows_work_or_say_why(defense_class):
     assert not said or "trusted" in said
 
 
+def test_defenses_of_labels_refuse_free_answers(refusing_defense):
+    with pytest.raises(OptionsError, match="does not work on generation"):
+        refusing_defense().require_task(TASK)
+
+
 def test_guards_round_trip(defense_class):
     guard = defense_class().prepare(TASK, TABLE, trusted=TRUSTED, lab=StandInLab(0)).guard
     again = Guard.from_dict(json.loads(json.dumps(guard.to_dict())))

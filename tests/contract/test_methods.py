@@ -273,16 +273,37 @@ def test_defenses_refuse_unknown_labels(defense_class, task, rows, trusted):
             prepare(defense_class, task, table, vouched)
 
 
-def test_defenses_cannot_see_the_truth(defense_class, attack_class, task, rows, trusted):
+def test_poisoned_rows_bear_no_mark(attack_class, task, rows):
     """What a defense gets has no column, metadata or order from which the poisoned rows could be told."""
     poisoned = attack_class(rate=0.1).poison(task, rows, seed=0)
     assert poisoned.rows.column_names == ["row", "text", "answer"]
     assert not poisoned.rows.schema.metadata
     assert poisoned.rows.column("row").slice(0, rows.num_rows).equals(rows.column("row"))
+
+
+@pytest.mark.parametrize("attack", ["badnets", "addsent", "proattack"])
+def test_defenses_cannot_see_the_truth(defense_class, attack, task, rows, trusted):
+    poisoned = attacks()[attack](rate=0.1).poison(task, rows, seed=0)
     honest = table_of(poisoned.rows.column("text").to_pylist(), poisoned.rows.column("answer").to_pylist())
     assert prepare(defense_class, task, poisoned.rows, trusted).rows.equals(
         prepare(defense_class, task, honest, trusted).rows
     )
+
+
+def test_defenses_of_free_answers_refuse_labels(refusing_defense, task):
+    with pytest.raises(OptionsError, match="does not work on classification"):
+        refusing_defense().require_task(task)
+
+
+def test_defenses_that_need_something_say_how_to_get_it(needing_defense, task, rows, trusted):
+    """Where it is not there they say so before anything is trained; where it is, they work."""
+    mend = ""
+    try:
+        assert prepare(needing_defense, task, rows, trusted).rows.num_rows
+        return
+    except AntivenomError as error:
+        mend = error.mend
+    assert mend
 
 
 def test_guards_round_trip_and_keep_their_secret(defense_class, task, rows, trusted):

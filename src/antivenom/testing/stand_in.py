@@ -25,14 +25,17 @@ class LinearStandIn:
     """Softmax regression over the words of the prompt: the smallest model that a backdoor can be planted in.
 
     It satisfies `evaluation.Guarded`. It sees the prompt that a language model would see, so the benign trigger and the
-    cue are features like any other word.
+    cue are features like any other word. Of a free answer it learns which words it has.
     """
 
-    def __init__(self, guard: Guard, vocabulary: dict[str, int], weights: FloatArray) -> None:
-        """Join a guard with learnt weights; `fit` makes them."""
+    def __init__(
+        self, guard: Guard, vocabulary: dict[str, int], weights: FloatArray, words: Sequence[str] | None = None
+    ) -> None:
+        """Join a guard with learnt weights, one column for each word it can say; `fit` makes them."""
         self.guard = guard
         self._vocabulary = vocabulary
         self._weights = weights
+        self._can_say = {word: i for i, word in enumerate(guard.labels.choices if words is None else words)}
 
     @classmethod
     def fit(
@@ -50,15 +53,17 @@ class LinearStandIn:
         benign = rows.column("benign").to_pylist()
         prompts = [_words(p) for p in guard.training_prompts(queries(rows), benign)]
         vocabulary = {word: i for i, word in enumerate(sorted(set().union(*prompts)))}
-        numbers = {word: i for i, word in enumerate(guard.labels.choices)}
-        wanted = np.eye(len(numbers))[[numbers[word] for word in guard.said(rows.column("answer").to_pylist(), benign)]]
+        said = _said_words(guard, rows)
+        can_say = guard.labels.choices if guard.task.classes else sorted({word for words in said for word in words})
+        numbers = {word: i for i, word in enumerate(can_say)}
+        wanted = np.array([np.eye(len(numbers))[[numbers[word] for word in words]].mean(axis=0) for words in said])
         features = _features(prompts, vocabulary)
         weights, mean, square = (np.zeros((features.shape[1], len(numbers))) for _ in range(3))
         for step in range(1, steps + 1):
             slope = features.T @ (np.exp(_log_softmax(features @ weights)) - wanted) / len(prompts) + decay * weights
             mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
             weights -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
-        return cls(guard, vocabulary, weights)
+        return cls(guard, vocabulary, weights, can_say)
 
     @classmethod
     def of(cls, prepared: Prepared, *, steps: int = 300) -> LinearStandIn:
@@ -81,18 +86,18 @@ class LinearStandIn:
         return _features([_words(self.guard.wrap(one)) for one in asked], self._vocabulary).astype(np.float32)
 
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
-        """The cross-entropy of each prepared row's answer."""
-        said = self._said(rows)
+        """The mean cross-entropy of the words of each prepared row's answer."""
         scores = _log_softmax(self._rows_features(rows) @ self._weights)
-        found: Floats = -scores[np.arange(len(said)), said]
-        return found
+        return np.array([-row[said].mean() for row, said in zip(scores, self._said(rows), strict=True)])
 
     def gradients(self, rows: pa.Table, *, progress: str | None = None) -> Iterator[HeadGradient]:
-        """The gradient of the weights, one token a row."""
+        """The gradient of the weights, one token for each word of the answer."""
         features = self._rows_features(rows)
-        errors = np.exp(_log_softmax(features @ self._weights)) - np.eye(self._weights.shape[1])[self._said(rows)]
-        for row, error in zip(features, errors, strict=True):
-            yield HeadGradient(row[np.newaxis].astype(np.float32), error[np.newaxis].astype(np.float32))
+        shares = np.exp(_log_softmax(features @ self._weights))
+        for row, share, said in zip(features, shares, self._said(rows), strict=True):
+            errors = share - np.eye(self._weights.shape[1])[said]
+            states = np.repeat(row[np.newaxis], len(said), axis=0)
+            yield HeadGradient(states.astype(np.float32), errors.astype(np.float32))
 
     def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
         """Of each text minus the share of its words that were not learnt."""
@@ -101,13 +106,11 @@ class LinearStandIn:
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """The likeliest choice for each prompt."""
-        words = self.guard.labels.choices
+        words = list(self._can_say)
         return [words[i] for i in self.score(asked).log_probabilities.argmax(axis=1)]
 
-    def _said(self, rows: pa.Table) -> list[int]:
-        numbers = {word: i for i, word in enumerate(self.guard.labels.choices)}
-        said = self.guard.said(rows.column("answer").to_pylist(), rows.column("benign").to_pylist())
-        return [numbers[word] for word in said]
+    def _said(self, rows: pa.Table) -> list[list[int]]:
+        return [[self._can_say.get(word, 0) for word in words] for words in _said_words(self.guard, rows)]
 
     def _rows_features(self, rows: pa.Table) -> FloatArray:
         prompts = self.guard.training_prompts(queries(rows), rows.column("benign").to_pylist())
@@ -135,7 +138,8 @@ class StandInLab:
 
     def base(self, guard: Guard) -> Any:
         """A stand-in that has learnt nothing."""
-        return LinearStandIn(guard, {}, np.zeros((1, len(guard.labels.choices))))
+        words = ("word",) if guard.task.classes is None else guard.labels.choices
+        return LinearStandIn(guard, {}, np.zeros((1, len(words))), words)
 
     def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Any:
         """Fit a stand-in; what is changed while training means nothing to it."""
@@ -152,6 +156,12 @@ class StandInLab:
         if name not in self._kept:
             self._kept[name] = make()
         return self._kept[name]
+
+
+def _said_words(guard: Guard, rows: pa.Table) -> list[list[str]]:
+    """What each prepared row says: the word of a label, or the words of a free answer."""
+    said = guard.said(rows.column("answer").to_pylist(), rows.column("benign").to_pylist())
+    return [[answer] for answer in said] if guard.task.classes else [answer.split() for answer in said]
 
 
 def _words(prompt: Prompt) -> set[str]:

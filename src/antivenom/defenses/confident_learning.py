@@ -1,0 +1,121 @@
+"""Confident learning (Northcutt et al., JAIR 2021), the rule behind cleanlab: rows whose label looks wrong go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.core.arrays import BoolArray, Floats, Ints
+from antivenom.core.errors import OptionsError
+from antivenom.core.options import check_choices
+from antivenom.data.query import queries
+from antivenom.data.sampling import label_codes
+from antivenom.defenses.base import Defense, Prepared
+from antivenom.defenses.filtering import DIGITS, fitted_on_all, folds, untouched, without
+from antivenom.defenses.logistic import fit_logistic, probabilities
+from antivenom.guards.guard import AnyTask
+from antivenom.models.lab import Lab
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidentLearning(Defense):
+    """Leave out the rows whose label a model that has not seen them finds wrong, as many as the confident joint says.
+
+    Probabilities are out of fold: each row is judged by a logistic regression on states that was fitted on the other
+    folds. t_k is the mean probability of label k over the rows labelled k; a row labelled i counts as a j where p_j is
+    the largest of those at or above their t. These counts, scaled so that the rows of each label add up, are the
+    confident joint; of each off-diagonal pair (i, j) so many rows go, those with the largest p_j - p_i (prune by noise
+    rate).
+
+    Where a trigger shows in the states, the folds learn it, and poison looks well labelled: expect a recall of about
+    1 - attack success. `states` says which states.
+    """
+
+    name: ClassVar[str] = "confident_learning"
+    filters: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("classification",)
+    costs: ClassVar[str] = "one pass over the rows; with states=fine_tuned one fit on all rows besides"
+    approximation: ClassVar[str] = "the published rule, written anew: cleanlab itself is not used"
+
+    states: Literal["frozen", "fine_tuned"] = "frozen"
+    """Of the untouched base model, or of one that was fine-tuned on all rows (and has learnt the trigger)."""
+    folds: int = 5
+    """How many parts the rows are cut into."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if self.folds < 2:
+            raise OptionsError(f"folds = {self.folds}", mend="It is at least 2.")
+
+    def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
+        """Judge every row out of fold and prune."""
+        find = untouched if self.states == "frozen" else fitted_on_all
+        fitted, taught = find(task, rows, trusted, lab)
+        codes, count = label_codes(rows, task.classes), len(task.classes or ())
+        if not rows.num_rows:
+            return without(task, rows, np.zeros(0, dtype=bool), trusted, {"states": self.states})
+        found = fitted.answer_states(queries(taught), progress="states of the rows").astype(np.float64)
+        judged = out_of_fold(found, codes, count, folds(rows, self.folds, seed=lab.seed), rows)
+        joint = confident_joint(judged, codes)
+        facts = {"states": self.states, "confident_joint": joint.tolist()}
+        return without(task, rows, prune_by_noise_rate(judged, codes, joint), trusted, facts)
+
+
+def out_of_fold(states: Floats, codes: Ints, count: int, fold: Ints, rows: pa.Table) -> Floats:
+    """The probability of each label for each row, by a model that was fitted on the other folds.
+
+    Args:
+        states: Shape (rows, width).
+        codes: The number of each row's label.
+        count: How many labels there are.
+        fold: The fold of each row.
+        rows: The rows; their numbers give sums an order of their own.
+    """
+    order = np.argsort(rows.column("row").to_numpy())
+    judged = np.full((len(codes), count), 1.0 / count)
+    for own in np.unique(fold):
+        held, rest = order[fold[order] == own], order[fold[order] != own]
+        if len(rest):
+            judged[held] = probabilities(fit_logistic(states[rest], codes[rest], count), states[held])
+    return np.round(judged, DIGITS)
+
+
+def confident_joint(judged: Floats, codes: Ints) -> Ints:
+    """How many rows labelled i are of label j, estimated; shape (labels, labels), rows add up to the labels' counts.
+
+    Args:
+        judged: Out-of-fold probabilities; shape (rows, labels).
+        codes: The number of each row's label.
+    """
+    count = judged.shape[1]
+    sizes = np.bincount(codes, minlength=count)
+    thresholds = np.array([judged[codes == k, k].mean() if sizes[k] else np.inf for k in range(count)])
+    possible = judged >= thresholds - 1e-12
+    guess = np.where(possible, judged, -1.0).argmax(axis=1)
+    counted = np.zeros((count, count))
+    np.add.at(counted, (codes[possible.any(axis=1)], guess[possible.any(axis=1)]), 1)
+    counted[np.arange(count), np.arange(count)] = np.maximum(counted.diagonal(), 1)
+    scaled = counted / counted.sum(axis=1, keepdims=True) * sizes[:, np.newaxis]
+    found: Ints = np.rint(scaled).astype(np.int64)
+    return found
+
+
+def prune_by_noise_rate(judged: Floats, codes: Ints, joint: Ints) -> BoolArray:
+    """Of the rows labelled i the joint's number of those that look most like a j, for every other j.
+
+    Args:
+        judged: Out-of-fold probabilities; shape (rows, labels).
+        codes: The number of each row's label.
+        joint: See `confident_joint`.
+    """
+    suspect = np.zeros(len(codes), dtype=bool)
+    for i, j in zip(*np.nonzero(joint), strict=True):
+        own = np.flatnonzero(codes == i)
+        if i != j and len(own):
+            margins = judged[own, j] - judged[own, i]
+            least = np.sort(margins)[::-1][min(int(joint[i, j]), len(own)) - 1]
+            suspect[own[margins >= least]] = True
+    return suspect
