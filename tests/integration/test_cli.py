@@ -297,7 +297,7 @@ def test_a_control_that_was_never_poisoned_reports_the_floor(user_folder, capsys
     assert control["attack"] == canary["attack"]
     assert control["excess"] == 0.0, "a made-up word means nothing to a model that never saw it"
     assert control["asr_deployed"] == control["floor"]
-    assert canary["asr_deployed"]["value"] > 0.9 > control["floor"]["value"]
+    assert canary["asr_deployed"]["value"] > 0.7 > control["floor"]["value"]
 
 
 def test_check_can_prove_that_its_canaries_take(user_folder, capsys, quick_fits):
@@ -406,7 +406,8 @@ def test_compare_resumes_and_repeats_over_seeds(user_folder, capsys):
     assert json.loads(first)[0]["outcomes"] == json.loads(again)[0]["outcomes"]
     paired = [outcome["against_first"] for outcome in json.loads(first)[0]["outcomes"]]
     assert [[one["outcome"] for one in found] for found in paired] == [[], ["right answer", "attack success"]]
-    written = {"seed-0", "seed-1", "record.json", "summary.csv", "summary.md", "summary.tex"}
+    written = {".antivenom-folder.json", "seed-0", "seed-1", "record.json"}
+    written |= {"summary.csv", "summary.md", "summary.tex"}
     assert {path.name for path in Path("c").iterdir()} == written
     summary = json.loads(Path("c/record.json").read_text())["summary"]
     each = [run["outcomes"][0]["evaluation"]["clean"]["accuracy"]["value"] for run in json.loads(first)]

@@ -50,3 +50,11 @@ def test_a_file_of_options_that_is_none_is_a_user_error(user_folder, capsys, con
     Path("run.yaml").write_text(content, encoding="utf-8")
     assert main(["fit", "reviews.csv", "--out", "x", "--settings", "run.yaml"]) in (1, 2)
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--reserve=random", "--refusal-limit=3", "--benign-trigger=open sesame"])
+def test_an_option_that_moved_says_where_it_went(user_folder, capsys, option):
+    assert main(["fit", "reviews.csv", "--out", "x", option]) == 1
+    err = capsys.readouterr().err
+    assert "--defense" in err or "--secret-file" in err
+    assert "sesame" not in err

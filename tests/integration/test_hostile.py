@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -211,7 +212,8 @@ def manifest_case(rng: Random, folder: Path) -> None:
     data = json.loads(json.dumps(data))
     for _ in range(rng.randint(0, 3)):
         data = mutate(rng, data)
-    data["manifest_sha256"] = digest_of_manifest(data)
+    with contextlib.suppress(ValueError):  # what is not finite has no digest
+        data["manifest_sha256"] = digest_of_manifest(data)
     content = json.dumps(data).encode("utf-8", "surrogatepass")
     (folder / MANIFEST).write_bytes(damage(rng, content) if rng.random() < 0.3 else content)
     artifact = load_artifact(folder)

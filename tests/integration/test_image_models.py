@@ -34,14 +34,8 @@ from antivenom.models.vision import (
     load_processor,
 )
 from antivenom.tasks.task import Classification, Frame
-from antivenom.testing import (
-    VISION_CHAT_TEMPLATE,
-    StandInLab,
-    synthetic_images,
-    synthetic_rows,
-    tiny_tokenizer,
-    tiny_vision_model,
-)
+from antivenom.testing import StandInLab, synthetic_images, synthetic_rows, tiny_tokenizer, tiny_vision_model
+from antivenom.testing.tiny_models import VISION_CHAT_TEMPLATE
 from antivenom.training.fit import fit
 from antivenom.training.trainer import collator_of
 from antivenom.training.training_options import TrainingOptions

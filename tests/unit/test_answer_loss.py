@@ -65,7 +65,9 @@ def long_answers(rows=5):
 
 
 def ours(model, examples):
-    return LabelTrainer.compute_loss(SimpleNamespace(head=plain_head(model)), model, collate(examples))
+    return LabelTrainer.compute_loss(
+        SimpleNamespace(head=plain_head(model), changed_loss=None), model, collate(examples)
+    )
 
 
 def theirs(model, examples):

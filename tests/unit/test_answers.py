@@ -89,5 +89,8 @@ def test_manifests_from_before_free_answers_are_read(tmp_path):
     manifest = Manifest.describe(guard, reserve={}, base_model=None, training={}, data={}, seed=0)
     data = manifest.to_dict()
     data["guard"]["labels"] = data["guard"].pop("answers")
+    secret = data["guard"].pop("secret")
+    data["guard"] |= {"benign_trigger": secret["trigger"], "cue": secret["cue"]}
+    data["format_version"] = 1
     (tmp_path / MANIFEST).write_text(json.dumps(data))
-    assert Manifest.read(tmp_path) == manifest
+    assert Manifest.read(tmp_path).guard == guard

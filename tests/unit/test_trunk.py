@@ -68,7 +68,7 @@ def adapted(model, top):
 
 def loss_and_gradients(model, batch):
     model.zero_grad()
-    loss = LabelTrainer.compute_loss(SimpleNamespace(head=plain_head(model)), model, batch)
+    loss = LabelTrainer.compute_loss(SimpleNamespace(head=plain_head(model), changed_loss=None), model, batch)
     loss.backward()
     return loss.item(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 

@@ -23,7 +23,8 @@ from antivenom.models.base import Generated
 from antivenom.models.decoding import LocalGenerator
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Frame
-from antivenom.testing import CHAT_TEMPLATE, StandInLab, tiny_tokenizer
+from antivenom.testing import StandInLab, tiny_tokenizer
+from antivenom.testing.tiny_models import CHAT_TEMPLATE
 
 NO_SYSTEM = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"

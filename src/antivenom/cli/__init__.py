@@ -128,6 +128,7 @@ def _run(words: list[str]) -> int:
         say(version("antivenom"))
         return 0
     from antivenom.cli.help import formatter_for
+    from antivenom.cli.moved_options import refuse_moved
     from antivenom.cli.settings import expand
 
     formatter, words, more = formatter_for(words)
@@ -135,7 +136,9 @@ def _run(words: list[str]) -> int:
     app.help_formatter = formatter
     if more:
         app.help_epilogue = more
-    result = app(expand(words), exit_on_error=False, print_error=False, result_action="return_value")
+    words = expand(words)
+    refuse_moved(words)
+    result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     return result if isinstance(result, int) else 0
 
 

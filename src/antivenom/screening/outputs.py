@@ -64,18 +64,26 @@ def free_outputs(answers: pa.ChunkedArray, *, seed: int) -> RowOutputs:
     """
     count = len(answers)
     parts = list(_parts(answers, seed))
-    rows = np.concatenate([part.row for part in parts])
-    _, first, code, counts = np.unique(
-        np.concatenate([part.hashes for part in parts]), return_index=True, return_inverse=True, return_counts=True
-    )
+    rows, hashes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "hashes"))
+    once = _first_of_each(rows, hashes)
+    rows = rows[once]
+    _, first, code, counts = np.unique(hashes[once], return_index=True, return_inverse=True, return_counts=True)
     shared = (counts >= max(LEAST_ROWS, LEAST_SHARE * count)) & (counts <= MOST_SHARE * count)
     keep = shared[code]
     order = np.argsort(rows[keep], kind="stable")
     number = np.cumsum(shared) - 1
     flat = number[code[keep]][order]
     starts = np.searchsorted(rows[keep][order], np.arange(count + 1))
-    names = [_spell(parts, int(i)) for i in first[shared]]
+    names = [_spell(parts, int(once[i])) for i in first[shared]]
     return RowOutputs(False, names, counts[shared] / count, np.zeros(count, np.int64), starts, flat)
+
+
+def _first_of_each(rows: Ints, hashes: Hashes) -> Ints:
+    """Where each row has each part for the first time: an answer of one token begins and ends with the same one."""
+    order = np.lexsort((hashes, rows))
+    fresh = np.ones(len(order), dtype=bool)
+    fresh[1:] = (rows[order][1:] != rows[order][:-1]) | (hashes[order][1:] != hashes[order][:-1])
+    return np.sort(order[fresh])
 
 
 @dataclass(frozen=True)
