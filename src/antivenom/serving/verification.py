@@ -38,6 +38,7 @@ MARKS: dict[str, dict[str, Any]] = {
 COUNTED = ("template of the request", "no generation prompt")
 """Fields that are without effect where the prompt keeps its length."""
 MOST_TOKENS = 8
+BROKEN_OFF = 599
 
 
 @dataclass(frozen=True)
@@ -193,13 +194,20 @@ class _Look:
             return None
 
     def _status(self, path: str, body: dict[str, Any]) -> int:
-        return int(self.client.post(path, json=body).status_code)
+        import httpx2
+
+        try:
+            return int(self.client.post(path, json=body).status_code)
+        except httpx2.ReadError:  # some engines break the connection off where they fail
+            return BROKEN_OFF
 
     def _json(self, path: str, body: dict[str, Any] | None) -> Any:
-        response = self.client.get(path) if body is None else self.client.post(path, json=body)
+        import httpx2
+
         try:
+            response = self.client.get(path) if body is None else self.client.post(path, json=body)
             return response.json() if response.status_code == 200 else None
-        except ValueError:
+        except (ValueError, httpx2.ReadError):
             return None
 
     def _guarded(self, text: str) -> list[int]:
