@@ -158,7 +158,7 @@ class _Look:
         for path, body in RAW.items():
             what, status = f"raw endpoint {path}", self._status(path, {"model": self.model, **body})
             there = status != 200 and status not in NOT_THERE
-            state = Finding(what, "bad", f"it is there ({status})") if there else self._closed(what, status)
+            state = Probe(what, "bad", f"it is there ({status})") if there else self._closed(what, status)
             found.append(state)
         return found
 
