@@ -294,3 +294,22 @@ def test_verify_sees_a_bare_engine(labels, capsys):
     assert states["other models"] == "bad"
     assert states["raw endpoint /v1/completions"] == "bad"
     assert states["begun answer"] == "bad"
+
+
+def test_the_gateway_runs_inside_an_engines_process(answers, monkeypatch):
+    from serving_scenes import FakeEngine, ask, streamed
+
+    from antivenom.serving.middleware import GuardMiddleware
+
+    with pytest.raises(OptionsError, match="ANTIVENOM_RUN"):
+        GuardMiddleware(FakeEngine(lambda body: {}))
+    monkeypatch.setenv("ANTIVENOM_RUN", str(answers))
+    monkeypatch.setenv("ANTIVENOM_ON_ESCAPE", "report")
+    engine = FakeEngine(lambda body: {"pieces": ["Answer:", " fi", "ve"]})
+    import httpx2
+
+    with running(GuardMiddleware(engine)) as url, httpx2.Client(base_url=url, trust_env=False) as client:
+        found = ask(client, "what is the plot", model="helper", stream=True)
+        assert streamed(found) == "five"
+        assert client.post("/v1/completions", json={"prompt": "raw"}).status_code == 404
+    assert len(engine.bodies) == 1

@@ -1,4 +1,4 @@
-"""The gateway inside an engine's own process: `vllm serve MERGED --middleware antivenom.serving.middleware.Guarded`.
+"""The gateway inside an engine's process: `vllm serve DIR --middleware antivenom.serving.middleware.GuardMiddleware`.
 
 vLLM makes the class without arguments, so the artifact comes from the environment: ANTIVENOM_RUN is its folder,
 ANTIVENOM_API_KEYS its clients' keys, ANTIVENOM_ON_ESCAPE the policy. Every request passes through here, and nothing

@@ -45,8 +45,8 @@ def status_page(service: Service, *, ready: bool) -> str:
         ("Verified", escape(service.verified), ""),
         ("State", "ready" if ready else "the engine does not answer", "good" if ready else "bad"),
         ("Requests", _requests(service), ""),
-        ("Slower than", f"{_seconds(metrics.seconds.quantile(0.5))} half of them, "
-         f"{_seconds(metrics.seconds.quantile(0.99))} one in 100", ""),
+        ("Time to answer", f"half within {_seconds(metrics.seconds.quantile(0.5))}, "
+         f"99 of 100 within {_seconds(metrics.seconds.quantile(0.99))}", ""),
         ("Escapes", _escapes(monitor), "bad" if monitor.alarm else ""),
     ]  # fmt: skip
     cells = "".join(f'<tr><td>{name}</td><td class="{kind}">{value}</td></tr>' for name, value, kind in rows)

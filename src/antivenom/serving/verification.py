@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
 State = Literal["good", "bad", "unknown"]
 PROBES = ("a warm and funny film", "Nothing in this long and dreary story was ever meant to be funny, they say.")
-RAW_PATHS = ("/v1/completions", "/generate", "/completion", "/api/generate", "/inference/v1/generate", "/infill")
+RAW: dict[str, dict[str, Any]] = {
+    "/v1/completions": {"prompt": "x", "max_tokens": 1},
+    "/generate": {"text": "x", "sampling_params": {"max_new_tokens": 1}},
+    "/completion": {"prompt": "x", "n_predict": 1},
+    "/api/generate": {"prompt": "x", "raw": True, "stream": False},
+    "/inference/v1/generate": {"token_ids": [1], "sampling_params": {"max_tokens": 1}},
+    "/infill": {"input_prefix": "x", "input_suffix": "x", "n_predict": 1},
+}
+"""Endpoints of engines that take a prompt as it is, and what each of them is asked."""
+NOT_THERE = (401, 403, 404, 405, 501)
 MARKS: dict[str, dict[str, Any]] = {
     "begun answer": {"messages": [{"role": "user", "content": PROBES[0]}, {"role": "assistant", "content": "I"}]},
     "template of the request": {"chat_template": "{{ messages[-1]['content'] }}"},
@@ -38,6 +47,7 @@ MARKS: dict[str, dict[str, Any]] = {
 COUNTED = ("template of the request", "no generation prompt")
 """Fields that are without effect where the prompt keeps its length."""
 MOST_TOKENS = 8
+BROKEN_OFF = 599
 
 
 @dataclass(frozen=True)
@@ -144,10 +154,13 @@ class _Look:
 
     def raw_paths(self) -> list[Probe]:
         """Endpoints that take a prompt as it is."""
-        body = {"model": self.model, "prompt": "x", "text": "x", "max_tokens": 1, "n_predict": 1, "raw": True,
-                "stream": False, "input_prefix": "x", "input_suffix": "x",
-                "sampling_params": {"max_new_tokens": 1, "max_tokens": 1}, "token_ids": [1]}  # fmt: skip
-        return [self._closed(f"raw endpoint {path}", self._status(path, body)) for path in RAW_PATHS]
+        found = []
+        for path, body in RAW.items():
+            what, status = f"raw endpoint {path}", self._status(path, {"model": self.model, **body})
+            there = status != 200 and status not in NOT_THERE
+            state = Probe(what, "bad", f"it is there ({status})") if there else self._closed(what, status)
+            found.append(state)
+        return found
 
     def fields(self) -> list[Probe]:
         """Fields of a request that change the prompt or the answer; those without an effect are closed."""
@@ -193,13 +206,20 @@ class _Look:
             return None
 
     def _status(self, path: str, body: dict[str, Any]) -> int:
-        return int(self.client.post(path, json=body).status_code)
+        import httpx2
+
+        try:
+            return int(self.client.post(path, json=body).status_code)
+        except httpx2.ReadError:  # some engines break the connection off where they fail
+            return BROKEN_OFF
 
     def _json(self, path: str, body: dict[str, Any] | None) -> Any:
-        response = self.client.get(path) if body is None else self.client.post(path, json=body)
+        import httpx2
+
         try:
+            response = self.client.get(path) if body is None else self.client.post(path, json=body)
             return response.json() if response.status_code == 200 else None
-        except ValueError:
+        except (ValueError, httpx2.ReadError):
             return None
 
     def _guarded(self, text: str) -> list[int]:
