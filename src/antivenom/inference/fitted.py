@@ -18,6 +18,7 @@ from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.base_model import LocatedModel
+from antivenom.models.base_store import BaseStore
 from antivenom.models.lab import HeadGradient
 
 
@@ -102,10 +103,10 @@ class FittedModel:
         return progress_bar(None if self._quiet else progress, total=total, unit="row")
 
 
-def base_behind(guard: Guard, located: LocatedModel, quiet: bool) -> FittedModel:
+def base_behind(guard: Guard, located: LocatedModel, bases: BaseStore, quiet: bool) -> FittedModel:
     """The untouched base model behind a guard."""
-    from antivenom.models.loading import load_codec, load_model, scorer
+    from antivenom.models.loading import load_codec, scorer
 
     modality = guard.task.frame.modality
     encoder = make_encoder(guard, load_codec(located.folder, modality, model=located.folder))
-    return FittedModel(encoder, scorer(load_model(located.folder, modality), encoder), quiet)
+    return FittedModel(encoder, scorer(bases.adaptable(located, modality), encoder), quiet)

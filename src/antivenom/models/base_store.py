@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from antivenom.models.base_model import LocatedModel, locate_model
+from antivenom.models.placement import Placement, default_dtype
 from antivenom.tasks.task import Modality
 
 
@@ -20,7 +22,7 @@ class BaseStore:
     def __init__(self) -> None:
         """Start without any model; `forget` gives their memory back."""
         self._located: dict[str, LocatedModel] = {}
-        self._loaded: dict[tuple[Path, Modality], Any] = {}
+        self._loaded: dict[tuple[Path, Modality, Placement], Any] = {}
 
     def locate(self, model: str) -> LocatedModel:
         """Find a model and compute its digest, once; see `locate_model` for the argument and the errors."""
@@ -28,7 +30,7 @@ class BaseStore:
             self._located[model] = locate_model(model)
         return self._located[model]
 
-    def adaptable(self, located: LocatedModel, modality: Modality = "text") -> Any:
+    def adaptable(self, located: LocatedModel, modality: Modality = "text", placement: Placement = Placement()) -> Any:
         """A model of its own whose weights are those of the loaded base, frozen and shared with every other copy.
 
         It costs the memory of what is added to it, not of the base. Adapters of PEFT fit: they train tensors of their
@@ -37,6 +39,7 @@ class BaseStore:
         Args:
             located: The base.
             modality: What the task asks about.
+            placement: How the weights are held; a base is loaded once for each.
 
         Returns:
             A transformers model whose parameters need no gradient.
@@ -44,7 +47,7 @@ class BaseStore:
         Raises:
             ArtifactError: it cannot be loaded.
         """
-        base = self._base(located, modality)
+        base = self._base(located, modality, placement)
         shared = {id(tensor): tensor for tensor in base.parameters()}
         return copy.deepcopy(base, shared)
 
@@ -58,10 +61,14 @@ class BaseStore:
         """Drop the loaded models; digests are kept."""
         self._loaded.clear()
 
-    def _base(self, located: LocatedModel, modality: Modality) -> Any:
+    def _base(self, located: LocatedModel, modality: Modality, placement: Placement) -> Any:
+        import torch
+
         from antivenom.models.loading import load_model
 
-        key = (located.folder.resolve(), modality)
+        if default_dtype() == torch.float32:  # here both mean the same
+            placement = replace(placement, weights="fp32")
+        key = (located.folder.resolve(), modality, placement)
         if key not in self._loaded:
-            self._loaded[key] = load_model(located.folder, modality).requires_grad_(False)
+            self._loaded[key] = load_model(located.folder, modality, placement).requires_grad_(False)
         return self._loaded[key]

@@ -84,6 +84,7 @@ def fine_tune(
                 data=data,
                 quiet=quiet,
                 repair=repair if "repair" in defense.stages else None,
+                bases=lab.bases,
             )
         on_first(lambda: write_decisions(artifact.folder, train, trusted, prepared))
         on_first(lambda: remove_tree(store))

@@ -20,7 +20,8 @@ from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Prepared
 from antivenom.guards.encoding import Example, LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.rendering import Cut
-from antivenom.models.base_model import LocatedModel, locate_model
+from antivenom.models.base_model import LocatedModel
+from antivenom.models.base_store import BaseStore
 from antivenom.models.placement import Chosen
 from antivenom.tasks.task import Modality
 from antivenom.training.run_folder import RunFolder
@@ -37,6 +38,7 @@ def fit(
     data: dict[str, Any] | None = None,
     quiet: bool = False,
     repair: Callable[[Any], Any] | None = None,
+    bases: BaseStore | None = None,
 ) -> Artifact:
     """Fine-tune `model` on prepared rows and save the artifact.
 
@@ -52,6 +54,7 @@ def fit(
         data: What to record in the manifest about the source of the rows.
         quiet: Show no progress bar.
         repair: What is done to the model after training.
+        bases: The base models of a run, so that none is hashed or loaded twice.
 
     Raises:
         ArtifactError: `out` holds something else.
@@ -63,14 +66,15 @@ def fit(
         raise OptionsError(f"seed = {seed}", mend="It must be at least 0 and below 2^63.")
     _require_trainable(prepared.guard.task.frame.modality, options)
     join_processes()
-    located = on_first(lambda: locate_model(model))
+    bases = bases or BaseStore()
+    located = on_first(lambda: bases.locate(model))
     options.placement.require_possible()
     options = settled(options.on(prepared), located)
     run = RunFolder(Path(out), fingerprint_of(prepared, located, options, seed))
     with contextlib.ExitStack() as stack:
         on_first(lambda: stack.enter_context(output_folder(run.out, "fit")))
         if not on_first(run.begin):
-            trained, codec, facts = _train_in(run, prepared, located, options, seed, quiet)
+            trained, codec, facts = _train_in(run, prepared, located, options, seed, quiet, bases)
             trained = trained if repair is None else _repaired(trained, repair)
             manifest = Manifest.describe(
                 prepared.guard,
@@ -100,11 +104,17 @@ def _repaired(trained: Any, repair: Callable[[Any], Any]) -> Any:
 
 
 def _train_in(
-    run: RunFolder, prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int, quiet: bool
+    run: RunFolder,
+    prepared: Prepared,
+    located: LocatedModel,
+    options: TrainingOptions,
+    seed: int,
+    quiet: bool,
+    bases: BaseStore,
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Train in a run's folder; a refused run gives the folder back, one that diverged is refused for good."""
     try:
-        return _train(prepared, located, options, seed, run.work, quiet)
+        return _train(prepared, located, options, seed, run.work, quiet, bases)
     except OptionsError:
         on_first(run.give_back)
         raise
@@ -113,7 +123,13 @@ def _train_in(
 
 
 def _train(
-    prepared: Prepared, located: LocatedModel, options: TrainingOptions, seed: int, work: Path, quiet: bool
+    prepared: Prepared,
+    located: LocatedModel,
+    options: TrainingOptions,
+    seed: int,
+    work: Path,
+    quiet: bool,
+    bases: BaseStore,
 ) -> tuple[Any, Any, dict[str, Any]]:
     from transformers import set_seed
 
@@ -138,7 +154,7 @@ def _train(
     def adapted(base: Any) -> Any:
         return _with_lora(base, options, modality) if options.method == "lora" else base
 
-    base = load_model(located.folder, modality, options.placement)
+    base = _fresh_base(located, modality, options, bases)
     with contextlib.ExitStack() as stack:
         collator = collator_of(encoder.renderer, base)
         if options.top_layers is not None:
@@ -164,6 +180,17 @@ def _train(
         trained = whole_model(trainer.model, lambda: adapted(load_model(located.folder, modality, options.placement)))
     require_finite_weights(trained)
     return trained, codec, _facts(trainer, encoder, examples, cuts)
+
+
+def _fresh_base(located: LocatedModel, modality: Modality, options: TrainingOptions, bases: BaseStore) -> Any:
+    """A model to train: what gets adapters shares its frozen weights with the run's base, all others have their own."""
+    from antivenom.models.loading import load_model
+
+    placement = options.placement
+    shares = options.method == "lora" and not placement.four_bit and placement.device_map == "one" and not is_sharded()
+    if shares:
+        return bases.adaptable(located, modality, placement)
+    return load_model(located.folder, modality, placement)
 
 
 def _facts(

@@ -28,7 +28,8 @@ from antivenom.guards.secret import draw_seed
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.inference.spread import spread
 from antivenom.inference.writing import GuardedWriter
-from antivenom.models.base_model import LocatedModel, locate_model
+from antivenom.models.base_model import LocatedModel
+from antivenom.models.base_store import BaseStore
 from antivenom.models.lab import Fitted, TrainingChanges
 from antivenom.screening.subword_splits import uncut
 from antivenom.training.fit import fingerprint_of, fit
@@ -84,12 +85,15 @@ class LocalLab:
     spent: dict[str, float] = field(default_factory=dict, compare=False)
     """Seconds that each fit took, by its folder's name; of those that were found finished, what they once took."""
 
+    bases: BaseStore = field(default_factory=BaseStore, compare=False, repr=False)
+    """The base model, hashed and loaded once."""
+
     has_model = True
 
     @cached_property
     def located(self) -> LocatedModel:
         """The base model on this machine, hashed once."""
-        return on_first(lambda: locate_model(self.model))
+        return on_first(lambda: self.bases.locate(self.model))
 
     @cached_property
     def _pieces(self) -> Callable[[Sequence[str]], Ints]:
@@ -105,7 +109,7 @@ class LocalLab:
         """The untouched base model behind a guard."""
         from antivenom.inference.fitted import base_behind
 
-        return spread(base_behind(guard, self.located, self.quiet))
+        return spread(base_behind(guard, self.located, self.bases, self.quiet))
 
     def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
         """Fine-tune on prepared rows, unless the store holds this very fit; see `models.lab.Lab`."""
@@ -154,6 +158,7 @@ class LocalLab:
             seed=self.seed,
             quiet=self.quiet,
             repair=repair,
+            bases=self.bases,
         )
         self.spent[folder.name] = time.perf_counter() - start
         on_first(lambda: write_json(note, {"key": key, "name": name, "seconds": self.spent[folder.name]}))
@@ -187,7 +192,7 @@ class LocalLab:
 
     def load(self, folder: Path) -> GuardedModel | GuardedWriter:
         """Load a fit to ask it about training or test rows, about which other fits are asked too."""
-        return load_guarded(folder, top_layers=self.options.top_layers)
+        return load_guarded(folder, top_layers=self.options.top_layers, store=self.bases)
 
     def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Finished work by content, as files of numpy without pickle; see `models.lab.Lab`."""

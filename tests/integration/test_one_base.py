@@ -1,0 +1,20 @@
+"""The base model is hashed once and loaded once in a run, however many models are fitted on it."""
+
+from antivenom.defenses.standard import Standard
+from antivenom.models import base_store, loading
+from antivenom.testing import synthetic_rows
+from antivenom.training.fine_tuning import fine_tune
+from antivenom.training.training_options import TrainingOptions
+
+RECIPE = TrainingOptions(rank=2, learning_rate=1e-2, batch_size=16, epochs=0.2)
+
+
+def test_a_run_of_the_recipe_loads_and_hashes_the_base_once(task, model_folder, tmp_path, monkeypatch):
+    loaded, located = [], []
+    load, locate = loading.load_causal_lm, base_store.locate_model
+    monkeypatch.setattr(loading, "load_causal_lm", lambda folder, *more: loaded.append(folder) or load(folder, *more))
+    monkeypatch.setattr(base_store, "locate_model", lambda name: located.append(name) or locate(name))
+    rows = synthetic_rows(120)
+    fine_tune(task, rows, model=str(model_folder), out=tmp_path / "x", defense=Standard(), options=RECIPE, quiet=True)
+    assert len(loaded) == 1
+    assert len(located) == 1
