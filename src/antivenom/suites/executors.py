@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from antivenom.core.console import say
 from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.core.files import make_folder
 from antivenom.suites.record import Results
@@ -227,5 +228,5 @@ def _child(job: Job, slot: Slot, log: Path) -> None:
     try:
         job.run()
     except AntivenomError as error:
-        print(error)
+        say(*str(error).split("\n"))
         sys.exit(1)
