@@ -17,6 +17,7 @@ test: $(READY)  ## Run the tests (offline, tiny models).
 
 test-slow: $(READY)  ## Run the tests that need the real model or minutes of work.
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -m slow
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -q fuzz
 
 test-architectures: $(READY)  ## Run the tests of other architectures; ANTIVENOM_TOKENIZERS names the tokenizers' folder.
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -rs -m architectures tests/architectures

@@ -171,7 +171,7 @@ def test_every_engine_gets_its_line(run, tmp_path, engine, capsys):
     assert str(out) in found["launch"]
     assert (out / "Modelfile").exists() == (engine in ("llamacpp", "ollama"))
     assert main(["export", engine, str(run), "--out", str(out)]) == 1
-    assert "empty folder" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
 
 
 def test_the_adapter_can_stay_apart(run, tmp_path, capsys):

@@ -142,4 +142,9 @@ def test_nothing_prints_past_the_console():
     assert not past, "use core/console.py, and core/progress.py for bars"
 
 
-ALLOWED = {("core", "console.py"), ("core", "progress.py")}
+ALLOWED = {
+    ("core", "console.py"),
+    ("core", "progress.py"),
+    ("suites", "progress.py"),  # a live table, whose names pass `printable`
+    ("cli", "help.py"),  # types of the help of the commands
+}

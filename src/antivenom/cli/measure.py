@@ -15,6 +15,7 @@ from antivenom.cli.intake import Intake, Request, take_rows
 from antivenom.cli.options import (
     Count,
     DefenseOptions,
+    Force,
     Json,
     Model,
     Out,
@@ -30,7 +31,7 @@ from antivenom.cli.options import (
 from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
 from antivenom.core.claims import laboratory
 from antivenom.core.console import say, say_json, warn
-from antivenom.core.files import atomic_write
+from antivenom.core.files import atomic_write, require_replaceable
 from antivenom.data.rows import split_rows
 from antivenom.evaluation.canary import CanaryCheck
 from antivenom.guards.guard import AnyTask
@@ -70,6 +71,7 @@ def check(
     defense: DefenseOptions = DefenseOptions(),
     training: Training = TrainingOptions(),
     seed: SecretSeed = None,
+    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -86,6 +88,8 @@ def check(
     from antivenom.evaluation.ci_reports import cases_of_check, write_reports
     from antivenom.training.lab import LocalLab, run_seed
 
+    if report:
+        require_replaceable(Path(report), option="--report", force=force)
     seed = run_seed(Path(out), seed)
     intake = take_rows(Request(rows, row_options, task_options, defense, seed))
     train, held_out = _train_and_test(intake, row_options, test, sample, seed)

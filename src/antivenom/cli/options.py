@@ -247,6 +247,7 @@ Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 Quiet = Annotated[bool, Parameter(negative=(), help="Show no progress.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
+Force = Annotated[bool, Parameter(negative=(), help="Replace files that are not ours; links and devices never are.")]
 Seed = Annotated[int, Parameter(help="Keys every random choice.")]
 SecretSeed = Annotated[
     int | None,

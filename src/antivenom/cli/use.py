@@ -11,10 +11,11 @@ import pyarrow as pa
 from cyclopts import Parameter
 
 from antivenom.cli.endpoints import EndpointOptions
-from antivenom.cli.options import ImageOptions, Json, Quiet, RowOptions, Seed
+from antivenom.cli.options import Force, ImageOptions, Json, Quiet, RowOptions, Seed
 from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation
 from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
+from antivenom.core.files import require_replaceable
 from antivenom.core.hashing import digest_of_files
 from antivenom.data.query import Asked, as_query
 from antivenom.evaluation.picture import write_page
@@ -165,6 +166,7 @@ def evaluate(
     base: BaseOption = None,
     endpoint: EndpointOptions = EndpointOptions(),
     seed: Seed = 0,
+    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -182,6 +184,7 @@ def evaluate(
     from antivenom.evaluation.evaluate import evaluate as evaluate_model
     from antivenom.evaluation.evaluate import write_outputs
 
+    _require_replaceable(force, outputs=outputs, picture=picture)
     attacks = [parse_attack(spec) for spec in attack]
     opened = load_artifact(artifact)
     labels = opened.guard.task.classes
@@ -213,6 +216,7 @@ def recount(
     /,
     *,
     picture: Annotated[str | None, Parameter(help="Write an HTML page with the distributions here.")] = None,
+    force: Force = False,
     json: Json = False,
 ) -> int:
     """Compute every number again from stored outputs, or compare two models on the same rows. Needs no model.
@@ -229,6 +233,7 @@ def recount(
     """
     from antivenom.evaluation.recount import contrast, read_outputs
 
+    _require_replaceable(force, picture=picture)
     first = read_outputs(outputs)
     if other is not None:
         if picture is not None:
@@ -244,6 +249,13 @@ def recount(
         _draw(Path(picture), title, found, first.table, first.reading)
     _present(title, found, json)
     return 0
+
+
+def _require_replaceable(force: bool, *, outputs: str | None = None, picture: str | None = None) -> None:
+    """Refuse to replace what is not ours before any work, not after it."""
+    for option, path in (("--outputs", outputs), ("--picture", picture)):
+        if path is not None:
+            require_replaceable(Path(path), option=option, force=force)
 
 
 def _draw(path: Path, title: str, found: Evaluation, outputs: pa.Table, reading: LabelMap | Guard) -> None:

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any, Literal, NamedTuple
 
 from antivenom.core.console import markdown_text
+from antivenom.core.files import STAMP
 from antivenom.core.options import Options
 from antivenom.evaluation.rates import Interval, paired_mean
 from antivenom.evaluation.record import Evaluation
@@ -132,6 +133,7 @@ class CanaryReport(Options):
         accuracy = self.control.clean.accuracy
         lines = [
             "### Backdoor canary check (Antivenom)",
+            f"<!-- {STAMP} -->",
             "",
             f"Defense: {markdown_text(self.defense)}. Result: **{self.verdict}** "
             f"(limits: excess {self.limits.max_excess:.1%} beyond the control's, accuracy drop "

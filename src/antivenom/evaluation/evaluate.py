@@ -150,10 +150,11 @@ def write_outputs(path: Path, outputs: pa.Table) -> None:
     """Keep the outputs as Parquet."""
     import pyarrow.parquet as pq
 
-    from antivenom.core.files import atomic_write
+    from antivenom.core.files import STAMP, atomic_write
 
+    stamped = outputs.replace_schema_metadata({**(outputs.schema.metadata or {}), "generator": STAMP})
     with atomic_write(path, "wb") as file:
-        pq.write_table(outputs, file)
+        pq.write_table(stamped, file)
 
 
 def readings_of(outputs: pa.Table, labels: LabelMap) -> Readings:

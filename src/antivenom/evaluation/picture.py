@@ -81,7 +81,8 @@ def _bars(distribution: Distribution) -> list[dict[str, Any]]:
 
 
 TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="generator" content="made-by-antivenom"><title>{{ title }}</title><style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1b1f24 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; border-bottom: 1px solid #d0d7de;
 text-align: right } th:first-child, td:first-child { text-align: left } figcaption { font-size: 13px }

@@ -44,7 +44,8 @@ def _said(row: dict[str, Any], answers: AnswerPrefix) -> dict[str, Any]:
 
 
 TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="generator" content="made-by-antivenom"><title>{{ title }}</title><style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1b1f24 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; border-bottom: 1px solid #d0d7de;
 text-align: left; vertical-align: top } .bad { color: #b3261e }

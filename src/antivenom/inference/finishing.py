@@ -20,7 +20,7 @@ from antivenom.artifacts.folder_contents import (
 from antivenom.artifacts.manifest import MANIFEST, Manifest
 from antivenom.core.claims import require_empty
 from antivenom.core.errors import ArtifactError
-from antivenom.core.files import new_folder
+from antivenom.core.files import make_folder, new_folder
 from antivenom.core.options import Options
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.guard import Guard
@@ -115,7 +115,7 @@ def finish(folder: Path, described: Path, *, model: str, out: Path | None = None
         return Finished(seal(folder, bound), found, warnings, tuple(left_by_trainers(folder)))
     with new_folder(out) as scratch:
         for name, path in files.items():
-            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            make_folder((scratch / name).parent)
             shutil.copyfile(path, scratch / name)
         seal(scratch, bound)
     return Finished(Artifact(out, Manifest.read(out)), found, warnings, ())

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from antivenom.artifacts.artifact import Artifact, load_artifact
-from antivenom.core.errors import ArtifactError, OptionsError
-from antivenom.core.files import atomic_write, write_json
+from antivenom.core.claims import new_output
+from antivenom.core.errors import OptionsError
+from antivenom.core.files import atomic_write, make_folder, remove_tree, write_json
 from antivenom.core.hashing import digest_of_files
 from antivenom.data.query import Query
 from antivenom.guards.encoding import LabelEncoder, TextEncoder
@@ -67,36 +68,32 @@ def export(
         AntivenomError: the artifact does not match its manifest, the guard cannot be baked in, or a tool fails.
     """
     run, out = Path(run), Path(out)
-    _require_new(out)
     _require_fits(engine, adapter, llama_cpp, gguf)
     artifact = load_artifact(run)
     located = artifact.verify(model=base)
     encoder = encoder_of(artifact)
     template = bake(encoder)
-    out.mkdir(parents=True, mode=0o700)
-    notes = [] if template.conversations else ["conversations of several turns render otherwise than in training"]
-    if adapter:
-        for file in (ADAPTER, ADAPTER_CONFIG):
-            shutil.copyfile(run / file, out / file)
-        notes.append("the adapter is apart: clients that can choose another model talk to the base model")
-    else:
-        _merge(artifact, located.folder, out)
-    encoder.renderer.tokenizer.save_pretrained(out)
-    parses = _write_template(out, encoder, template)
-    name = name or run.resolve().name
-    file = f"{name}.gguf" if engine in GGUF_FORMATS else ""
-    if file:
-        notes += _write_gguf(out, file, encoder, template, llama_cpp, gguf)
-    launch = launch_line(engine, out, name, parses=parses, gguf=file)
-    _write_papers(out, Card(artifact.manifest, name, run, launch, template, figures))
-    if encoder.guard.task.classes is not None:
-        notes.append("answers are the words of the second label space; `antivenom serve --upstream` gives the labels")
-    return Exported(out, launch, tuple(notes))
-
-
-def _require_new(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ArtifactError(f"{out} is not an empty folder", mend="Choose another --out; nothing is overwritten.")
+    with new_output(make_folder(out, private=True), "export"):
+        notes = [] if template.conversations else ["conversations of several turns render otherwise than in training"]
+        if adapter:
+            for file in (ADAPTER, ADAPTER_CONFIG):
+                shutil.copyfile(run / file, out / file)
+            notes.append("the adapter is apart: clients that can choose another model talk to the base model")
+        else:
+            _merge(artifact, located.folder, out)
+        encoder.renderer.tokenizer.save_pretrained(out)
+        parses = _write_template(out, encoder, template)
+        name = name or run.resolve().name
+        file = f"{name}.gguf" if engine in GGUF_FORMATS else ""
+        if file:
+            notes += _write_gguf(out, file, encoder, template, llama_cpp, gguf)
+        launch = launch_line(engine, out, name, parses=parses, gguf=file)
+        _write_papers(out, Card(artifact.manifest, name, run, launch, template, figures))
+        if encoder.guard.task.classes is not None:
+            notes.append(
+                "answers are the words of the second label space; `antivenom serve --upstream` gives the labels"
+            )
+        return Exported(out, launch, tuple(notes))
 
 
 def _require_fits(engine: ExportFormat, adapter: bool, llama_cpp: Path | None, gguf: Path | None) -> None:
@@ -124,7 +121,7 @@ def _write_template(out: Path, encoder: LabelEncoder | TextEncoder, template: Ba
     if parser is not None:
         config["response_template"] = parser
     write_json(settings, config)
-    shutil.rmtree(out / "additional_chat_templates", ignore_errors=True)
+    remove_tree(out / "additional_chat_templates")
     return parser is not None
 
 

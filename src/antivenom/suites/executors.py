@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from antivenom.core.console import say
 from antivenom.core.errors import AntivenomError, OptionsError
+from antivenom.core.files import make_folder
 from antivenom.suites.record import Results
 
 PRELOADED = ("__main__", "antivenom.suites.preload")
@@ -206,7 +208,7 @@ def _work(slot: Slot, waiting: queue.SimpleQueue[Job], events: queue.SimpleQueue
 def _in_process(job: Job, slot: Slot, context: Any) -> int:
     """Run one cell in a process of its own; returns how that ended."""
     log = job.folder / "work" / "logs" / f"{job.key}.txt"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     if job.processes > 1:
         with log.open("wb") as file:
             env = {**os.environ, **slot.environment()}
@@ -226,5 +228,5 @@ def _child(job: Job, slot: Slot, log: Path) -> None:
     try:
         job.run()
     except AntivenomError as error:
-        print(error)
+        say(*str(error).split("\n"))
         sys.exit(1)

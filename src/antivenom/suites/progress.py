@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from antivenom.core.console import printable, warn
 from antivenom.suites.executors import Event
 from antivenom.suites.record import Results
 
@@ -83,7 +84,7 @@ class Progress:
             rest = self.rest()
             left = "" if rest is None else f", about {duration(rest)} left"
             counts = f"[{self.finished + self.failed}/{self.jobs}{left}]"
-            print(f"{counts} {self.names.get(key, key)}: {said}", file=sys.stderr, flush=True)
+            warn(f"{counts} {self.names.get(key, key)}: {said}")
 
     def _start(self) -> Any:
         from rich.console import Console
@@ -107,7 +108,9 @@ class Progress:
         table.add_row("left", "-" if rest is None else f"about {duration(rest)}")
         table.add_row("spent", str(self.spent))
         for key, since in list(self.running.items())[:SHOWN]:
-            table.add_row("now", f"{escape(self.names.get(key, key))} ({duration(time.monotonic() - since)})")
+            table.add_row(
+                "now", f"{escape(printable(self.names.get(key, key)))} ({duration(time.monotonic() - since)})"
+            )
         return table
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from antivenom.core.errors import ArtifactError
-from antivenom.core.files import write_json
+from antivenom.core.files import make_folder, remove_file, write_json
 from antivenom.core.intake import read_json
 from antivenom.core.options import Options
 from antivenom.suites.cell import Cell
@@ -118,7 +118,7 @@ class Results:
     def write(self, record: Record) -> None:
         """Write a record, which makes its cell finished."""
         write_json(self.record_path(record.id), record.to_dict())
-        self._failure_path(record.id).unlink(missing_ok=True)
+        remove_file(self._failure_path(record.id))
 
     def read(self, key: str) -> Record:
         """Read a record.
@@ -187,7 +187,7 @@ class Results:
         import fcntl
 
         path = self.folder / "work" / "locks" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +17,7 @@ import pyarrow.compute as pc
 from antivenom.attacks import Attack
 from antivenom.core.arrays import Ints
 from antivenom.core.errors import AntivenomError
+from antivenom.core.files import new_folder
 from antivenom.data.digests import digest_of_table
 from antivenom.data.query import queries
 from antivenom.defenses import Defense, Prepared
@@ -91,10 +90,8 @@ class Bench:
             if not folder.exists():
                 from antivenom.testing import tiny_model
 
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                made = Path(tempfile.mkdtemp(dir=folder.parent))
-                tiny_model(made)
-                made.replace(folder)
+                with new_folder(folder) as made:
+                    tiny_model(made)
         return str(folder)
 
 
@@ -274,12 +271,9 @@ def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: p
     assert isinstance(task, Classification), "substitutions are learnt for labels"
     with bench.results.locked(f"learned-{folder.name}"):
         if not folder.exists():
-            made = Path(tempfile.mkdtemp(dir=bench.work))
             target = task.target(attack.target)
-            learn_substitutions(task, train, test, target=target, out=made / "made", seed=cell.seed)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            (made / "made").replace(folder)
-            shutil.rmtree(made)
+            with new_folder(folder) as made:
+                learn_substitutions(task, train, test, target=target, out=made, seed=cell.seed)
     return folder
 
 
