@@ -18,3 +18,13 @@ def test_a_run_of_the_recipe_loads_and_hashes_the_base_once(task, model_folder, 
     fine_tune(task, rows, model=str(model_folder), out=tmp_path / "x", defense=Standard(), options=RECIPE, quiet=True)
     assert len(loaded) == 1
     assert len(located) == 1
+
+
+def test_progress_counts_the_fits_of_the_run(task, model_folder, tmp_path, capsys):
+    fine_tune(task, synthetic_rows(120), model=str(model_folder), out=tmp_path / "x", options=RECIPE)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fit ")]
+    numbered = [line.partition(" (")[0] for line in said]
+    # A second reserve with the very rows of the first needs no second fit.
+    assert (numbered[0], numbered[-1]) == ("fit 1 of 3: first referee", "fit 3 of 3: model")
+    assert set(numbered) <= {numbered[0], "fit 2 of 3: referee", numbered[-1]}
+    assert "left" in said[-1]

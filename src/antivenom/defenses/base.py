@@ -86,6 +86,13 @@ class Defense(Method, ABC):
         """
         return plain_rows(task, rows, trusted)
 
+    def fits(self, task: AnyTask) -> dict[str, float]:
+        """The fits that `prepare` asks the laboratory for, in order: the name that people are told, and the size.
+
+        Sizes are shares of a fit over all rows; what is left of a run is estimated by them.
+        """
+        return {}
+
     def repair(self, model: Any, task: AnyTask, *, trusted: pa.Table | None, prepared: Prepared, lab: Lab) -> Any:
         """Change a model after training; by default nothing.
 

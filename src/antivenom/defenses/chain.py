@@ -73,6 +73,10 @@ class Chain(Defense):
             if first.filters and second.filters:
                 report.note(f"{first.name} in front of {second.name} takes away what {second.name} learns from")
 
+    def fits(self, task: AnyTask) -> dict[str, float]:
+        """The fits of all parts."""
+        return {name: size for part in self.parts for name, size in part.fits(task).items()}
+
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """Prepare the rows with each part in turn.
 

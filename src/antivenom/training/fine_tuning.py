@@ -67,6 +67,7 @@ def fine_tune(
     with contextlib.ExitStack() as stack:
         on_first(lambda: _enter(stack, out))
         lab = LocalLab(model, options, store, on_first(lambda: run_seed(store, seed)), quiet)
+        lab.expect({**defense.fits(task), "model": 1.0})
         prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
 
         def repair(module: Any) -> Any:
@@ -75,17 +76,18 @@ def fine_tune(
         if fitted and _is_of(out, prepared):
             artifact = load_artifact(out)
         else:
-            artifact = fit(
-                prepared,
-                model=model,
-                out=out,
-                options=options,
-                seed=lab.seed,
-                data=data,
-                quiet=quiet,
-                repair=repair if "repair" in defense.stages else None,
-                bases=lab.bases,
-            )
+            with lab.stage("model"):
+                artifact = fit(
+                    prepared,
+                    model=model,
+                    out=out,
+                    options=options,
+                    seed=lab.seed,
+                    data=data,
+                    quiet=quiet,
+                    repair=repair if "repair" in defense.stages else None,
+                    bases=lab.bases,
+                )
         on_first(lambda: write_decisions(artifact.folder, train, trusted, prepared))
         on_first(lambda: remove_tree(store))
         return artifact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -18,10 +19,10 @@ import pyarrow as pa
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.arrays import Ints
 from antivenom.core.claims import LABORATORY, claim
-from antivenom.core.console import warn
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write, write_json
 from antivenom.core.processes import is_first, on_first
+from antivenom.core.progress import Stages
 from antivenom.defenses import Defense, Prepared
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.secret import draw_seed
@@ -85,6 +86,8 @@ class LocalLab:
     spent: dict[str, float] = field(default_factory=dict, compare=False)
     """Seconds that each fit took, by its folder's name; of those that were found finished, what they once took."""
 
+    stages: list[Stages] = field(default_factory=list, compare=False, repr=False)
+    """What the run is at; at most one entry."""
     bases: BaseStore = field(default_factory=BaseStore, compare=False, repr=False)
     """The base model, hashed and loaded once."""
 
@@ -142,24 +145,23 @@ class LocalLab:
         note = folder.with_name(f"{folder.name}.fit.json")
         finished, before = on_first(lambda: _noted(folder, note))
         if before.get("key") == key:
-            self.spent[folder.name] = float(
-                before.get("seconds", 0)
-            )  # 0 of a fit that was stopped before it noted them
+            # A fit that was stopped before it noted its seconds has none.
+            self.spent[folder.name] = float(before.get("seconds", 0))
             return folder
         if not finished:
             on_first(lambda: write_json(note, {"key": key, "name": name}))
-        self._say(f"fine-tuning {name}: {prepared.rows.num_rows} rows")
         start = time.perf_counter()
-        fit(
-            prepared,
-            model=self.model,
-            out=folder,
-            options=self.options,
-            seed=self.seed,
-            quiet=self.quiet,
-            repair=repair,
-            bases=self.bases,
-        )
+        with self.stage(name):
+            fit(
+                prepared,
+                model=self.model,
+                out=folder,
+                options=self.options,
+                seed=self.seed,
+                quiet=self.quiet,
+                repair=repair,
+                bases=self.bases,
+            )
         self.spent[folder.name] = time.perf_counter() - start
         on_first(lambda: write_json(note, {"key": key, "name": name, "seconds": self.spent[folder.name]}))
         return folder
@@ -181,6 +183,7 @@ class LocalLab:
         """
         defense.require_task(task)
         before = dict(self.spent)
+        self.expect({**defense.fits(task), name: 1.0})
         prepared = defense.prepare(task, rows, trusted=trusted, lab=self)
 
         def repair(module: Any) -> Any:
@@ -204,9 +207,15 @@ class LocalLab:
         loaded: npt.NDArray[Any] = np.load(path, allow_pickle=False)
         return loaded
 
-    def _say(self, text: str) -> None:
-        if not self.quiet and is_first():
-            warn(text)
+    def expect(self, sizes: dict[str, float]) -> None:
+        """Say which fits a run will have, and how large they are beside each other: progress counts them."""
+        self.stages[:] = [Stages("fit", sizes, self.quiet or not is_first())]
+
+    def stage(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Announce a fit and time it: `fit 2 of 3: referee (about 4 min left)`."""
+        if not self.stages:
+            self.expect({})
+        return self.stages[0].stage(name)
 
 
 def _noted(folder: Path, note: Path) -> tuple[bool, dict[str, Any]]:

@@ -28,6 +28,8 @@ VERSION = 33
 REFEREE_STEPS = 300
 """A referee is trained as long as over all rows, as far as that adds no steps beyond these: it need not be the best
 there is."""
+FIRST, SECOND = "first referee", "referee"
+"""What people are told is being fitted."""
 LABELED_RATIO, FREE_RATIO = 0.3, 0.4
 """The share of each class that the reserve takes, and of free answers, about which no referee is asked."""
 
@@ -122,6 +124,12 @@ class Standard(Defense):
             {**settings, "ratio": ratio, "placement": self.placement, "secret": self.secret and vars(self.secret)}
         )
 
+    def fits(self, task: AnyTask) -> dict[str, float]:
+        """The referees; free answers have none."""
+        if task.classes is None:
+            return {}
+        return {FIRST: LABELED_RATIO, SECOND: LABELED_RATIO} if self.choose_twice else {SECOND: LABELED_RATIO}
+
     def check(self, task: AnyTask, rows: pa.Table, report: Report) -> None:
         """What in the rows stands against P2P."""
         self.p2p(0.5).check(task, rows, report)
@@ -143,12 +151,12 @@ class Standard(Defense):
             return self._noted(kept, pool)
         exchanged, states = 0, None
         if self.choose_twice:
-            first = self._referee(p2p, pool, reserve, guard, lab, "first referee")
+            first = self._referee(p2p, pool, reserve, guard, lab, FIRST)
             chosen, states = self._joining(pool, reserve, lab, None).choose_again(
                 first, ratio=p2p.ratio, least=self.least_rows
             )
             exchanged, reserve = int((chosen & ~reserve).sum()), chosen
-        referee = self._referee(p2p, pool, reserve, guard, lab, "referee")
+        referee = self._referee(p2p, pool, reserve, guard, lab, SECOND)
         joined = self._joining(pool, reserve, lab, states).decide(referee, correct_suspects=self.correct_suspects)
         kept = p2p.rebuilt(_relabeled(pool.rows, joined, referee.guard.labels.labels), joined.rows, guard)
         kept = self._with_decoys(kept, joined.planted.written, free, lab)
