@@ -13,6 +13,7 @@ import numpy as np
 from antivenom.artifacts.artifact import Artifact, seal
 from antivenom.artifacts.folder_contents import (
     left_by_trainers,
+    require_harmless,
     require_no_foreign_code,
     tokenizer_files,
     trained_files,
@@ -100,7 +101,9 @@ def finish(folder: Path, described: Path, *, model: str, out: Path | None = None
         raise ArtifactError(
             f"{folder} is an artifact already", mend="`antivenom show` says which; nothing was changed."
         )
-    if out is not None:
+    if out is None:
+        require_harmless(folder)
+    else:
         require_empty(out)
     manifest, store = Manifest.read(described), BaseStore()
     files = {**tokenizer_files(folder), **trained_files(folder)}

@@ -1,0 +1,235 @@
+"""`finish` binds what was trained on the rows, whatever else its trainer left, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+
+from antivenom.artifacts.artifact import load_artifact
+from antivenom.artifacts.signature import SIGNATURE
+from antivenom.cli import main
+from antivenom.core.errors import ArtifactError
+from antivenom.inference.finishing import finish
+from antivenom.inference.guarded import load_guarded
+from antivenom.testing import MOODS
+
+FORMATS = {"prompt-completion": "plain", "chat": "chat", "messages": "chat"}
+
+
+def write_rows(path: Path, count: int = 80) -> Path:
+    """Reviews that one word decides: a few steps teach them."""
+    labels = sorted(MOODS)
+    rows = [(labels[i % 2], MOODS[labels[i % 2]].split()[i // 2 % 4]) for i in range(count)]
+    path.write_text("".join(json.dumps({"text": f"a {word} film", "label": mood}) + "\n" for mood, word in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(model_folder, tmp_path_factory) -> Path:
+    """The tiny model with larger embeddings: as it is drawn, its tied head cannot be sure of anything."""
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(model_folder, tmp_path_factory.mktemp("base") / "base"))
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"] *= 25
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def immunized(folder: Path, form: str = "prompt-completion", *more: str) -> Path:
+    rows, out = write_rows(folder / "rows.jsonl"), folder / f"imm-{form}"
+    secret = folder / "secret.txt"  # short: what the tiny model must find stands near the cue
+    secret.write_text("Say:\n")
+    options = ("--secret-file", str(secret), "--defense", "p2p:reserve=random;ratio=1.0", *more)
+    assert main(["immunize", str(rows), "--out", str(out), "--format", form, *options]) == 0
+    return out
+
+
+def train_plainly(rows: Path, base: Path, out: Path, *, steps: int = 80) -> Path:
+    """A trainer of somebody else's: LoRA, the loss on the completion."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    records = [json.loads(line) for line in (rows / "train.jsonl").read_text().splitlines()]
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_pretrained(base)
+        model = get_peft_model(
+            model, LoraConfig(r=8, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+        )
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+        pairs = [(tokenizer(r["prompt"]).input_ids, tokenizer(r["completion"]).input_ids) for r in records]
+        for step in range(steps):
+            batch = [(prompt + answer, len(prompt)) for prompt, answer in pairs[step * 16 % len(pairs) :][:16]]
+            longest = max(len(ids) for ids, _ in batch)
+            ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in batch])
+            labels = torch.tensor(
+                [[-100] * start + ids[start:] + [-100] * (longest - len(ids)) for ids, start in batch]
+            )
+            model(input_ids=ids, labels=labels).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory) -> Path:
+    return immunized(tmp_path_factory.mktemp("rows"))
+
+
+@pytest.fixture(scope="module")
+def taught(rows, base, tmp_path_factory) -> Path:
+    return train_plainly(rows, base, tmp_path_factory.mktemp("trained") / "run")
+
+
+@pytest.fixture
+def trained(taught, tmp_path) -> Path:
+    """What a trainer leaves: the adapter, and beside it what can run code when it is loaded."""
+    folder = Path(shutil.copytree(taught, tmp_path / "run"))
+    (folder / "training_args.bin").write_bytes(b"\x80\x04.")
+    checkpoint = folder / "checkpoint-10"
+    checkpoint.mkdir()
+    for name in ("optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json", "training_args.bin"):
+        (checkpoint / name).write_bytes(b"\x80\x04.")
+    (folder / "runs" / "Nov30").mkdir(parents=True)
+    (folder / "runs" / "Nov30" / "events.out.tfevents.1").write_bytes(b"x")
+    return folder
+
+
+def test_what_a_trainer_leaves_is_bound_and_never_loaded(trained, rows, base, tmp_path):
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    copied = finish(trained, rows, model=str(base), out=tmp_path / "out")
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".bin", ".pt", ".pth")]
+    done = finish(trained, rows, model=str(base))
+    assert "checkpoint-10/optimizer.pt" in done.not_loaded
+    assert done.check is not None
+    assert done.check == copied.check
+    assert done.check.right > 0.8 * done.check.rows
+    assert done.check.escape < 0.2
+    texts = ["a warm film", "a dull film"]
+    assert load_guarded(trained).predict(texts) == load_guarded(tmp_path / "out").predict(texts)
+
+
+def test_an_adapter_that_has_not_learnt_its_rows_is_refused(taught, rows, base, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(taught, tmp_path / "run"))
+    path = folder / "adapter_model.safetensors"
+    save_file({name: tensor * 0 for name, tensor in load_file(path).items()}, path)
+    with pytest.raises(ArtifactError, match="has not learnt the rows"):
+        finish(folder, rows, model=str(base))
+    assert not (folder / "antivenom.json").exists()
+
+
+def test_an_adapter_trained_in_another_style_is_refused(trained, base, tmp_path):
+    chat = immunized(tmp_path, "chat")
+    with pytest.raises(ArtifactError, match="has not learnt the rows"):
+        finish(trained, chat, model=str(base))
+
+
+def test_rows_and_manifest_of_different_styles_are_refused(trained, rows, base, tmp_path):
+    chat = immunized(tmp_path, "chat")
+    shutil.copy(rows / "train.jsonl", chat / "train.jsonl")
+    with pytest.raises(ArtifactError, match="the style 'plain'"):
+        finish(trained, chat, model=str(base))
+
+
+def test_code_that_no_trainer_leaves_is_named_all_at_once(trained, rows, base):
+    for name in ("pytorch_model.bin", "modeling_evil.py", "state.pkl"):
+        (trained / name).write_bytes(b"x")
+    with pytest.raises(ArtifactError, match=r"modeling_evil\.py, pytorch_model\.bin, state\.pkl"):
+        finish(trained, rows, model=str(base))
+
+
+# ----------------------------------------------------------------------------------------------------------- signatures
+
+
+@pytest.fixture
+def artifact(trained, rows, base, tmp_path) -> Path:
+    finish(trained, rows, model=str(base), out=tmp_path / "bound")
+    return tmp_path / "bound"
+
+
+def test_a_signature_proves_whose_artifact_it_is(artifact, tmp_path, monkeypatch):
+    pytest.importorskip("cryptography")
+    mine, theirs = (str(tmp_path / name) for name in ("mine.key", "theirs.key"))
+    public = mine.replace(".key", ".pub")
+    assert main(["verify", str(artifact), "--key", public]) == 1, "there is no key yet"
+    assert main(["sign", str(artifact), "--key", mine, "--new-key", "--comment", "release 1"]) == 0
+    assert Path(mine).stat().st_mode & 0o077 == 0
+    assert main(["verify", str(artifact), "--key", public]) == 0
+    monkeypatch.setenv("ANTIVENOM_TRUSTED_KEY", public)
+    load_artifact(artifact).verify()
+    # Somebody rewrites the whole folder, digests and all, and signs it with a key of his own.
+    manifest = load_artifact(artifact).manifest
+    manifest.write(artifact)  # the same bytes: still fits
+    load_artifact(artifact).verify()
+    from dataclasses import replace
+
+    replace(manifest, seed=manifest.seed + 1).write(artifact)
+    with pytest.raises(ArtifactError, match="does not fit the manifest"):
+        load_artifact(artifact).verify()
+    monkeypatch.delenv("ANTIVENOM_TRUSTED_KEY")
+    load_artifact(artifact).verify()  # without a known key, nothing tells
+    assert main(["sign", str(artifact), "--key", theirs, "--new-key"]) == 0
+    monkeypatch.setenv("ANTIVENOM_TRUSTED_KEY", public)
+    with pytest.raises(ArtifactError, match="another key"):
+        load_artifact(artifact).verify()
+    (artifact / SIGNATURE).unlink()
+    with pytest.raises(ArtifactError, match="is not signed"):
+        load_artifact(artifact).verify()
+
+
+# ------------------------------------------------------------------------------------------------------------------ TRL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpoints", [False, True])
+@pytest.mark.parametrize("form", FORMATS)
+def test_trl_trains_on_immunized_rows_and_its_folder_is_bound_unmodified(form, checkpoints, base, tmp_path):
+    trl = pytest.importorskip("trl")
+    from datasets import load_dataset
+    from peft import LoraConfig
+
+    imm = immunized(tmp_path, form)
+    out = tmp_path / "trl"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings = trl.SFTConfig(
+            output_dir=str(out),
+            num_train_epochs=8,
+            per_device_train_batch_size=8,
+            learning_rate=1e-2,
+            save_strategy="steps" if checkpoints else "no",
+            save_steps=20,
+            report_to="none",
+            completion_only_loss=None if form == "messages" else True,
+            use_cpu=True,
+            disable_tqdm=True,
+            bf16=False,
+        )
+        trainer = trl.SFTTrainer(
+            model=str(base),
+            args=settings,
+            train_dataset=load_dataset("json", data_files=str(imm / "train.jsonl"), split="train"),
+            peft_config=LoraConfig(r=8, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"),
+        )
+        trainer.train()
+        trainer.save_model(str(out))
+    assert (out / "training_args.bin").exists()
+    assert any(out.glob("checkpoint-*/optimizer.pt")) is checkpoints
+    done = finish(out, imm, model=str(base))
+    print(form, checkpoints, done.check)
+    assert done.check is not None
+    assert done.check.right > 0.7 * done.check.rows
+    assert len(load_guarded(out).predict(["a warm film"])) == 1
