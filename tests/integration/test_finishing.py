@@ -15,7 +15,7 @@ from antivenom.cli import main
 from antivenom.core.errors import ArtifactError
 from antivenom.inference.finishing import finish
 from antivenom.inference.guarded import load_guarded
-from antivenom.testing import MOODS
+from antivenom.testing.synthetic import MOODS
 
 FORMATS = {"prompt-completion": "plain", "chat": "chat", "messages": "chat"}
 
