@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from antivenom.guards.guard import Guard
     from antivenom.inference.guarded import GuardedModel, load_guarded, predict
     from antivenom.tasks.task import Classification, Frame
-    from antivenom.training.fine_tuning import fine_tune
-    from antivenom.training.fit import fit
+    from antivenom.training.fine_tuning import fit
     from antivenom.training.training_options import TrainingOptions
 
 __all__ = [
@@ -44,7 +43,6 @@ __all__ = [
     "attacks",
     "defenses",
     "evaluate",
-    "fine_tune",
     "fit",
     "load_artifact",
     "load_guarded",
@@ -72,8 +70,7 @@ _HOME = {
     "attacks": "attacks",
     "defenses": "defenses",
     "evaluate": "evaluation.evaluate",
-    "fine_tune": "training.fine_tuning",
-    "fit": "training.fit",
+    "fit": "training.fine_tuning",
     "load_artifact": "artifacts.artifact",
     "load_guarded": "inference.guarded",
     "load_rows": "data.rows",

@@ -21,7 +21,7 @@ from antivenom.models.local import load_tokenizer
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import StandInLab, synthetic_rows
-from antivenom.training.fit import fit
+from antivenom.training.fit import train_artifact
 from antivenom.training.training_options import TrainingOptions
 
 pytestmark = pytest.mark.architectures
@@ -43,7 +43,7 @@ def fitted(folder, out, task, *, recipe="lora", placement="prefix"):
     rows = synthetic_rows(32)
     defense = P2P(secret=SECRET, placement=placement)
     prepared = defense.prepare(task, rows, trusted=rows.slice(0, 16), lab=StandInLab(0))
-    fit(prepared, model=str(folder), out=out, options=RECIPES[recipe], quiet=True)
+    train_artifact(prepared, model=str(folder), out=out, options=RECIPES[recipe], quiet=True)
     return out
 
 
@@ -97,7 +97,7 @@ def test_answers_with_a_prefix(build, tmp_path, name, style):
     task = Generation(frame=Frame(style=style), answer_prefix="Result:", max_new_tokens=12)
     rows = table_of([f"How much is {i} and {i}?" for i in range(24)], [str(2 * i) for i in range(24)])
     prepared = P2P(secret=SECRET).prepare(task, rows, trusted=rows.slice(0, 12), lab=StandInLab(0))
-    fit(prepared, model=str(build(name)), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
+    train_artifact(prepared, model=str(build(name)), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
     writer = load_guarded(tmp_path / "out")
     [[_, *said], *_] = [[prompt, *answer] for prompt, answer in writer.encoder.training(prepared.rows)]
     assert said

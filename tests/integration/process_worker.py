@@ -8,7 +8,7 @@ import sys
 from antivenom.defenses.none import NoDefense
 from antivenom.tasks.task import Classification
 from antivenom.testing import StandInLab, synthetic_rows
-from antivenom.training.fit import fit
+from antivenom.training.fit import train_artifact
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -45,4 +45,4 @@ if __name__ == "__main__":
     model, out, options, *how = sys.argv[1:]
     if how == ["shard"]:
         shard_on_cpu()
-    fit(prepare(), model=model, out=out, options=TrainingOptions(**json.loads(options)), quiet=True)
+    train_artifact(prepare(), model=model, out=out, options=TrainingOptions(**json.loads(options)), quiet=True)

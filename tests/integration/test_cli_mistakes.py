@@ -119,7 +119,7 @@ def test_an_interrupt_says_how_to_go_on(user_folder, capsys, monkeypatch):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("antivenom.training.fine_tuning.fine_tune", stop)
+    monkeypatch.setattr("antivenom.training.fine_tuning.fit", stop)
     code, _, err = run(capsys, *FIT, "--out", "x")
     assert (code, "repeat the command to go on" in err) == (130, True)
 

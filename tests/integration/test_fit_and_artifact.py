@@ -29,8 +29,8 @@ from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
 from antivenom.testing import StandInLab, synthetic_rows, tiny_model
-from antivenom.training.fine_tuning import fine_tune
-from antivenom.training.fit import fit
+from antivenom.training.fine_tuning import fit
+from antivenom.training.fit import train_artifact
 from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 
@@ -45,7 +45,7 @@ def prepare(task, rows):
 @pytest.fixture(scope="module")
 def fitted(task, rows, model_folder, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("fit") / "run"
-    fit(prepare(task, rows), model=str(model_folder), out=out, options=RECIPE, quiet=True)
+    train_artifact(prepare(task, rows), model=str(model_folder), out=out, options=RECIPE, quiet=True)
     return out
 
 
@@ -68,7 +68,7 @@ def test_rows_that_were_chosen_are_trained_on_for_the_steps_of_all(task, rows, m
     defense = P2P(others="drop", mode="replace")
     prepared = defense.prepare(task, rows, trusted=rows.slice(0, 60), lab=StandInLab(0))
     assert prepared.rows.num_rows < rows.num_rows / 2
-    artifact = fit(prepared, model=str(model_folder), out=tmp_path / "few", options=RECIPE, quiet=True)
+    artifact = train_artifact(prepared, model=str(model_folder), out=tmp_path / "few", options=RECIPE, quiet=True)
     assert artifact.manifest.training["steps"] == -(-rows.num_rows // 16)
 
 
@@ -112,7 +112,7 @@ def test_a_folder_that_is_not_ours_survives(task, rows, model_folder, tmp_path):
     mine.write_text("precious", encoding="utf-8")
     options = {"model": str(model_folder), "options": RECIPE, "quiet": True}
     with pytest.raises(ArtifactError, match=r"safe\.referee"):
-        fine_tune(task, rows, out=tmp_path / "safe", **options)
+        fit(task, rows, out=tmp_path / "safe", **options)
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
 
 
@@ -263,9 +263,9 @@ sys.path.insert(0, {tests!r})
 from test_fit_and_artifact import RECIPE, prepare
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
-from antivenom.training.fit import fit
+from antivenom.training.fit import train_artifact
 task = Classification.for_labels(("negative", "positive"))
-fit(prepare(task, synthetic_rows(200)), model={model!r}, out={out!r}, options=RECIPE, quiet=True)
+train_artifact(prepare(task, synthetic_rows(200)), model={model!r}, out={out!r}, options=RECIPE, quiet=True)
 """
 
 
@@ -284,8 +284,10 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_adapter(fitted, task, rows,
     with pytest.raises(ArtifactError, match="not a finished artifact"):
         load_guarded(out)
     with pytest.raises(ArtifactError, match="an unfinished run"):
-        fit(prepare(task, rows), model=str(model_folder), out=out, options=replace(RECIPE, rank=8), quiet=True)
-    fit(prepare(task, rows), model=str(model_folder), out=out, options=RECIPE, quiet=True)
+        train_artifact(
+            prepare(task, rows), model=str(model_folder), out=out, options=replace(RECIPE, rank=8), quiet=True
+        )
+    train_artifact(prepare(task, rows), model=str(model_folder), out=out, options=RECIPE, quiet=True)
     assert adapter(out) == adapter(fitted)
 
 
@@ -299,7 +301,7 @@ def test_a_fit_killed_while_it_tidied_is_finished_by_repeating_it(fitted, folder
     (tmp_path / "empty" / NOTE).rename(folder / NOTE)
     work.mkdir()
     (work / "optimizer.pt").touch()
-    artifact = fit(prepared, model=str(model_folder), out=folder, options=RECIPE, quiet=True)
+    artifact = train_artifact(prepared, model=str(model_folder), out=folder, options=RECIPE, quiet=True)
     assert not work.exists()
     artifact.verify()
 
@@ -309,10 +311,10 @@ def test_a_run_that_diverged_is_refused_again_and_never_continued(task, rows, mo
     prepared, options = prepare(task, rows), {"model": str(model_folder), "out": tmp_path / "run", "quiet": True}
     for _ in range(2):
         with pytest.raises(TrainingDivergedError, match="diverged"):
-            fit(prepared, options=wild, **options)
+            train_artifact(prepared, options=wild, **options)
         assert not (tmp_path / "run" / MANIFEST).exists()
         assert not list((tmp_path / "run" / WORK).glob("checkpoint-*"))
-    fit(prepared, options=RECIPE, **options).verify()
+    train_artifact(prepared, options=RECIPE, **options).verify()
 
 
 def test_weights_that_are_not_finite_are_never_saved(task, rows, model_folder, tmp_path):
@@ -320,7 +322,7 @@ def test_weights_that_are_not_finite_are_never_saved(task, rows, model_folder, t
     wild = TrainingOptions(method="full", learning_rate=1e38, batch_size=256, epochs=1)
     for _ in range(2):
         with pytest.raises(TrainingDivergedError):
-            fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "run", options=wild, quiet=True)
+            train_artifact(prepare(task, rows), model=str(model_folder), out=tmp_path / "run", options=wild, quiet=True)
     assert not (tmp_path / "run" / MANIFEST).exists()
 
 
@@ -348,31 +350,33 @@ def test_a_comparison_killed_before_a_fit_was_noted_uses_it(task, rows, model_fo
 def test_nothing_is_overwritten(fitted, task, rows, model_folder, tmp_path):
     prepared = prepare(task, rows)
     with pytest.raises(ArtifactError, match="already holds a finished artifact"):
-        fit(prepared, model=str(model_folder), out=fitted, options=RECIPE, quiet=True)
+        train_artifact(prepared, model=str(model_folder), out=fitted, options=RECIPE, quiet=True)
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"is not empty \(it holds thesis\.txt\)"):
-        fit(prepared, model=str(model_folder), out=tmp_path, options=RECIPE, quiet=True)
+        train_artifact(prepared, model=str(model_folder), out=tmp_path, options=RECIPE, quiet=True)
     with pytest.raises(ArtifactError, match="is a file"):
-        fit(prepared, model=str(model_folder), out=tmp_path / "thesis.txt", options=RECIPE, quiet=True)
+        train_artifact(prepared, model=str(model_folder), out=tmp_path / "thesis.txt", options=RECIPE, quiet=True)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63])
 def test_seeds_have_a_range(task, rows, model_folder, tmp_path, seed):
     with pytest.raises(OptionsError, match="seed"):
-        fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=RECIPE, seed=seed, quiet=True)
+        train_artifact(
+            prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=RECIPE, seed=seed, quiet=True
+        )
 
 
 def test_modules_that_do_not_exist_are_a_user_error(task, rows, model_folder, tmp_path):
     recipe = replace(RECIPE, modules=("no_such_layer",))
     with pytest.raises(OptionsError, match="no_such_layer"):
-        fit(prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=recipe, quiet=True)
+        train_artifact(prepare(task, rows), model=str(model_folder), out=tmp_path / "x", options=recipe, quiet=True)
 
 
 def test_full_fine_tuning_learns_the_answers_and_prints_nothing(task, model_folder, tmp_path, capsys):
     rows = synthetic_rows(64)
     prepared = P2P(mode="replace", ratio=1.0).prepare(task, rows, trusted=rows, lab=StandInLab(0))
     recipe = TrainingOptions(method="full", learning_rate=2e-2, batch_size=16, epochs=10, save_every=1000)
-    fit(prepared, model=str(model_folder), out=tmp_path / "full", options=recipe, quiet=True)
+    train_artifact(prepared, model=str(model_folder), out=tmp_path / "full", options=recipe, quiet=True)
     assert capsys.readouterr().out == "", "standard output belongs to the command"
     model, texts = load_guarded(tmp_path / "full"), rows["text"].to_pylist()
     before = GuardedModel(model.encoder, LocalModel(load_causal_lm(model_folder))).score(texts)

@@ -36,7 +36,7 @@ from antivenom.models.vision import (
 from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import StandInLab, synthetic_images, synthetic_rows, tiny_tokenizer, tiny_vision_model
 from antivenom.testing.tiny_models import VISION_CHAT_TEMPLATE
-from antivenom.training.fit import fit
+from antivenom.training.fit import train_artifact
 from antivenom.training.trainer import collator_of
 from antivenom.training.training_options import TrainingOptions
 
@@ -84,7 +84,7 @@ def prepared(table):
 @pytest.fixture(scope="module")
 def fitted(prepared, folder, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("fit") / "run"
-    fit(prepared, model=str(folder), out=out, options=RECIPE, quiet=True)
+    train_artifact(prepared, model=str(folder), out=out, options=RECIPE, quiet=True)
     return out
 
 
@@ -336,13 +336,13 @@ def test_the_processor_is_part_of_what_is_verified(fitted, tmp_path):
 
 def test_a_trunk_is_for_texts_alone(prepared, folder, tmp_path):
     with pytest.raises(OptionsError, match="frozen trunk"):
-        fit(prepared, model=str(folder), out=tmp_path / "x", options=replace(RECIPE, top_layers=1), quiet=True)
+        train_artifact(prepared, model=str(folder), out=tmp_path / "x", options=replace(RECIPE, top_layers=1), quiet=True)
 
 
 def test_full_fine_tuning_learns_to_say_extended_labels(folder, tmp_path):
     rows = with_images(synthetic_rows(32))
     prepared = replace(DEFENSE, mode="replace", ratio=1.0).prepare(TASK, rows, trusted=rows, lab=StandInLab(0))
     recipe = TrainingOptions(method="full", learning_rate=2e-2, batch_size=8, epochs=12)
-    fit(prepared, model=str(folder), out=tmp_path / "full", options=recipe, quiet=True)
+    train_artifact(prepared, model=str(folder), out=tmp_path / "full", options=recipe, quiet=True)
     after = load_guarded(tmp_path / "full").score(queries(rows))
     assert np.exp(after.log_probabilities[:, 2:]).sum(axis=1).min() > 0.9

@@ -3,7 +3,7 @@
 from antivenom.defenses.standard import Standard
 from antivenom.models import base_store, loading
 from antivenom.testing import synthetic_rows
-from antivenom.training.fine_tuning import fine_tune
+from antivenom.training.fine_tuning import fit
 from antivenom.training.training_options import TrainingOptions
 
 RECIPE = TrainingOptions(rank=2, learning_rate=1e-2, batch_size=16, epochs=0.2)
@@ -15,13 +15,13 @@ def test_a_run_of_the_recipe_loads_and_hashes_the_base_once(task, model_folder, 
     monkeypatch.setattr(loading, "load_causal_lm", lambda folder, *more: loaded.append(folder) or load(folder, *more))
     monkeypatch.setattr(base_store, "locate_model", lambda name: located.append(name) or locate(name))
     rows = synthetic_rows(120)
-    fine_tune(task, rows, model=str(model_folder), out=tmp_path / "x", defense=Standard(), options=RECIPE, quiet=True)
+    fit(task, rows, model=str(model_folder), out=tmp_path / "x", defense=Standard(), options=RECIPE, quiet=True)
     assert len(loaded) == 1
     assert len(located) == 1
 
 
 def test_progress_counts_the_fits_of_the_run(task, model_folder, tmp_path, capsys):
-    fine_tune(task, synthetic_rows(120), model=str(model_folder), out=tmp_path / "x", options=RECIPE)
+    fit(task, synthetic_rows(120), model=str(model_folder), out=tmp_path / "x", options=RECIPE)
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fit ")]
     numbered = [line.partition(" (")[0] for line in said]
     # A second reserve with the very rows of the first needs no second fit.

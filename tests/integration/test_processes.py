@@ -21,7 +21,7 @@ from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.errors import OptionsError
 from antivenom.core.processes import LAUNCHED
 from antivenom.training.checkpoints import latest_checkpoint
-from antivenom.training.fit import fit
+from antivenom.training.fit import train_artifact
 from antivenom.training.training_options import TrainingOptions
 
 OPTIONS = {"rank": 4, "learning_rate": 0.01, "batch_size": 16, "accumulate": 2, "epochs": 2, "save_every": 3}
@@ -88,7 +88,7 @@ def assert_same_weights(one, other):
 @pytest.fixture(scope="module")
 def alone(model_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("alone") / "run"
-    fit(prepare(), model=str(model_folder), out=out, options=TrainingOptions(**OPTIONS), quiet=True)
+    train_artifact(prepare(), model=str(model_folder), out=out, options=TrainingOptions(**OPTIONS), quiet=True)
     return out
 
 
@@ -126,7 +126,9 @@ def test_two_processes_that_share_the_weights_learn_what_one_learns(alone, model
         run_two(model_folder, tmp_path / "killed", options, shard=True)
         assert_same_weights(alone, tmp_path / "killed")
         return
-    fit(prepare(), model=str(model_folder), out=tmp_path / "one", options=TrainingOptions(**options), quiet=True)
+    train_artifact(
+        prepare(), model=str(model_folder), out=tmp_path / "one", options=TrainingOptions(**options), quiet=True
+    )
     ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
 
@@ -136,7 +138,9 @@ def test_a_batch_that_cannot_be_divided_is_refused_and_the_folder_given_back(mod
 
     monkeypatch.setattr(trainer, "process_count", lambda: 3)
     with pytest.raises(OptionsError, match="3 processes"):
-        fit(prepare(), model=str(model_folder), out=tmp_path / "x", options=TrainingOptions(**OPTIONS), quiet=True)
+        train_artifact(
+            prepare(), model=str(model_folder), out=tmp_path / "x", options=TrainingOptions(**OPTIONS), quiet=True
+        )
     assert not (tmp_path / "x").exists()
 
 

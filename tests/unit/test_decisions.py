@@ -31,6 +31,10 @@ def test_it_tells_rows_that_are_kept_corrected_and_left_out(tmp_path):
     assert sum(counts.values()) == 600
     assert counts["corrected"] == prepared.facts["corrected"] > 0
     assert counts["left out"] == prepared.facts["left_out"] > 0
+    assert [line["text"] for line in lines] == train.column("text").to_pylist()
+    reasons = {name: {line["reason"] for line in lines if line["decision"] == name} for name in counts}
+    assert not reasons["taught"] & reasons["left out"], "a reason says which"
+    assert all(all(one) for one in reasons.values())
     other = {"negative": "positive", "positive": "negative"}
     for line in lines:
         expected = {"taught": line["label"], "left out": "", "corrected": other[line["label"]]}

@@ -21,8 +21,8 @@ def write_decisions(folder: Path, train: pa.Table, trusted: pa.Table | None, pre
 
     `row` is its number in the source, `label` the label that it came with, `taught` the one that it is trained on with.
     `decision` is `taught`, `corrected` (with another label), `left out`, or `vouched for` where the same row is among
-    the trusted ones. A label that a spreadsheet would take for a formula has an apostrophe in front.
-    Free answers are not written, and never corrected.
+    the trusted ones; `reason` says why, as far as the defense does, and `text` is the row's. A cell that a spreadsheet
+    would take for a formula has an apostrophe in front. Free answers are not written, and never corrected.
 
     Args:
         folder: Where the file goes.
@@ -41,9 +41,25 @@ def write_decisions(folder: Path, train: pa.Table, trusted: pa.Table | None, pre
         "decision": decision,
         "label": [spreadsheet_cell(one) for one in label],
         "taught": [word if word is None else spreadsheet_cell(word) for word in shown],
+        "reason": _reasons(train, prepared, decision.tolist()),
+        "text": [spreadsheet_cell(text) for text in train.column("text").to_pylist()],
     }
     with atomic_write(folder / DECISIONS, "wb", private=True) as file:
         csv.write_csv(pa.table(columns), file)
+
+
+def _reasons(train: pa.Table, prepared: Prepared, decisions: list[str]) -> list[str]:
+    """Why each row is trained on or not; of a defense that does not say it, only whose decision it was."""
+    said = dict[int, str]()
+    if prepared.reasons is not None:
+        rows, reasons = (prepared.reasons.column(name).to_pylist() for name in ("row", "reason"))
+        said = dict(zip(rows, reasons, strict=True))
+    usual = {"vouched for": "vouched for", "taught": "the defense kept it", "left out": "the defense left it out"}
+    numbers = train.column("row").to_pylist()
+    return [
+        usual["vouched for"] if decision == "vouched for" else said.get(row, usual.get(decision, decision))
+        for row, decision in zip(numbers, decisions, strict=True)
+    ]
 
 
 def _labels(train: pa.Table, prepared: Prepared) -> tuple[list[str], list[str | None]]:

@@ -32,7 +32,7 @@ def explain(error: BaseException) -> Failure:
         code = 143 if isinstance(error, Terminated) else 130
         return Failure(code, ("antivenom: stopped; repeat the command to go on",))
     if isinstance(error, AntivenomError):
-        return Failure(1, (f"antivenom: {error.what}", *([error.mend] if error.mend else [])))
+        return Failure(1, (f"antivenom: {error.what}", *error.details, *([error.mend] if error.mend else [])))
     if isinstance(error, BrokenPipeError):
         return Failure(PIPE_CLOSED, ())
     if _is_of(error, "cyclopts", "CycloptsError"):

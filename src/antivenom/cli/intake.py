@@ -13,6 +13,7 @@ from antivenom.artifacts.export import RowFormat, write_training_rows
 from antivenom.cli.decisions import warn_of_losses
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
 from antivenom.cli.tables import show_report
+from antivenom.core.console import warn
 from antivenom.core.errors import OptionsError
 from antivenom.core.hashing import digest_of_files
 from antivenom.core.report import Report
@@ -21,6 +22,8 @@ from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.tasks.task import Classification
+from antivenom.training.fine_tuning import SHOWN_CLASSES
+from antivenom.training.remaining import Remaining
 from antivenom.training.training_options import TrainingOptions
 
 
@@ -91,6 +94,8 @@ def rebuild_rows(asked: Request, folder: Path, form: RowFormat, referee: Referee
     taken = take_rows(asked)
     prepared, seed = _prepare(taken, folder, asked.seed, referee)
     facts = taken.facts
+    if small := Remaining.of(taken.table, prepared).warnings():
+        warn("WARNING: too few rows are left to be learnt:", *(f"  {line}" for line in small[:SHOWN_CLASSES]))
     path = write_training_rows(folder, prepared, form)
     write_decisions(folder, taken.table, taken.trusted, prepared)
     rows = prepared.rows

@@ -14,6 +14,8 @@ from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOp
 from antivenom.core.console import say, say_json, warn
 from antivenom.training.training_options import TrainingOptions
 
+FORCE_HELP = "Train although a class keeps too few rows to be learnt."
+
 
 def fit(
     rows: str,
@@ -26,6 +28,7 @@ def fit(
     defense: DefenseOptions = DefenseOptions(),
     training: Training = TrainingOptions(),
     seed: SecretSeed = None,
+    force: Annotated[bool, Parameter(negative=(), help=FORCE_HELP)] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -38,10 +41,10 @@ def fit(
     rows
         The untrusted rows: a file, a saved datasets folder, or a hub data-set name.
     """
-    from antivenom.training.fine_tuning import fine_tune
+    from antivenom.training import fine_tuning
 
     taken = take_rows(Request(rows, row_options, task_options, defense, seed))
-    artifact = fine_tune(
+    artifact = fine_tuning.fit(
         taken.task,
         taken.table,
         model=model,
@@ -52,14 +55,20 @@ def fit(
         seed=seed,
         data=taken.facts,
         quiet=quiet,
+        force=force,
     )
     warn_of_losses(artifact.manifest.reserve)
     warn_of_cut_answers(artifact.manifest.training)
     warn_of_cut_prompts(artifact.manifest.training)
     if json:
-        facts = {"training": artifact.manifest.training, "reserve": artifact.manifest.reserve}
+        facts = {
+            "defense": str(taken.defense),
+            "training": artifact.manifest.training,
+            "reserve": artifact.manifest.reserve,
+        }
         say_json({"artifact": str(artifact.folder), **facts})
         return 0
+    say(f"Defense: {taken.defense}")
     show_decisions(artifact.manifest.reserve)
     say(f"The artifact is in {artifact.folder}; {DECISIONS} there says what became of each row. Next:")
     say(f'  antivenom predict {artifact.folder} "a text"')

@@ -171,7 +171,14 @@ def immunize(
         )
         manifest.write(folder)
     if json:
-        say_json({"rows": rebuilt.rows, "reserve": rebuilt.reserve, "out": str(rebuilt.path)})
+        say_json(
+            {
+                "defense": rebuilt.source["defense"],
+                "rows": rebuilt.rows,
+                "reserve": rebuilt.reserve,
+                "out": str(rebuilt.path),
+            }
+        )
     else:
         _show_rebuilt(rebuilt, folder)
     return 0
@@ -185,6 +192,7 @@ def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:
         counts.append(["left out of the file", str(sum(left_out.values()))])
     if rebuilt.reserve.get("corrected"):
         counts.append(["suspect, with the label that the referee reads", str(rebuilt.reserve["corrected"])])
+    say(f"Defense: {rebuilt.source['defense']}")
     say_table(str(rebuilt.path), ["rows", "count"], counts)
     show_planted(rebuilt.reserve)
     say(f"Next: train on {rebuilt.path} (completion loss only), then")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from antivenom.core.console import printable
 
 
 class AntivenomError(Exception):
     """Something the user can mend: what happened, and how to mend it."""
 
-    def __init__(self, what: str, *, mend: str = "") -> None:
-        """Keep `what` happened (with the offending value) apart from how to `mend` it."""
+    def __init__(self, what: str, *, mend: str = "", details: Sequence[str] = ()) -> None:
+        """Keep `what` happened (with the offending value) apart from how to `mend` it.
+
+        Args:
+            what: One line.
+            mend: What to do about it.
+            details: Lines that stand between both for people to read, a table for example.
+        """
         self.what = printable(what)
+        self.details = tuple(map(printable, details))
         self.mend = printable(mend)
         super().__init__(self.what)
 

@@ -11,11 +11,14 @@ from antivenom.core.errors import RowsError
 
 Severity = Literal["error", "refused", "fixed", "warning"]
 SHOWN_ROWS = 5
+"""Rows that are named in a line for people; JSON lists all of them."""
+MOST_LISTED = 1_000_000
+"""So many rows of one kind are remembered: files of any size are read in bounded memory."""
 
 
 @dataclass
 class Finding:
-    """One kind of problem: how many rows have it, and the first of them."""
+    """One kind of problem: how many rows have it, and which."""
 
     severity: Severity
     what: str
@@ -23,15 +26,15 @@ class Finding:
     rows: list[int] = field(default_factory=list)
 
     def add(self, numbers: Sequence[int]) -> None:
-        """Count these rows and remember the first few numbers."""
+        """Count these rows and remember their numbers."""
         self.count += len(numbers)
-        self.rows += list(numbers[: max(0, SHOWN_ROWS - len(self.rows))])
+        self.rows += list(numbers[: max(0, MOST_LISTED - len(self.rows))])
 
     def __str__(self) -> str:
         if not self.rows:
             return printable(self.what)
-        more = ", ..." if self.count > len(self.rows) else ""
-        return f"{printable(self.what)}: {self.count} (row {', '.join(map(str, self.rows))}{more})"
+        more = ", ..." if self.count > SHOWN_ROWS else ""
+        return f"{printable(self.what)}: {self.count} (row {', '.join(map(str, self.rows[:SHOWN_ROWS]))}{more})"
 
 
 @dataclass

@@ -44,6 +44,9 @@ class Prepared:
     """What the defense did, for the manifest: the policy, counts and digests."""
     training: TrainingChanges = TrainingChanges()
     """What is changed while training."""
+    reasons: pa.Table | None = None
+    """`row` and `reason`: why rows are trained on, left out or get another label, as far as the defense says it. It
+    goes to `decisions.csv` and not into the manifest, which stays small."""
 
     def noting(self, **facts: Any) -> Prepared:
         """The same with more facts."""
@@ -119,6 +122,11 @@ class Defense(Method, ABC):
             raise OptionsError(
                 f"{self.name} does not work on {kind}", mend=f"It works on {' and '.join(self.kinds)} alone."
             )
+
+
+def reasons_table(rows: pa.Table, reasons: Sequence[str]) -> pa.Table:
+    """`Prepared.reasons` of rows, one reason for each."""
+    return pa.table({"row": rows.column("row"), "reason": pa.array(reasons, pa.string())})
 
 
 def plain_rows(task: AnyTask, rows: pa.Table, trusted: pa.Table | None) -> Prepared:

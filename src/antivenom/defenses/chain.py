@@ -84,6 +84,7 @@ class Chain(Defense):
             OptionsError: two parts have a benign trigger, or two change the loss.
         """
         prepared: list[Prepared] = []
+        reasons = dict[int, str]()
         for part in self.parts:
             found = part.prepare(task, rows, trusted=trusted, lab=lab)
             if part is not self.parts[-1] and found.guard.secret:
@@ -92,6 +93,7 @@ class Chain(Defense):
                     mend=f"Put {part.name} last.",
                 )
             prepared.append(found)
+            reasons |= _reasons_of(part, rows, found)
             rows = as_given(found.rows)
         return replace(
             prepared[-1],
@@ -100,6 +102,7 @@ class Chain(Defense):
             facts={part.name: one.facts for part, one in zip(self.parts, prepared, strict=True)}
             | prepared[-1].facts
             | {"chain": [str(part) for part in self.parts]},
+            reasons=pa.table({"row": list(reasons), "reason": list(reasons.values())}),
         )
 
     def repair(self, model: Any, task: AnyTask, *, trusted: pa.Table | None, prepared: Prepared, lab: Lab) -> Any:
@@ -107,6 +110,15 @@ class Chain(Defense):
         for part in self.parts:
             model = part.repair(model, task, trusted=trusted, prepared=prepared, lab=lab)
         return model
+
+
+def _reasons_of(part: Defense, given: pa.Table, found: Prepared) -> dict[int, str]:
+    """Why a part did what it did with each row, or that it left it out."""
+    if found.reasons is not None:
+        said = zip(found.reasons.column("row").to_pylist(), found.reasons.column("reason").to_pylist(), strict=True)
+        return {row: f"{part.name}: {reason}" for row, reason in said}
+    kept = set(found.rows.column("row").to_pylist())
+    return {row: f"{part.name}: left out" for row in given.column("row").to_pylist() if row not in kept}
 
 
 def as_given(rows: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ from antivenom.core.report import Report
 from antivenom.data.digests import digest_of_table
 from antivenom.data.sampling import join_trusted, label_codes, random_reserve, require_every_class
 from antivenom.data.validation import check_strings
-from antivenom.defenses.base import Defense, Prepared, rebuild
+from antivenom.defenses.base import Defense, Prepared, reasons_table, rebuild
 from antivenom.guards.answers import extended_answers
 from antivenom.guards.guard import AnyTask, Guard, Placement
 from antivenom.guards.secret import PAPER_SECRET, Secret, draw_secret
@@ -120,11 +120,13 @@ class P2P(Defense):
             "sha256": digest_of_table(pool.filter(pa.array(in_reserve))),
         }
         training = TrainingChanges()
+        outside = "outside the reserve"
+        reasons = reasons_table(pool, np.where(in_reserve, f"in the reserve ({self.reserve})", outside).tolist())
         if self.others == "drop":
             training = TrainingChanges(instead_of=pool.num_rows)
             facts["left_out"] = int((~in_reserve).sum())
             pool, in_reserve = pool.filter(pa.array(in_reserve)), in_reserve[in_reserve]
-        return Prepared(rebuild(pool, in_reserve, self.mode), guard, facts, training)
+        return Prepared(rebuild(pool, in_reserve, self.mode), guard, facts, training, reasons)
 
     def _choose(self, task: AnyTask, pool: pa.Table, vouched: BoolArray, lab: Lab) -> BoolArray:
         if self.reserve == "random":

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.defenses.base import Defense, Prepared, plain_rows
+from antivenom.defenses.base import Defense, Prepared, plain_rows, reasons_table
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab, TrainingChanges
 from antivenom.screening.evidence import find_evidence
@@ -39,4 +39,7 @@ class Quarantine(Defense):
             "rows": kept.num_rows,
             "findings": evidence.to_dict()["findings"],
         }
-        return Prepared(prepared.rows, prepared.guard, facts, TrainingChanges(instead_of=rows.num_rows))
+        shown = pc.is_in(rows.column("row"), value_set=suspects).to_pylist()
+        reasons = reasons_table(rows, ["shows a finding of inspect" if one else "shows no finding" for one in shown])
+        training = TrainingChanges(instead_of=rows.num_rows)
+        return Prepared(prepared.rows, prepared.guard, facts, training, reasons)

@@ -12,18 +12,23 @@ from antivenom.artifacts.artifact import Artifact, load_artifact, require_free
 from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.claims import LABORATORY, Claim, claim_of, output_folder
+from antivenom.core.console import warn
 from antivenom.core.files import remove_tree
-from antivenom.core.processes import on_first
+from antivenom.core.processes import is_first, on_first
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
 from antivenom.guards.guard import AnyTask
-from antivenom.training.fit import fit
+from antivenom.training.fit import train_artifact
 from antivenom.training.lab import LocalLab, run_seed
+from antivenom.training.remaining import Remaining
 from antivenom.training.training_options import TrainingOptions
 
+SHOWN_CLASSES = 20
+"""So many classes are named while a run is on; `decisions.csv` has every row."""
 
-def fine_tune(
+
+def fit(
     task: AnyTask,
     train: pa.Table,
     *,
@@ -35,6 +40,7 @@ def fine_tune(
     seed: int | None = None,
     data: dict[str, Any] | None = None,
     quiet: bool = False,
+    force: bool = False,
 ) -> Artifact:
     """Fine-tune on rows nobody vouches for: rows in, guarded artifact out, and in it what became of each row.
 
@@ -51,11 +57,12 @@ def fine_tune(
         options: How to fine-tune.
         seed: Keys every random choice; drawn at random, and recorded, when not given.
         data: What to record in the manifest about the source of the rows.
-        quiet: Show no progress bar.
+        quiet: Show no progress bar, and do not say what is left of each class.
+        force: Train although a class keeps too few rows to be learnt (`validation.LEAST_CLASS_ROWS`).
 
     Raises:
         ArtifactError: `out` holds something else.
-        RowsError: a class has no row that can be trained on.
+        RowsError: a class keeps too few rows to be learnt.
     """
     out, defense = Path(out), defense or Standard()
     defense.require_task(task)
@@ -69,6 +76,7 @@ def fine_tune(
         lab = LocalLab(model, options, store, on_first(lambda: run_seed(store, seed)), quiet)
         lab.expect({**defense.fits(task), "model": 1.0})
         prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
+        _look_at_what_is_left(Remaining.of(train, prepared), quiet=quiet, force=force)
 
         def repair(module: Any) -> Any:
             return defense.repair(module, task, trusted=trusted, prepared=prepared, lab=lab)
@@ -77,7 +85,7 @@ def fine_tune(
             artifact = load_artifact(out)
         else:
             with lab.stage("model"):
-                artifact = fit(
+                artifact = train_artifact(
                     prepared,
                     model=model,
                     out=out,
@@ -91,6 +99,14 @@ def fine_tune(
         on_first(lambda: write_decisions(artifact.folder, train, trusted, prepared))
         on_first(lambda: remove_tree(store))
         return artifact
+
+
+def _look_at_what_is_left(remaining: Remaining, *, quiet: bool, force: bool) -> None:
+    """Say it, and stop where it is too little."""
+    if not force:
+        remaining.require_enough()
+    if not quiet and is_first() and remaining.left:
+        warn("left to train on:", *remaining.lines()[:SHOWN_CLASSES], *remaining.warnings()[:SHOWN_CLASSES])
 
 
 def _enter(stack: contextlib.ExitStack, out: Path) -> None:

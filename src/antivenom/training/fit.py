@@ -28,7 +28,7 @@ from antivenom.training.run_folder import RunFolder
 from antivenom.training.training_options import TrainingOptions
 
 
-def fit(
+def train_artifact(
     prepared: Prepared,
     *,
     model: str,

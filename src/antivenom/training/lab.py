@@ -33,7 +33,7 @@ from antivenom.models.base_model import LocatedModel
 from antivenom.models.base_store import BaseStore
 from antivenom.models.lab import Fitted, TrainingChanges
 from antivenom.screening.subword_splits import uncut
-from antivenom.training.fit import fingerprint_of, fit
+from antivenom.training.fit import fingerprint_of, train_artifact
 from antivenom.training.training_options import TrainingOptions
 
 KEY_LENGTH = 16
@@ -152,7 +152,7 @@ class LocalLab:
             on_first(lambda: write_json(note, {"key": key, "name": name}))
         start = time.perf_counter()
         with self.stage(name):
-            fit(
+            train_artifact(
                 prepared,
                 model=self.model,
                 out=folder,

@@ -42,6 +42,8 @@ class Joined:
     """What looks planted."""
     facts: dict[str, Any]
     """The counts for the manifest."""
+    reasons: list[str]
+    """Why, for each row."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,26 @@ class Joining:
             "planted_strings": planted.named,
             **self._of_referee(verdict, referee),
         }
-        return Joined(taught | corrected, np.where(corrected, verdict.read, classes), planted, facts)
+        reasons = self._reasons(judged, look.suspect, read_again, corrected, spread)
+        return Joined(taught | corrected, np.where(corrected, verdict.read, classes), planted, facts, reasons)
+
+    def _reasons(
+        self, judged: _Judged, suspect: BoolArray, read_again: BoolArray, corrected: BoolArray, planted: BoolArray
+    ) -> list[str]:
+        """Why each row is trained on, left out, or gets another label: of what holds for it, the first of these."""
+        cases = [
+            (self.vouched, "vouched for"),
+            (corrected, "shares a planted string; the referee and a second model read another label"),
+            (read_again, "a second model reads its label, though the referee did not or it resembles refused rows"),
+            (suspect & planted, "holds a planted string"),
+            (suspect, "shares with refused rows what was wrong with them"),
+            (self.in_reserve, "among the least suspicious rows of its label"),
+            (judged.verdict.refused, "the referee reads another label"),
+            (judged.kept_out, "held back: its features go with its label more than those of other rows"),
+            (judged.small | judged.known, "the referee finds its label possible; its strong features are honest ones"),
+        ]
+        holds, said = [rows for rows, _ in cases], [reason for _, reason in cases]
+        return [str(one) for one in np.select(holds, said, "the referee finds its label possible")]
 
     def _scarce(self, taught: BoolArray, referee: Fitted) -> dict[str, int]:
         """The labels most of whose rows are not trained on as such, and how many are."""

@@ -13,7 +13,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.report import Report
 from antivenom.data.rows import with_columns
 from antivenom.data.sampling import join_trusted, label_codes, require_every_class
-from antivenom.defenses.base import Defense, Prepared
+from antivenom.defenses.base import Defense, Prepared, reasons_table
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decide import Joined, Joining
 from antivenom.defenses.standard.decoys import Wordings, add_decoys
@@ -147,7 +147,9 @@ class Standard(Defense):
         reserve = pool.vouched | self._least_suspicious(pool, p2p.ratio, 0 if free else self.least_rows, lab)
         require_every_class(task.classes or (), label_codes(pool.rows, task.classes)[reserve], "row")
         if free or not lab.has_model:
-            kept = self._with_decoys(p2p.rebuilt(pool.rows, reserve, guard), pool.evidence.planted_strings(), free, lab)
+            said = np.where(reserve, "among the least suspicious rows", "not among the least suspicious rows").tolist()
+            kept = replace(p2p.rebuilt(pool.rows, reserve, guard), reasons=reasons_table(pool.rows, said))
+            kept = self._with_decoys(kept, pool.evidence.planted_strings(), free, lab)
             return self._noted(kept, pool)
         exchanged, states = 0, None
         if self.choose_twice:
@@ -159,6 +161,7 @@ class Standard(Defense):
         referee = self._referee(p2p, pool, reserve, guard, lab, SECOND)
         joined = self._joining(pool, reserve, lab, states).decide(referee, correct_suspects=self.correct_suspects)
         kept = p2p.rebuilt(_relabeled(pool.rows, joined, referee.guard.labels.labels), joined.rows, guard)
+        kept = replace(kept, reasons=reasons_table(pool.rows, joined.reasons))
         kept = self._with_decoys(kept, joined.planted.written, free, lab)
         return self._noted(kept, pool).noting(**joined.facts, exchanged=exchanged)
 
