@@ -108,11 +108,50 @@ def test_what_cannot_be_written_is_a_user_error(user_folder, capsys, arguments):
     assert "reviews.csv" in err
 
 
-def test_numbers_are_printed_before_a_file_fails(artifact, capsys):
-    Path("taken").mkdir()
-    code, out, _ = run(capsys, "evaluate", "safe", "test.csv", "--outputs", "taken", "--json")
-    assert code == 1
-    assert json.loads(out)["clean"]["accuracy"]["total"] == 40
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["evaluate", "nothere", "test.csv"], "--outputs"),
+        (["evaluate", "nothere", "test.csv"], "--picture"),
+        (["recount", "nothere.parquet"], "--picture"),
+        (["inspect", "reviews.csv"], "--sarif"),
+        (["inspect", "reviews.csv"], "--junit"),
+        (["check", "nothere.csv", "--out", "x"], "--report"),
+        (["compare", "nothere.csv", "test.csv", "--out", "x"], "--plot"),
+    ],
+)
+def test_a_foreign_file_is_refused_before_any_work(user_folder, capsys, command, option):
+    Path("mine.png").write_text("precious", encoding="utf-8")
+    os.mkfifo("pipe.png")
+    for name in ("mine.png", "pipe.png"):
+        code, out, err = run(capsys, *command, option, name)
+        assert (code, out) == (2 if command[0] == "check" else 1, "")
+        assert name in err
+        assert "nothere" not in err
+    assert Path("mine.png").read_text(encoding="utf-8") == "precious"
+    assert run(capsys, "inspect", "reviews.csv", "--sarif", "mine.png", "--force")[0] == 0
+    assert run(capsys, "inspect", "reviews.csv", "--sarif", "mine.png")[0] == 0, "it is ours now"
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("--lr", "--learning-rate"),
+        ("--bs", "--batch-size"),
+        ("--epoch", "--epochs"),
+        ("--learning-rat", "--learning-rate"),
+    ],
+)
+def test_likely_options_are_suggested_and_values_are_not_shown(user_folder, capsys, option, meant):
+    code, _, err = run(capsys, "fit", "reviews.csv", "--out", "x", f"{option}=orchid lantern")
+    assert code == 2
+    assert meant in err
+    assert "orchid" not in err
+
+
+def test_unlikely_options_are_not_suggested(user_folder, capsys):
+    err = run(capsys, "fit", "reviews.csv", "--out", "x", "--lrx", "3")[2]
+    assert "Did you mean" not in err
 
 
 def test_an_interrupt_says_how_to_go_on(user_folder, capsys, monkeypatch):

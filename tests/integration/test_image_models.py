@@ -336,7 +336,9 @@ def test_the_processor_is_part_of_what_is_verified(fitted, tmp_path):
 
 def test_a_trunk_is_for_texts_alone(prepared, folder, tmp_path):
     with pytest.raises(OptionsError, match="frozen trunk"):
-        train_artifact(prepared, model=str(folder), out=tmp_path / "x", options=replace(RECIPE, top_layers=1), quiet=True)
+        train_artifact(
+            prepared, model=str(folder), out=tmp_path / "x", options=replace(RECIPE, top_layers=1), quiet=True
+        )
 
 
 def test_full_fine_tuning_learns_to_say_extended_labels(folder, tmp_path):

@@ -16,3 +16,8 @@ class CiReports:
     """Write the results here as SARIF 2.1.0 (GitHub code scanning and others)."""
     junit: str | None = None
     """Write the results here as JUnit XML (Jenkins, GitLab and others)."""
+
+    @property
+    def named(self) -> dict[str, str | None]:
+        """Option and path of each."""
+        return {"--sarif": self.sarif, "--junit": self.junit}

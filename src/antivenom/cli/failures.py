@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from antivenom.core.errors import AntivenomError
 
@@ -35,6 +36,8 @@ def explain(error: BaseException) -> Failure:
         return Failure(1, (f"antivenom: {error.what}", *error.details, *([error.mend] if error.mend else [])))
     if isinstance(error, BrokenPipeError):
         return Failure(PIPE_CLOSED, ())
+    if _is_of(error, "cyclopts", "UnknownOptionError"):
+        return Failure(2, _unknown_option(error))
     if _is_of(error, "cyclopts", "CycloptsError"):
         return Failure(2, (*f"antivenom: {error}".splitlines(), "Try: antivenom --help"))
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("antivenom"):
@@ -51,6 +54,18 @@ def explain(error: BaseException) -> Failure:
         "This is a bug in antivenom or in a library under it; please report it. `antivenom -v ...` shows where it is."
     )
     return Failure(BUG, (said, mend))
+
+
+def _unknown_option(error: Any) -> tuple[str, ...]:
+    """Which option is not known, and which may have been meant; a value behind it is never shown."""
+    from antivenom.cli.hints import meant
+
+    option = str(error.token.keyword or error.token.value).partition("=")[0]
+    known = [name for argument in error.argument_collection if argument.parse for name in argument.names]
+    command = " ".join(error.command_chain or ())
+    likely = meant(option, known)
+    mend = f"Did you mean {likely}? " if likely else ""
+    return f"antivenom: there is no option {option}", f"{mend}Try: antivenom {command} --help-all"
 
 
 def _is_of(error: BaseException, module: str, name: str) -> bool:

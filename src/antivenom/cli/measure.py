@@ -31,7 +31,7 @@ from antivenom.cli.options import (
 from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
 from antivenom.core.claims import laboratory
 from antivenom.core.console import say, say_json, warn
-from antivenom.core.files import atomic_write, require_replaceable
+from antivenom.core.files import atomic_write, require_outputs
 from antivenom.data.rows import split_rows
 from antivenom.evaluation.canary import CanaryCheck
 from antivenom.guards.guard import AnyTask
@@ -88,8 +88,7 @@ def check(
     from antivenom.evaluation.ci_reports import cases_of_check, write_reports
     from antivenom.training.lab import LocalLab, run_seed
 
-    if report:
-        require_replaceable(Path(report), option="--report", force=force)
+    require_outputs({"--report": report, **ci.named}, force=force)
     seed = run_seed(Path(out), seed)
     intake = take_rows(Request(rows, row_options, task_options, defense, seed))
     train, held_out = _train_and_test(intake, row_options, test, sample, seed)
@@ -154,6 +153,7 @@ def compare(
     seeds: Annotated[Count, Parameter(help="Repeat with this many seeds, from --seed upwards.")] = 1,
     never_poisoned: NeverPoisoned = False,
     plot: Annotated[str | None, Parameter(help="Draw the summary here: .png, .svg or .pdf (extra `plots`).")] = None,
+    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -177,6 +177,7 @@ def compare(
     from antivenom.evaluation.summary import Run
     from antivenom.training.lab import LocalLab
 
+    require_outputs({"--plot": plot}, force=force)
     task_options = task_options.filled(row_options.file)
     loaded = row_options.load(train, task_options.labels)
     task = task_options.task(loaded.labels, images=row_options.has_images, report=loaded.report)

@@ -14,6 +14,7 @@ from antivenom.cli.decisions import show_planted
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
 from antivenom.cli.options import (
     DefenseOptions,
+    Force,
     Json,
     Kind,
     Out,
@@ -26,6 +27,7 @@ from antivenom.cli.options import (
 from antivenom.cli.tables import show_report
 from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import AntivenomError, OptionsError
+from antivenom.core.files import require_outputs
 from antivenom.core.registry import Method
 from antivenom.tasks.task import Style
 from antivenom.training.training_options import TrainingOptions
@@ -90,6 +92,7 @@ def inspect(
         bool, Parameter(help="Exit with 1 when something looks planted; errors exit with 2.", negative="")
     ] = False,
     ci: CiReports = CiReports(),
+    force: Force = False,
     json: Json = False,
 ) -> int:
     """Look for what seems planted in rows: words, phrases and templates that go with one label too well to be honest.
@@ -105,6 +108,7 @@ def inspect(
     from antivenom.evaluation.taxonomy import ATLAS_DATA, OWASP
     from antivenom.screening.evidence import find_evidence
 
+    require_outputs(ci.named, force=force)
     asked = TaskOptions(kind=kind).filled(row_options.file)
     loaded = row_options.load(rows, asked.labels)
     labels = loaded.labels if asked.kind == "classification" else None

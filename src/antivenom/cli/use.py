@@ -15,7 +15,7 @@ from antivenom.cli.options import Force, ImageOptions, Json, Quiet, RowOptions, 
 from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation
 from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
-from antivenom.core.files import require_replaceable
+from antivenom.core.files import require_outputs
 from antivenom.core.hashing import digest_of_files
 from antivenom.data.query import Asked, as_query
 from antivenom.evaluation.picture import write_page
@@ -184,7 +184,7 @@ def evaluate(
     from antivenom.evaluation.evaluate import evaluate as evaluate_model
     from antivenom.evaluation.evaluate import write_outputs
 
-    _require_replaceable(force, outputs=outputs, picture=picture)
+    require_outputs({"--outputs": outputs, "--picture": picture}, force=force)
     attacks = [parse_attack(spec) for spec in attack]
     opened = load_artifact(artifact)
     labels = opened.guard.task.classes
@@ -233,7 +233,7 @@ def recount(
     """
     from antivenom.evaluation.recount import contrast, read_outputs
 
-    _require_replaceable(force, picture=picture)
+    require_outputs({"--picture": picture}, force=force)
     first = read_outputs(outputs)
     if other is not None:
         if picture is not None:
@@ -249,13 +249,6 @@ def recount(
         _draw(Path(picture), title, found, first.table, first.reading)
     _present(title, found, json)
     return 0
-
-
-def _require_replaceable(force: bool, *, outputs: str | None = None, picture: str | None = None) -> None:
-    """Refuse to replace what is not ours before any work, not after it."""
-    for option, path in (("--outputs", outputs), ("--picture", picture)):
-        if path is not None:
-            require_replaceable(Path(path), option=option, force=force)
 
 
 def _draw(path: Path, title: str, found: Evaluation, outputs: pa.Table, reading: LabelMap | Guard) -> None:

@@ -17,7 +17,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -98,6 +98,18 @@ def require_replaceable(path: Path, *, option: str, force: bool = False) -> None
         raise ArtifactError(
             f"{path} exists and was not made by antivenom", mend=f"Choose another {option}, or add --force."
         )
+
+
+def require_outputs(named: Mapping[str, str | None], *, force: bool) -> None:
+    """Raise, before any work is done, unless every file that the user names can be written.
+
+    Args:
+        named: Option and path; options that were not given have None.
+        force: See `require_replaceable`.
+    """
+    for option, path in named.items():
+        if path is not None:
+            require_replaceable(Path(path), option=option, force=force)
 
 
 def is_stamped(path: Path) -> bool:

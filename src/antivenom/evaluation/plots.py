@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from antivenom.core.errors import MissingPackageError, OptionsError
-from antivenom.core.files import atomic_write
+from antivenom.core.files import STAMP, atomic_write
 from antivenom.evaluation.summary import SummaryLine
 
 ENDINGS = ("png", "svg", "pdf")
@@ -62,7 +62,8 @@ def write_plot(path: Path, lines: Sequence[SummaryLine]) -> None:
         axes.set_title(_plain(attack), fontsize="small")
     figure.axes[0].legend(fontsize="small", ncols=len(SHOWN))
     with atomic_write(path, "wb") as file:
-        figure.savefig(file, format=path.suffix.lstrip("."))
+        kind = path.suffix.lstrip(".")
+        figure.savefig(file, format=kind, metadata={"Software" if kind == "png" else "Creator": STAMP})
 
 
 def _plain(text: str) -> str:
