@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from antivenom.defenses.none import NoDefense
     from antivenom.defenses.p2p import P2P
     from antivenom.defenses.standard import Standard
+    from antivenom.evaluation.canary import CanaryCheck
+    from antivenom.evaluation.comparison import compare, make_scenario
     from antivenom.evaluation.evaluate import evaluate
     from antivenom.guards.guard import Guard
     from antivenom.inference.guarded import GuardedModel, load_guarded, predict
+    from antivenom.screening.evidence import find_evidence
+    from antivenom.tasks.generation import Generation
     from antivenom.tasks.task import Classification, Frame
     from antivenom.training.fine_tuning import fit
+    from antivenom.training.lab import LocalLab
     from antivenom.training.training_options import TrainingOptions
 
 __all__ = [
@@ -32,21 +37,27 @@ __all__ = [
     "AntivenomError",
     "Attack",
     "BadNets",
+    "CanaryCheck",
     "Classification",
     "Defense",
     "Frame",
+    "Generation",
     "Guard",
     "GuardedModel",
+    "LocalLab",
     "NoDefense",
     "Standard",
     "TrainingOptions",
     "attacks",
+    "compare",
     "defenses",
     "evaluate",
+    "find_evidence",
     "fit",
     "load_artifact",
     "load_guarded",
     "load_rows",
+    "make_scenario",
     "parse_attack",
     "parse_defense",
     "predict",
@@ -59,21 +70,27 @@ _HOME = {
     "AntivenomError": "core.errors",
     "Attack": "attacks",
     "BadNets": "attacks.badnets",
+    "CanaryCheck": "evaluation.canary",
     "Classification": "tasks.task",
     "Defense": "defenses",
     "Frame": "tasks.task",
+    "Generation": "tasks.generation",
     "Guard": "guards.guard",
     "GuardedModel": "inference.guarded",
+    "LocalLab": "training.lab",
     "NoDefense": "defenses.none",
     "Standard": "defenses.standard",
     "TrainingOptions": "training.training_options",
     "attacks": "attacks",
+    "compare": "evaluation.comparison",
     "defenses": "defenses",
     "evaluate": "evaluation.evaluate",
+    "find_evidence": "screening.evidence",
     "fit": "training.fine_tuning",
     "load_artifact": "artifacts.artifact",
     "load_guarded": "inference.guarded",
     "load_rows": "data.rows",
+    "make_scenario": "evaluation.comparison",
     "parse_attack": "attacks",
     "parse_defense": "defenses",
     "predict": "inference.guarded",
@@ -82,6 +99,10 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("antivenom")
     if name not in _HOME:
         raise AttributeError(f"module 'antivenom' has no attribute {name!r}")
     return getattr(import_module(f"antivenom.{_HOME[name]}"), name)

@@ -149,6 +149,21 @@ def test_likely_options_are_suggested_and_values_are_not_shown(user_folder, caps
     assert "orchid" not in err
 
 
+def test_every_method_is_explained_with_each_option(capsys):
+    listed = json.loads(run(capsys, "methods", "--json")[1])
+    for kind, methods in listed.items():
+        for name, facts in methods.items():
+            code, out, _ = run(capsys, "methods", name, "--json")
+            assert code == 0
+            assert json.loads(out)[kind] == facts
+    assert {"stages", "costs", "needs", "presets"} <= set(listed["defense"]["p2p"])
+    shown = " ".join(run(capsys, "methods", "standard")[1].split())
+    assert all(option in shown for option in ("least_rows", "refusal_limit", "decoy_dose", "24", "two fits"))
+    code, _, err = run(capsys, "methods", "standrd")
+    assert code == 1
+    assert "'standard'" in err
+
+
 def test_unlikely_options_are_not_suggested(user_folder, capsys):
     err = run(capsys, "fit", "reviews.csv", "--out", "x", "--lrx", "3")[2]
     assert "Did you mean" not in err

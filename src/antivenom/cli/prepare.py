@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +27,6 @@ from antivenom.cli.tables import show_report
 from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.core.files import require_outputs
-from antivenom.core.registry import Method
 from antivenom.tasks.task import Style
 from antivenom.training.training_options import TrainingOptions
 
@@ -249,44 +247,3 @@ def poison(
     write_json(truth_path, facts)
     say(f"{len(positions)} of {table.num_rows} rows are poisoned in {target}; which ones: {truth_path}")
     return 0
-
-
-def methods(*, json: Json = False) -> int:
-    """List every attack, defense and judge with its options and presets (asked for as NAME@PRESET)."""
-    from antivenom.attacks import attacks
-    from antivenom.defenses import defenses
-    from antivenom.judges import judges
-
-    found: dict[str, Mapping[str, type[Method]]] = {"attack": attacks(), "defense": defenses(), "judge": judges()}
-    if json:
-        say_json(
-            {
-                kind: {name: {**cls().to_dict(), "presets": dict(cls.presets)} for name, cls in classes.items()}
-                for kind, classes in found.items()
-            }
-        )
-        return 0
-    for kind, classes in found.items():
-        rows = [
-            [name, _first_sentence(cls), ", ".join(list(cls().to_dict())[1:]), ", ".join(f"@{p}" for p in cls.presets)]
-            for name, cls in classes.items()
-        ]
-        say_table(f"{kind}s", ["name", "what it does", "options", "presets"], rows, left=4)
-    return 0
-
-
-def tasks(*, json: Json = False) -> int:
-    """List the tasks that --task knows by name, with their variants (asked for as NAME@VARIANT)."""
-    from antivenom.tasks.task_files import presets
-
-    if json:
-        say_json({name: file.said for name, file in presets().items()})
-        return 0
-    rows = [[name, file.kind, file.about, ", ".join(file.variants)] for name, file in presets().items()]
-    say_table("tasks", ["name", "kind", "what it is", "variants"], rows, left=4)
-    return 0
-
-
-def _first_sentence(cls: type[Method]) -> str:
-    said = (cls.__doc__ or "").splitlines()[0]
-    return f"{said} Approximation: {cls.approximation}." if cls.approximation else said
