@@ -15,7 +15,7 @@ from antivenom.core.errors import AntivenomError
 from antivenom.defenses.none import NoDefense
 from antivenom.inference.guarded import load_guarded
 from antivenom.testing import synthetic_rows
-from antivenom.training.fine_tuning import fine_tune
+from antivenom.training.fine_tuning import fit
 from antivenom.training.training_options import TrainingOptions
 
 TEXTS = ["a warm film", "a dull film about the second cast"]
@@ -26,7 +26,7 @@ RECIPE = TrainingOptions(rank=2, batch_size=16, epochs=1)
 def artifact(task, model_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
     rows = synthetic_rows(32)
-    fine_tune(task, rows, model=str(model_folder), out=folder, defense=NoDefense(), options=RECIPE, quiet=True)
+    fit(task, rows, model=str(model_folder), out=folder, defense=NoDefense(), options=RECIPE, quiet=True)
     return folder
 
 
