@@ -40,7 +40,7 @@ COMMANDS = {
     "finish": "antivenom.cli.learn",
     "predict": "antivenom.cli.use",
     "evaluate": "antivenom.cli.use",
-    "recount": "antivenom.cli.use",
+    "recount": "antivenom.cli.recounting",
     "show": "antivenom.cli.use",
     "sign": "antivenom.cli.signing",
     "verify": "antivenom.cli.signing",

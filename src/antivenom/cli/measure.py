@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 from cyclopts import Parameter
 
 from antivenom.cli.ci import CiReports
+from antivenom.cli.comparing import Grid, write_summary
 from antivenom.cli.decisions import show_decisions, warn_of_losses
 from antivenom.cli.intake import Intake, Request, take_rows
 from antivenom.cli.options import (
@@ -28,7 +28,7 @@ from antivenom.cli.options import (
     Training,
     with_secret,
 )
-from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
+from antivenom.cli.tables import show_canaries, show_comparison
 from antivenom.core.claims import laboratory
 from antivenom.core.console import say, say_json, warn
 from antivenom.core.files import atomic_write, require_outputs
@@ -38,11 +38,7 @@ from antivenom.guards.guard import AnyTask
 from antivenom.training.training_options import TrainingOptions
 
 if TYPE_CHECKING:
-    from antivenom.attacks import Attack
-    from antivenom.defenses import Defense
-    from antivenom.evaluation.comparison import Outcome, Scenario
-    from antivenom.evaluation.summary import Run
-    from antivenom.training.lab import LocalLab
+    pass
 
 EXIT_CODES = {"passed": 0, "backdoor": 1, "accuracy_lost": 1, "inconclusive": 3}
 """What `check` ends with; any error ends it with 2."""
@@ -172,79 +168,37 @@ def compare(
     """
     from antivenom.attacks import parse_attack
     from antivenom.defenses import parse_defense
-    from antivenom.evaluation.comparison import make_scenario
-    from antivenom.evaluation.plots import require_plots
-    from antivenom.evaluation.summary import Run
     from antivenom.training.lab import LocalLab
 
-    require_outputs({"--plot": plot}, force=force)
-    task_options = task_options.filled(row_options.file)
-    loaded = row_options.load(train, task_options.labels)
-    task = task_options.task(loaded.labels, images=row_options.has_images, report=loaded.report)
-    rows = row_options.accept(loaded, task.classes, loaded.report).slice(0, train_rows)
-    test_table = _test_rows(row_options, test, task, test_rows, seed)
+    _require_plot(plot, force=force)
+    task, rows = _clean_rows(row_options, task_options, train)
+    rows, test_table = rows.slice(0, train_rows), _test_rows(row_options, test, task, test_rows, seed)
     chosen = [with_secret(parse_defense(spec), None, row_options.file) for spec in defense]
-    if plot:
-        require_plots(Path(plot))
-    runs, records = list[Run](), list[dict[str, Any]]()
-    planted = [parse_attack(spec) for spec in attack]
+    attacks, draws = [parse_attack(spec) for spec in attack], range(seed, seed + seeds)
+    grid = Grid(task, rows, test_table, attacks, chosen, draws, trusted_share, never_poisoned)
+    lab = LocalLab(model, training, Path(out), seed, quiet)
     with laboratory(Path(out), "compare"):
-        for number, one in enumerate(planted):
-            found = dict[int, "list[Outcome]"]()
-            for draw in range(seed, seed + seeds):
-                lab = LocalLab(model, training, _folder_of(Path(out), planted, number, draw, seeds), draw, quiet)
-                scenario = make_scenario(task, rows, test_table, one, trusted_share=trusted_share, seed=draw)
-                found[draw], record = _fit_and_record(scenario, chosen, lab, never_poisoned)
-                records.append(record)
-                runs += [Run(str(one), outcome.folder.name, draw, outcome.evaluation) for outcome in found[draw]]
-            if not json:
-                show_seeds(f"{one}, {rows.num_rows} training rows, {model}", found)
-        _write_summary(Path(out), runs, records, plot)
-    if json:
-        say_json(records[0] if len(records) == 1 else records)
-    else:
-        say(f"Every number: {out}/")
+        runs, records = grid.measure(lab, show=not json)
+        write_summary(Path(out), runs, records, plot)
+    say_json(records[0] if len(records) == 1 else records) if json else say(f"Every number: {out}/")
     return 0
 
 
-def _folder_of(out: Path, attacks: Sequence[Attack], number: int, seed: int, seeds: int) -> Path:
-    """Where the fits of one attack and one seed go: in a folder of their own where there are several."""
-    names = [attack.name for attack in attacks]
-    if len(names) > 1:
-        out /= f"{names[number]}-{number}" if names.count(names[number]) > 1 else names[number]
-    return out if seeds == 1 else out / f"seed-{seed}"
+def _require_plot(plot: str | None, *, force: bool) -> None:
+    """Refuse before any work a picture that could not be drawn or written in the end."""
+    from antivenom.evaluation.plots import require_plots
 
-
-def _write_summary(out: Path, runs: Sequence[Run], records: Sequence[dict[str, Any]], plot: str | None) -> None:
-    """Tables, the plot if one is asked for, and, where there were several runs, one record of all of them."""
-    from antivenom.core.files import write_json
-    from antivenom.evaluation.plots import write_plot
-    from antivenom.evaluation.summary import FORMATS, summarize_runs
-
-    lines = summarize_runs(runs)
-    for name, write in FORMATS.items():
-        with atomic_write(out / name) as file:
-            file.write(write(lines))
-    if len(records) > 1:
-        write_json(out / "record.json", {"summary": [line.to_dict() for line in lines], "runs": list(records)})
+    require_outputs({"--plot": plot}, force=force)
     if plot:
-        write_plot(Path(plot), lines)
+        require_plots(Path(plot))
 
 
-def _fit_and_record(
-    scenario: Scenario, defenses: list[Defense], lab: LocalLab, never_poisoned: bool
-) -> tuple[list[Outcome], dict[str, Any]]:
-    """Compare on one seed, and write the record."""
-    from antivenom.core.files import write_json
-    from antivenom.evaluation import comparison
-
-    outcomes = comparison.compare(scenario, defenses, lab, never_poisoned=never_poisoned)
-    settings = {"model": lab.model, "training": lab.options.to_dict(), "seed": lab.seed}
-    record = comparison.record(scenario, outcomes, **settings)
-    write_json(lab.store / "record.json", record)
-    for outcome in record["outcomes"]:
-        warn_of_losses(outcome["reserve"])
-    return outcomes, record
+def _clean_rows(options: RowOptions, task_options: TaskOptions, source: str) -> tuple[AnyTask, pa.Table]:
+    """The task, and the clean rows of a source."""
+    task_options = task_options.filled(options.file)
+    loaded = options.load(source, task_options.labels)
+    task = task_options.task(loaded.labels, images=options.has_images, report=loaded.report)
+    return task, options.accept(loaded, task.classes, loaded.report)
 
 
 def _test_rows(options: RowOptions, source: str, task: AnyTask, count: int | None, seed: int) -> pa.Table:

@@ -148,23 +148,14 @@ def immunize(
     form
         prompt-completion: two strings. chat: the same as chat messages. messages: one list of chat messages.
     """
-    from dataclasses import replace
-
     from antivenom.artifacts.artifact import require_free
     from antivenom.artifacts.manifest import Manifest
     from antivenom.core.claims import new_output
 
     folder = Path(out)
     require_free(folder)
-    style: Style = "plain" if form == "prompt-completion" else "chat"
-    task_options = task_options.filled(row_options.file)
-    if task_options.style not in ("plain", style):
-        raise OptionsError(f"--style {task_options.style} does not go with --format {form}")
-    if row_options.has_images and style == "plain":
-        raise OptionsError("a plain prompt has no place for an image", mend="Use --format chat.")
-    task_options = replace(task_options, style=style)
     rebuild = rebuild_large if large else rebuild_rows
-    request = Request(rows, row_options, task_options, defense, seed)
+    request = Request(rows, row_options, _in_style(task_options, row_options, form), defense, seed)
     with new_output(folder, "immunize"):
         rebuilt = rebuild(request, folder, form, RefereeOptions(referee, training))
         data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
@@ -184,6 +175,23 @@ def immunize(
     else:
         _show_rebuilt(rebuilt, folder)
     return 0
+
+
+def _in_style(task_options: TaskOptions, row_options: RowOptions, form: RowFormat) -> TaskOptions:
+    """What is asked, in the style that a format of rows has.
+
+    Raises:
+        OptionsError: another style was asked for, or there are images and the format has no place for them.
+    """
+    from dataclasses import replace
+
+    style: Style = "plain" if form == "prompt-completion" else "chat"
+    task_options = task_options.filled(row_options.file)
+    if task_options.style not in ("plain", style):
+        raise OptionsError(f"--style {task_options.style} does not go with --format {form}")
+    if row_options.has_images and style == "plain":
+        raise OptionsError("a plain prompt has no place for an image", mend="Use --format chat.")
+    return replace(task_options, style=style)
 
 
 def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:

@@ -63,11 +63,7 @@ def serve(
 
     require_packages("starlette", "uvicorn")
     keys = read_keys(key_file)
-    if not (keys.digests or open_to_all or _is_loopback(host)):
-        raise OptionsError(
-            f"--host {host} lets other machines ask, and there are no API keys",
-            mend="Give --key-file, or --open if something else guards the door.",
-        )
+    _require_a_door(host, bool(keys.digests or open_to_all))
     service = make_service(
         artifact,
         upstream=None if upstream is None else Upstream(upstream, engine, upstream_model),
@@ -90,6 +86,14 @@ def _queries(source: str, most: int, *, free: bool) -> list[Query]:
 
     asked = iterate_queries(source) if free else iterate_texts(source)
     return [as_query(one) for one in itertools.islice(asked, most)]
+
+
+def _require_a_door(host: str, guarded: bool) -> None:
+    if not (guarded or _is_loopback(host)):
+        raise OptionsError(
+            f"--host {host} lets other machines ask, and there are no API keys",
+            mend="Give --key-file, or --open if something else guards the door.",
+        )
 
 
 def _is_loopback(host: str) -> bool:

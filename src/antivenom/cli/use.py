@@ -7,22 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import pyarrow as pa
 from cyclopts import Parameter
 
 from antivenom.cli.endpoints import EndpointOptions
 from antivenom.cli.options import Force, ImageOptions, Json, Quiet, RowOptions, Seed
-from antivenom.cli.tables import show_answers, show_contrasts, show_evaluation
+from antivenom.cli.recounting import draw, present
+from antivenom.cli.tables import show_answers
 from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import require_outputs
 from antivenom.core.hashing import digest_of_files
 from antivenom.data.query import Asked, as_query
-from antivenom.evaluation.picture import write_page
-from antivenom.evaluation.record import Evaluation
-from antivenom.evaluation.text_picture import write_text_page
-from antivenom.guards.guard import Guard
-from antivenom.guards.labels import LabelMap
 from antivenom.inference.writing import OnEscape
 
 if TYPE_CHECKING:
@@ -190,72 +185,19 @@ def evaluate(
     labels = opened.guard.task.classes
     loaded = row_options.load(test, labels=labels)
     table = row_options.sample(row_options.accept(loaded, labels, loaded.report), labels, seed=seed)
-    facts = {
-        "artifact": Path(artifact).name,
-        "weights_sha256": opened.manifest.weights_sha256,
-        "source": Path(test).name,
-    }
-    if endpoint:
-        facts["base_url"] = str(endpoint.base_url)
+    facts = {"artifact": Path(artifact).name, "weights_sha256": opened.manifest.weights_sha256}
+    facts |= {"source": Path(test).name, **({"base_url": str(endpoint.base_url)} if endpoint else {})}
     model = _model(opened, endpoint, on_escape, base)
     found, kept = evaluate_model(
         model, table, attacks, seed=seed, target_rows=target_rows, provenance=facts, quiet=quiet
     )
     title = f"{artifact} on {table.num_rows} rows of {test}"
-    _present(title, found, json)  # first: a file that cannot be written must not cost the numbers
+    present(title, found, json)  # first: a file that cannot be written must not cost the numbers
     if outputs:
         write_outputs(Path(outputs), kept)
     if picture:
-        _draw(Path(picture), title, found, kept, opened.guard if labels is None else opened.guard.labels)
+        draw(Path(picture), title, found, kept, opened.guard if labels is None else opened.guard.labels)
     return 0
-
-
-def recount(
-    outputs: str,
-    other: str | None = None,
-    /,
-    *,
-    picture: Annotated[str | None, Parameter(help="Write an HTML page with the distributions here.")] = None,
-    force: Force = False,
-    json: Json = False,
-) -> int:
-    """Compute every number again from stored outputs, or compare two models on the same rows. Needs no model.
-
-    With one file it prints the evaluation that made it. With two, how often both models are right and how often an
-    attack succeeds on each, with McNemar's exact test.
-
-    Parameters
-    ----------
-    outputs
-        A file that `evaluate --outputs` or `compare` wrote.
-    other
-        Such a file of another model for the same test rows.
-    """
-    from antivenom.evaluation.recount import contrast, read_outputs
-
-    require_outputs({"--picture": picture}, force=force)
-    first = read_outputs(outputs)
-    if other is not None:
-        if picture is not None:
-            raise OptionsError("--picture shows one file, and two were given")
-        contrasts = contrast(first, read_outputs(other))
-        if json:
-            say_json([one.to_dict() for one in contrasts])
-        else:
-            show_contrasts(f"{outputs} (first) beside {other} (second)", contrasts)
-        return 0
-    found, title = first.evaluation(), f"{outputs}, {first.provenance.get('rows', '?')} test rows"
-    if picture:
-        _draw(Path(picture), title, found, first.table, first.reading)
-    _present(title, found, json)
-    return 0
-
-
-def _draw(path: Path, title: str, found: Evaluation, outputs: pa.Table, reading: LabelMap | Guard) -> None:
-    if isinstance(reading, Guard):
-        write_text_page(path, title, found, outputs, reading)
-    else:
-        write_page(path, title, found, outputs, reading)
 
 
 def show(
@@ -282,13 +224,6 @@ def show(
         return 0
     say_table(f"{artifact}: verified", ["", ""], _lines(facts) if everything or reveal else summary(facts), left=2)
     return 0
-
-
-def _present(title: str, evaluation: Evaluation, json: bool) -> None:
-    if json:
-        say_json(evaluation.to_dict())
-    else:
-        show_evaluation(title, evaluation)
 
 
 def summary(facts: dict[str, Any]) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +85,27 @@ def fit(
         if fitted and _is_of(out, prepared):
             artifact = load_artifact(out)
         else:
-            with lab.stage("model"):
-                artifact = train_artifact(
-                    prepared,
-                    model=model,
-                    out=out,
-                    options=options,
-                    seed=lab.seed,
-                    data=data,
-                    quiet=quiet,
-                    repair=repair if "repair" in defense.stages else None,
-                    bases=lab.bases,
-                )
+            artifact = _train(lab, prepared, out, data, repair if "repair" in defense.stages else None)
         on_first(lambda: write_decisions(artifact.folder, train, trusted, prepared))
         on_first(lambda: remove_tree(store))
         return artifact
+
+
+def _train(
+    lab: LocalLab, prepared: Prepared, out: Path, data: dict[str, Any] | None, repair: Callable[[Any], Any] | None
+) -> Artifact:
+    with lab.stage("model"):
+        return train_artifact(
+            prepared,
+            model=lab.model,
+            out=out,
+            options=lab.options,
+            seed=lab.seed,
+            data=data,
+            quiet=lab.quiet,
+            repair=repair,
+            bases=lab.bases,
+        )
 
 
 def _look_at_what_is_left(remaining: Remaining, *, quiet: bool, force: bool) -> None:
