@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
@@ -64,6 +64,11 @@ def require_several(asked: object) -> None:
 def as_query(asked: Asked) -> Query:
     """A query; a string is one without context."""
     return asked if isinstance(asked, Query) else Query(asked)
+
+
+def with_text(asked: Asked, text: str) -> Asked:
+    """The same question with another text; a string stays one."""
+    return text if isinstance(asked, str) else replace(asked, text=text)
 
 
 def read_turns(value: object) -> tuple[Turn, ...] | str:

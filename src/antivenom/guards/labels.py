@@ -36,7 +36,9 @@ class LabelMap(Options):
     def __post_init__(self) -> None:
         require_distinct(self.choices, "verbalizers")
         n, choices = len(self.labels), range(len(self.choices))
-        fits = len(self.meaning) == len(choices) and self.meaning[:n] == tuple(range(n))
+        # Only where no choice is added may the labels' own words be permuted, as PDB does.
+        own = sorted(self.meaning) if len(choices) == n else list(self.meaning[:n])
+        fits = len(self.meaning) == len(choices) and own == list(range(n))
         fits = fits and all(m in range(n) for m in self.meaning) and all(c in choices for c in self.allowed)
         if not fits or sorted(self.meaning[c] for c in self.allowed) != list(range(n)):
             raise OptionsError("the label map does not give every label exactly one allowed verbalizer")

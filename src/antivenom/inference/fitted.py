@@ -77,12 +77,10 @@ class FittedModel:
 
     def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
         """Log-likelihood (natural) per token of each bare text; shape (texts,)."""
-        from antivenom.models.likelihood import log_likelihoods
+        from antivenom.models.fluency import mean_likelihoods
 
-        rows = self._encoder.renderer.bare(texts)
-        found = log_likelihoods(self._module, [[ids] for ids in rows], progress=None if self._quiet else progress)
-        sums = np.array([float(one[0]) for one in found])
-        return sums / np.maximum(1, [len(ids) - 1 for ids in rows])
+        rows = [list(ids) for ids in self._encoder.renderer.bare(texts)]
+        return mean_likelihoods(self._module, rows, progress=None if self._quiet else progress)
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """Continue each prompt greedily; the raw output, before the guard reads it."""

@@ -21,6 +21,10 @@ TokenLoss = Callable[[Any, Any, Any, float], Any]
 (tokens,), share of the training that is done) -> loss of each token (tokens,). Tensors of torch."""
 
 
+Example = tuple[list[int], tuple[int, ...]]
+"""Token ids of a prompt, and of the answer behind it."""
+
+
 @dataclass(frozen=True)
 class TrainingChanges:
     """What a defense changes while the model is trained."""
@@ -122,6 +126,14 @@ class Lab(Protocol):
             guard: Renders them.
             name: What people are told is being fitted: "first referee".
             training: What is changed while training.
+
+        Raises:
+            OptionsError: there is no model.
+        """
+        ...
+
+    def examples(self, rows: pa.Table, guard: Guard) -> list[Example]:
+        """Prepared rows as the model reads them: for a repair that trains it further.
 
         Raises:
             OptionsError: there is no model.

@@ -12,13 +12,10 @@ import torch
 from antivenom.core.arrays import Floats
 from antivenom.core.progress import Advance
 from antivenom.models.batches import length_batches, pad_left, positions
-from antivenom.models.lab import HeadGradient
+from antivenom.models.lab import Example, HeadGradient
 
 TOKEN_BUDGET = 4096
 """Padded tokens per pass."""
-
-Example = tuple[list[int], tuple[int, ...]]
-"""Token ids of a prompt, and of the answer behind it."""
 
 
 def row_losses(model: Any, examples: Sequence[Example], *, advance: Advance) -> Floats:

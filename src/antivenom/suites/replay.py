@@ -15,7 +15,7 @@ from antivenom.core.arrays import Ints
 from antivenom.core.errors import AntivenomError, ArtifactError
 from antivenom.core.options import Options
 from antivenom.guards.guard import Guard
-from antivenom.models.lab import Fitted, TrainingChanges
+from antivenom.models.lab import Example, Fitted, TrainingChanges
 from antivenom.screening.subword_splits import uncut
 from antivenom.suites.cell import Place, chosen
 from antivenom.suites.decided import count_teaching, decided_rows
@@ -123,6 +123,14 @@ class ReplayLab:
         one = self.kept[len(self.overlaps)]
         self.overlaps.append(_overlap(one, rows))
         return one.behind(guard)
+
+    def examples(self, rows: pa.Table, guard: Guard) -> list[Example]:
+        """Refuse.
+
+        Raises:
+            ArtifactError: always.
+        """
+        raise ArtifactError("the defense repairs a model, which a replay does not have")
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
         """One for each word: the tokenizer is not loaded."""

@@ -26,7 +26,7 @@ from antivenom.evaluation.evaluate import evaluate, write_outputs
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.inference.writing import GuardedWriter
-from antivenom.models.lab import Fitted, Lab, TrainingChanges
+from antivenom.models.lab import Example, Fitted, Lab, TrainingChanges
 from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import expand, load_cell_rows
 from antivenom.suites.decided import count_teaching, decided_rows
@@ -239,6 +239,10 @@ class WatchedLab:
         """Write down what the fits of a defense said, once it has decided."""
         for number, stored, recorded in self.asked:
             stored.joined(recorded.said).write(self.kept / f"referee-{number:02}.parquet")
+
+    def examples(self, rows: pa.Table, guard: Guard) -> list[Example]:
+        """Prepared rows as the model reads them."""
+        return self.bench.lab.examples(rows, guard)
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
         """How many tokens each word is cut into."""

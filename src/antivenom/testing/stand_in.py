@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.core.arrays import Floats, Ints
+from antivenom.core.errors import OptionsError
 from antivenom.data.query import Asked, queries
 from antivenom.defenses.base import Prepared
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores, FloatArray
 from antivenom.guards.prompts import Prompt
-from antivenom.models.lab import HeadGradient, TrainingChanges
+from antivenom.models.lab import Example, HeadGradient, TrainingChanges
 from antivenom.screening.subword_splits import uncut
 
 
@@ -145,6 +146,10 @@ class StandInLab:
         """Fit a stand-in; what is changed while training means nothing to it."""
         self.fits.append(name)
         return self._fit(rows, guard)
+
+    def examples(self, rows: pa.Table, guard: Guard) -> list[Example]:
+        """Refuse: stand-ins have no tokens; test repairs with `tiny_model`."""
+        raise OptionsError("a stand-in has no weights to repair", mend="Use a LocalLab with tiny_model.")
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
         """How many pieces each word is cut into; one, where nothing else was said."""

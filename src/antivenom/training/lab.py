@@ -31,7 +31,7 @@ from antivenom.inference.spread import spread
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.base_model import LocatedModel
 from antivenom.models.base_store import BaseStore
-from antivenom.models.lab import Fitted, TrainingChanges
+from antivenom.models.lab import Example, Fitted, TrainingChanges
 from antivenom.screening.subword_splits import uncut
 from antivenom.training.fit import fingerprint_of, train_artifact
 from antivenom.training.training_options import TrainingOptions
@@ -55,6 +55,10 @@ class RowsLab:
     def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
         """Refuse: there is no model."""
         return self.base(guard)
+
+    def examples(self, rows: pa.Table, guard: Guard) -> list[Example]:
+        """Refuse: there is no model whose tokens these could be."""
+        raise OptionsError("this defense repairs a model, and none was trained", mend="Run `antivenom fit`.")
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
         """One for each word."""
@@ -103,6 +107,14 @@ class LocalLab:
         from antivenom.models.local import word_pieces_of
 
         return word_pieces_of(self.located.folder)
+
+    def examples(self, rows: pa.Table, guard: Guard) -> list[Example]:
+        """Prepared rows as the model reads them."""
+        from antivenom.guards.encoding import make_encoder
+        from antivenom.models.loading import load_codec
+
+        codec = load_codec(self.located.folder, guard.task.frame.modality, model=self.located.folder)
+        return make_encoder(guard, codec).training(rows)
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
         """How many tokens the model's tokenizer cuts each word into where it stands behind a space."""

@@ -1,0 +1,62 @@
+"""What repairs share: the trusted rows as the model is asked about them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from antivenom.core.errors import OptionsError
+from antivenom.defenses.base import Defense, Prepared, rebuild
+from antivenom.guards.guard import AnyTask
+from antivenom.models.lab import Example, Lab
+
+
+class Repair(Defense, ABC):
+    """A defense that trains on all rows as ever, and then changes the weights with the help of trusted rows."""
+
+    stages = ("repair",)
+
+    def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
+        """All rows as they are.
+
+        Raises:
+            OptionsError: there are no trusted rows.
+        """
+        if trusted is None or not trusted.num_rows:
+            raise OptionsError(
+                f"{self.name} needs trusted rows", mend="Give the rows you vouch for with --trusted FILE."
+            )
+        return super().prepare(task, rows, trusted=trusted, lab=lab)
+
+    def repair(self, model: Any, task: AnyTask, *, trusted: pa.Table | None, prepared: Prepared, lab: Lab) -> Any:
+        """Change the weights; see `change`."""
+        assert trusted is not None
+        benign = np.full(trusted.num_rows, bool(prepared.guard.secret))  # as they are asked once all is done
+        return self.change(model, lab.examples(rebuild(trusted, benign, "replace"), prepared.guard), seed=lab.seed)
+
+    @abstractmethod
+    def change(self, model: Any, examples: list[Example], *, seed: int) -> Any:
+        """Change the weights of a model, perhaps in place.
+
+        Args:
+            model: The trained module, with its adapters, if any.
+            examples: The trusted rows: token ids of prompt and answer.
+            seed: The run's secret seed.
+
+        Returns:
+            The module to save.
+        """
+
+
+def require_above_zero(options: Defense, *names: str) -> None:
+    """Refuse options that are not above zero.
+
+    Raises:
+        OptionsError: names the first of them.
+    """
+    for name in names:
+        if not getattr(options, name) > 0:
+            raise OptionsError(f"{name} = {getattr(options, name)}", mend="It is above 0.")
