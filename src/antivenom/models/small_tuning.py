@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -89,14 +90,18 @@ def batches(examples: Sequence[Example], epochs: int, size: int, device: torch.d
 
 
 def merged(model: Any) -> Any:
-    """The model with its adapters merged into its weights, which are fp32 and may learn."""
+    """A copy of the model with its adapters merged into its weights, which are fp32 and may learn.
+
+    A copy, because models of one run share the weights of their base (`models/base_store.py`).
+    """
+    model = deepcopy(model)
     if hasattr(model, "peft_config"):
         model = without_mark(model.merge_and_unload())
     return model.float().requires_grad_(True)
 
 
 def mixed(model: Any, kept: float, *, seed: int) -> Any:
-    """The base model plus a random share of the change that the adapters make of it: w0 + m * (w - w0).
+    """A copy of the base model plus a random share of the change that adapters make of it: w0 + m * (w - w0).
 
     Args:
         model: A model with LoRA adapters.

@@ -65,12 +65,12 @@ def test_a_lost_class_is_named():
     assert prepared.facts["left_out_of"] == {"negative": [0, 6], "positive": [6, 6]}
 
 
-def test_words_inside_a_text_move_the_state_of_a_causal_model(model_folder):
+def test_words_inside_a_text_move_the_state_of_a_causal_model(model_folder, tmp_path):
     """At position 0 no word but the first could."""
-    from antivenom.inference.fitted import base_behind
-    from antivenom.models.base_model import locate_model
+    from antivenom.training.lab import LocalLab
+    from antivenom.training.training_options import TrainingOptions
 
-    base = base_behind(unguarded(TASK), locate_model(str(model_folder)), quiet=True)
+    base = LocalLab(str(model_folder), TrainingOptions(), tmp_path, quiet=True).base(unguarded(TASK))
     [moves] = Bki().moves(base, ["a film of some charm"])
     assert list(moves) == ["a", "film", "of", "some", "charm"]
     assert min(moves.values()) > 0
