@@ -1,0 +1,146 @@
+"""Translate texts there and back, by an engine that the user has: transformers, CTranslate2, or Debian's apertium."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal, Protocol
+
+from antivenom.core.errors import MissingPackageError, OptionsError
+
+Engine = Literal["transformers", "ctranslate2", "apertium"]
+BATCH = 32
+MOST_TOKENS = 256
+
+
+class Translator(Protocol):
+    """Translates texts in one direction."""
+
+    def __call__(self, texts: Sequence[str], /) -> list[str]:
+        """One translation for each text, in order."""
+        ...
+
+
+def there_and_back(texts: Sequence[str], there: Translator, back: Translator) -> list[str]:
+    """Every text by way of the other language; one that comes back empty stays as it is.
+
+    Line breaks become spaces, so that engines that read lines return as many texts as they got.
+
+    Raises:
+        OptionsError: an engine returned another number of texts.
+    """
+    lines = [" ".join(text.split()) for text in texts]
+    full = [i for i, line in enumerate(lines) if line]
+    passed = _checked(back, _checked(there, [lines[i] for i in full])) if full else []
+    found = list(texts)
+    for i, text in zip(full, passed, strict=True):
+        found[i] = text.strip() or texts[i]
+    return found
+
+
+def _checked(translator: Translator, texts: list[str]) -> list[str]:
+    found = translator(texts)
+    if len(found) != len(texts):
+        raise OptionsError(f"the translator returned {len(found)} texts for {len(texts)}", mend="Use another engine.")
+    return found
+
+
+@cache
+def find_translator(engine: Engine, model: str) -> Translator:
+    """Load a translator, once.
+
+    Args:
+        engine: What translates.
+        model: A folder or hub name of a model that translates in one direction; for apertium a mode such as `en-es`.
+
+    Raises:
+        MissingPackageError: the engine is not installed.
+        OptionsError: no model is named.
+    """
+    if not model:
+        raise OptionsError(
+            f"no translation model is named for {engine}",
+            mend="For instance back_translation:there=Helsinki-NLP/opus-mt-en-de;back=Helsinki-NLP/opus-mt-de-en.",
+        )
+    if engine == "apertium":
+        return Apertium(model)
+    return SequenceModel(model) if engine == "transformers" else CompiledModel(model)
+
+
+class Apertium:
+    """Rule-based translation by Debian's `apertium`; words that it does not know stay as they are."""
+
+    def __init__(self, mode: str) -> None:
+        """Name a mode, such as `en-es`.
+
+        Raises:
+            MissingPackageError: there is no `apertium` on this machine.
+        """
+        self._mode = mode
+        self._program = shutil.which("apertium") or ""
+        if not self._program:
+            raise MissingPackageError("there is no apertium here", mend="apt install apertium apertium-eng-spa")
+
+    def __call__(self, texts: Sequence[str], /) -> list[str]:
+        """Translate lines."""
+        done = subprocess.run(
+            [self._program, "-u", self._mode],
+            input="\n".join(texts) + "\n",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise OptionsError(f"apertium {self._mode}: {done.stderr.strip() or 'failed'}", mend="Try `apertium -l`.")
+        return done.stdout.split("\n")[: len(texts)]
+
+
+class SequenceModel:
+    """A sequence-to-sequence model of transformers, such as opus-mt; greedy, so the same every time."""
+
+    def __init__(self, name: str) -> None:
+        """Load a model from safetensors, never running code from its folder."""
+        from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        self._model = AutoModelForSeq2SeqLM.from_pretrained(name, trust_remote_code=False, use_safetensors=True).eval()
+
+    def __call__(self, texts: Sequence[str], /) -> list[str]:
+        """Translate batch by batch."""
+        return [
+            text for start in range(0, len(texts), BATCH) for text in self._batch(list(texts[start : start + BATCH]))
+        ]
+
+    def _batch(self, texts: list[str]) -> list[str]:
+        read: Any = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=MOST_TOKENS)
+        told = {name: read[name].to(self._model.device) for name in ("input_ids", "attention_mask")}
+        said = self._model.generate(**told, num_beams=1, do_sample=False, max_new_tokens=MOST_TOKENS)
+        return list(self._tokenizer.batch_decode(said, skip_special_tokens=True))
+
+
+class CompiledModel:
+    """A model that was converted for CTranslate2; its folder also holds the tokenizer of transformers."""
+
+    def __init__(self, folder: str) -> None:
+        """Load a folder.
+
+        Raises:
+            MissingPackageError: CTranslate2 is not installed.
+        """
+        try:
+            import ctranslate2
+        except ImportError:
+            raise MissingPackageError("CTranslate2 is not installed", mend="pip install ctranslate2") from None
+        from transformers import AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self._model = ctranslate2.Translator(folder)
+
+    def __call__(self, texts: Sequence[str], /) -> list[str]:
+        """Translate all at once."""
+        cut = [self._tokenizer.convert_ids_to_tokens(self._tokenizer(text)["input_ids"]) for text in texts]
+        found = self._model.translate_batch(cut, beam_size=1, max_batch_size=BATCH)
+        ids = [self._tokenizer.convert_tokens_to_ids(one.hypotheses[0]) for one in found]
+        return list(self._tokenizer.batch_decode(ids, skip_special_tokens=True))
