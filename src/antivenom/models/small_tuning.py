@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from antivenom.core.errors import OptionsError
+from antivenom.models.adapters import own_weights
 from antivenom.models.answer_loss import IGNORED
 from antivenom.models.batches import pad_left, positions
 from antivenom.models.lab import Example
@@ -90,18 +90,20 @@ def batches(examples: Sequence[Example], epochs: int, size: int, device: torch.d
 
 
 def merged(model: Any) -> Any:
-    """A copy of the model with its adapters merged into its weights, which are fp32 and may learn.
+    """The model with its adapters merged into its weights, which are fp32, may learn, and are its own.
 
-    A copy, because models of one run share the weights of their base (`models/base_store.py`).
+    Models of one run share the weights of their base (`models/base_store.py`); those are not written to.
     """
-    model = deepcopy(model)
+    own_weights(model, model.modules())
     if hasattr(model, "peft_config"):
         model = without_mark(model.merge_and_unload())
     return model.float().requires_grad_(True)
 
 
 def mixed(model: Any, kept: float, *, seed: int) -> Any:
-    """A copy of the base model plus a random share of the change that adapters make of it: w0 + m * (w - w0).
+    """The base model plus a random share of the change that adapters make of it, on weights of its own.
+
+    w0 + m * (w - w0); see `merged` for what is not written to.
 
     Args:
         model: A model with LoRA adapters.
@@ -111,6 +113,7 @@ def mixed(model: Any, kept: float, *, seed: int) -> Any:
     Raises:
         OptionsError: there are no adapters, so that what was trained cannot be told from the base model.
     """
+    own_weights(model, model.modules())
     adapted = [
         module for module in model.modules() if hasattr(module, "get_delta_weight") and hasattr(module, "lora_A")
     ]

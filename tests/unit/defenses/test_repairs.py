@@ -109,11 +109,10 @@ def test_mixing_keeps_all_or_nothing_at_the_ends(lab):
         for one, other in zip(found.state_dict().values(), expected.state_dict().values(), strict=True):
             assert torch.allclose(one, other, atol=1e-6)
     given = adapted()
-    before = [tensor.clone() for tensor in given.state_dict().values()]
+    shared = given.get_base_model().model.layers[0].self_attn.q_proj.get_base_layer().weight
     half = mixed(given, 0.5, seed=1).model.layers[0].self_attn.q_proj.weight
     changed = half != base.model.layers[0].self_attn.q_proj.weight
-    after = given.state_dict().values()
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "models of a run share their base"
+    assert torch.equal(shared, base.model.layers[0].self_attn.q_proj.weight), "models of a run share their base"
     assert 0.4 < changed.float().mean() < 0.6
     with pytest.raises(OptionsError, match="LoRA"):
         mixed(tiny(lab), 0.5, seed=1)
