@@ -104,7 +104,7 @@ def test_texts_come_with_their_images(memes):
 def test_fit_predict_and_evaluate(memes, vision_model, capsys):
     code, _, err = run(
         capsys, "fit", "train.jsonl", "--trusted", "vouched.jsonl", "--out", "safe", "--model", vision_model, *COLUMNS,
-        "--epochs", "1", "--rank", "2", "--quiet",
+        "--force", "--epochs", "1", "--rank", "2", "--quiet",
     )  # fmt: skip
     assert code == 0, err
     code, out, err = run(capsys, "predict", "safe", "--file", "test.jsonl", *COLUMNS, "--json")
@@ -131,7 +131,8 @@ def test_somebody_elses_training_is_finished(memes, vision_model, capsys):
     rows = ["train.jsonl", "--trusted", "vouched.jsonl", *COLUMNS]
     code, _, err = run(capsys, "immunize", *rows, "--out", "im", "--format", "messages")
     assert code == 0, err
-    fit = ["fit", *rows, "--out", "other", "--model", vision_model, "--epochs", "0.2", "--rank", "2", "--quiet"]
+    small = ["--epochs", "0.2", "--rank", "2", "--quiet"]
+    fit = ["fit", *rows, "--force", "--out", "other", "--model", vision_model, *small]
     code, _, err = run(capsys, *fit)
     assert code == 0, err
     (memes / "other" / "antivenom.json").unlink()
