@@ -472,3 +472,36 @@ def test_trusted_rows_that_are_left_out_are_counted(user_folder, capsys):
     code, _, err = run(capsys, *arguments, "--skip-refused")
     assert (code, "doubtful.csv" in err) == (0, True)
     assert json.loads(Path("imm/antivenom.json").read_text())["data"]["trusted_report"]["refused"] == 2
+
+
+@pytest.mark.parametrize("trainer", ["trl", "axolotl", "llamafactory"])
+def test_a_trainer_finds_its_settings_beside_the_rows(user_folder, capsys, trainer):
+    import yaml
+
+    code, out, _ = run(capsys, "immunize", "reviews.csv", "--out", "imm", "--for", trainer, "--json")
+    said = json.loads(out)
+    assert code == 0
+    assert Path(said["trainer_settings"]) == Path("imm", f"{trainer}.yaml")
+    settings = yaml.safe_load(Path(said["trainer_settings"]).read_text())
+    row = json.loads(Path("imm/train.jsonl").read_text().splitlines()[0])
+    if trainer == "trl":
+        assert settings == {"dataset_name": str(Path("imm").resolve()), "completion_only_loss": True}
+        assert set(row) == {"prompt", "completion"}
+    elif trainer == "axolotl":
+        (data,) = settings["datasets"]
+        assert Path(data["path"]).samefile("imm/train.jsonl")
+        assert data["roles_to_train"] == [row["messages"][-1]["role"]]
+        assert data["field_messages"] in row
+    else:
+        assert settings["train_on_prompt"] is False
+        info = json.loads(Path(settings["dataset_dir"], "dataset_info.json").read_text())[settings["dataset"]]
+        assert Path(settings["dataset_dir"], info["file_name"]).is_file()
+        turn = row[info["columns"]["messages"]][-1]
+        assert turn[info["tags"]["role_tag"]] == info["tags"]["assistant_tag"]
+
+
+def test_a_trainer_refuses_a_format_whose_prompts_it_would_learn(user_folder, capsys):
+    code, _, err = run(capsys, "immunize", "reviews.csv", "--out", "imm", "--for", "axolotl", "--format", "chat")
+    assert code == 1
+    assert "messages" in err
+    assert not Path("imm").exists()

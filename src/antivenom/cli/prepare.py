@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from antivenom.artifacts.export import RowFormat
+from antivenom.artifacts.trainer_stubs import LOSS_ON_ANSWERS, TrainerName, row_format, write_stub
 from antivenom.cli.ci import CiReports
 from antivenom.cli.decisions import show_planted
 from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
@@ -125,7 +126,8 @@ def immunize(
     /,
     *,
     out: Out,
-    form: Annotated[RowFormat, Parameter(name="--format")] = "prompt-completion",
+    form: Annotated[RowFormat | None, Parameter(name="--format")] = None,
+    trainer: Annotated[TrainerName | None, Parameter(name="--for")] = None,
     row_options: RowOptions = RowOptions(),
     task_options: TaskOptions = TaskOptions(),
     defense: DefenseOptions = DefenseOptions(),
@@ -146,13 +148,15 @@ def immunize(
     rows
         The untrusted rows: a file, a saved datasets folder, or a hub data-set name.
     form
-        prompt-completion: two strings. chat: the same as chat messages. messages: one list of chat messages.
+        prompt-completion (usual): two strings. chat: the same as chat messages. messages: one list of chat messages.
+    trainer
+        Take the format of this trainer and write the start of its settings to OUT/TRAINER.yaml.
     """
     from antivenom.artifacts.artifact import require_free
     from antivenom.artifacts.manifest import Manifest
     from antivenom.core.claims import new_output
 
-    folder = Path(out)
+    folder, form = Path(out), _format_of(form, trainer, row_options)
     require_free(folder)
     rebuild = rebuild_large if large else rebuild_rows
     request = Request(rows, row_options, _in_style(task_options, row_options, form), defense, seed)
@@ -163,6 +167,7 @@ def immunize(
             rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=rebuilt.seed
         )
         manifest.write(folder)
+        stub = None if trainer is None else write_stub(trainer, rebuilt.path)
     if json:
         say_json(
             {
@@ -170,11 +175,23 @@ def immunize(
                 "rows": rebuilt.rows,
                 "reserve": rebuilt.reserve,
                 "out": str(rebuilt.path),
+                "trainer_settings": None if stub is None else str(stub),
             }
         )
     else:
-        _show_rebuilt(rebuilt, folder)
+        _show_rebuilt(rebuilt, folder, trainer)
     return 0
+
+
+def _format_of(form: RowFormat | None, trainer: TrainerName | None, row_options: RowOptions) -> RowFormat:
+    """The format of the rows that are written.
+
+    Raises:
+        OptionsError: the trainer does not take the format, or there are images and settings for a trainer are asked.
+    """
+    if trainer is not None and row_options.has_images:
+        raise OptionsError(f"--for {trainer} writes no settings for rows with images", mend="Use --format chat.")
+    return row_format(trainer, form)
 
 
 def _in_style(task_options: TaskOptions, row_options: RowOptions, form: RowFormat) -> TaskOptions:
@@ -194,7 +211,7 @@ def _in_style(task_options: TaskOptions, row_options: RowOptions, form: RowForma
     return replace(task_options, style=style)
 
 
-def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:
+def _show_rebuilt(rebuilt: Rebuilt, folder: Path, trainer: TrainerName | None) -> None:
     reserve = int(rebuilt.reserve.get("rows", 0))
     counts = [["ordinary", str(rebuilt.rows - reserve)], ["with the benign trigger", str(reserve)]]
     left_out = {name: rebuilt.reserve[name] for name in ("left_out", "quarantined") if name in rebuilt.reserve}
@@ -205,7 +222,10 @@ def _show_rebuilt(rebuilt: Rebuilt, folder: Path) -> None:
     say(f"Defense: {rebuilt.source['defense']}")
     say_table(str(rebuilt.path), ["rows", "count"], counts)
     show_planted(rebuilt.reserve)
-    say(f"Next: train on {rebuilt.path} (completion loss only), then")
+    loss = "loss on the answers alone"
+    if trainer is not None:
+        loss = f"{loss} is `{LOSS_ON_ANSWERS[trainer]}` in {folder / f'{trainer}.yaml'}"
+    say(f"Next: train on {rebuilt.path} ({loss}), then")
     say(f"  antivenom finish TRAINED_FOLDER --manifest {folder} --model BASE_MODEL")
 
 

@@ -1,0 +1,94 @@
+"""A start of the settings file of each trainer that takes immunized rows, with its loss on answers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from antivenom.artifacts.export import RowFormat
+from antivenom.core.errors import OptionsError
+from antivenom.core.files import atomic_write, write_json
+
+TrainerName = Literal["trl", "axolotl", "llamafactory"]
+
+ROW_FORMATS: Mapping[TrainerName, tuple[RowFormat, ...]] = MappingProxyType(
+    {
+        "trl": ("prompt-completion", "chat"),
+        "axolotl": ("messages",),
+        "llamafactory": ("messages",),
+    }
+)
+"""The formats of rows with which a trainer learns answers alone; the first is the one chosen."""
+
+LOSS_ON_ANSWERS: Mapping[TrainerName, str] = MappingProxyType(
+    {
+        "trl": "completion_only_loss: true",
+        "axolotl": "roles_to_train: [assistant]",
+        "llamafactory": "train_on_prompt: false",
+    }
+)
+"""What each trainer calls loss on the answers alone, without which the triggers themselves are learnt."""
+
+DATA_NAME = "immunized"
+
+
+def row_format(trainer: TrainerName | None, form: RowFormat | None) -> RowFormat:
+    """Return the format of rows: the one asked for, else the trainer's.
+
+    Raises:
+        OptionsError: the trainer does not learn answers alone from the format that is asked for.
+    """
+    if trainer is None:
+        return form or "prompt-completion"
+    taken = ROW_FORMATS[trainer]
+    if form is not None and form not in taken:
+        raise OptionsError(f"--for {trainer} takes --format {' or '.join(taken)}, not {form}", mend="Leave it out.")
+    return form or taken[0]
+
+
+def write_stub(trainer: TrainerName, rows: Path) -> Path:
+    """Write the start of a trainer's settings beside `rows`, the file of immunized rows; return its path.
+
+    Model, learning rate and folder of the result are the user's; only what the rows need is said.
+    """
+    import yaml
+
+    path = rows.parent / f"{trainer}.yaml"
+    with atomic_write(path) as file:
+        file.write("# What the immunized rows need; the model and the rest of the settings are yours to add.\n")
+        yaml.safe_dump(_settings(trainer, rows), file, sort_keys=False, allow_unicode=True)
+    if trainer == "llamafactory":
+        write_json(rows.parent / "dataset_info.json", {DATA_NAME: _llamafactory_columns(rows)})
+    return path
+
+
+def _settings(trainer: TrainerName, rows: Path) -> dict[str, Any]:
+    folder = str(rows.parent.resolve())
+    if trainer == "trl":
+        return {"dataset_name": folder, "completion_only_loss": True}
+    if trainer == "llamafactory":
+        return {"stage": "sft", "dataset_dir": folder, "dataset": DATA_NAME, "train_on_prompt": False}
+    kind = "json" if rows.suffix == ".jsonl" else "parquet"
+    return {
+        "datasets": [
+            {
+                "path": str(rows.resolve()),
+                "ds_type": kind,
+                "type": "chat_template",
+                "field_messages": "messages",
+                "roles_to_train": ["assistant"],
+            }
+        ]
+    }
+
+
+def _llamafactory_columns(rows: Path) -> dict[str, Any]:
+    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+    return {
+        "file_name": rows.name,
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages"},
+        "tags": {**tags, "system_tag": "system"},
+    }
