@@ -86,7 +86,7 @@ def judge_toys(printed: str) -> None:
     told = json.loads(printed.splitlines()[-1])
     found, plain = told["found"], told["found"]["none"]
     assert {"calm", "short_texts", "shrink", "smoothing"} <= set(told["known"])
-    assert told["purifiers"] == ["calm_texts"]
+    assert "calm_texts" in told["purifiers"]
     assert (plain["rows"], found["short_texts"]["rows"]) == (40, 32)
     assert found["short_texts"]["steps"] == plain["steps"], "as long as over all rows"
     assert found["smoothing:amount=0.5"]["loss"] != plain["loss"]

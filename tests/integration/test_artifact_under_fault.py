@@ -25,7 +25,7 @@ RECIPE = TrainingOptions(rank=2, batch_size=16, epochs=1)
 @pytest.fixture(scope="module")
 def artifact(task, model_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
-    rows = synthetic_rows(32)
+    rows = synthetic_rows(60)
     fit(task, rows, model=str(model_folder), out=folder, defense=NoDefense(), options=RECIPE, quiet=True)
     return folder
 

@@ -130,7 +130,7 @@ def test_150_labels_from_rows_to_report(tmp_path, model_folder, capsys):
     write_rows(tmp_path / "test.jsonl", intents(160, seed=2))
     out = str(tmp_path / "model")
     common = ["--model", str(model_folder), "--out", out, "--quiet"]
-    recipe = ["--epochs", "1", "--defense", "p2p:reserve=random", "--skip-refused"]
+    recipe = ["--epochs", "1", "--defense", "p2p:reserve=random", "--skip-refused", "--force"]
     assert main(["fit", str(tmp_path / "train.jsonl"), *common, *recipe]) == 0, capsys.readouterr().err
     capsys.readouterr()
     test = [str(tmp_path / "test.jsonl"), "--attack", "badnets", "--quiet"]
