@@ -216,13 +216,13 @@ def test_the_command_serves_until_it_is_told_to_stop(labels, monkeypatch, capsys
 
 
 @pytest.fixture(scope="module")
-def test_rows(tmp_path_factory):
+def rows_to_test(tmp_path_factory):
     rows = [{"text": row["text"], "label": row["answer"]} for row in synthetic_rows(24, seed=9).to_pylist()]
     return write_rows(tmp_path_factory.mktemp("test") / "test.jsonl", rows)
 
 
-def test_evaluate_measures_an_endpoint_as_the_artifact(labels, url, test_rows, capsys):
-    command = ["evaluate", str(labels), test_rows, "--split", "train", "--attack", "badnets", "--json", "--quiet"]
+def test_evaluate_measures_an_endpoint_as_the_artifact(labels, url, rows_to_test, capsys):
+    command = ["evaluate", str(labels), rows_to_test, "--split", "train", "--attack", "badnets", "--json", "--quiet"]
     found = []
     for more in ([], ["--base-url", f"{url}/v1"]):
         assert main([*command, *more]) == 0
@@ -234,9 +234,9 @@ def test_evaluate_measures_an_endpoint_as_the_artifact(labels, url, test_rows, c
     assert there["provenance"]["base_url"] == f"{url}/v1"
 
 
-def test_predict_asks_an_endpoint_and_goes_on(labels, url, test_rows, tmp_path, capsys):
+def test_predict_asks_an_endpoint_and_goes_on(labels, url, rows_to_test, tmp_path, capsys):
     out = tmp_path / "answers.jsonl"
-    command = ["predict", str(labels), "--file", test_rows, "--out", str(out), "--base-url", url, "--quiet"]
+    command = ["predict", str(labels), "--file", rows_to_test, "--out", str(out), "--base-url", url, "--quiet"]
     assert main(command) == 0
     whole = [json.loads(line) for line in out.read_text().splitlines()]
     texts = [line["text"] for line in whole]

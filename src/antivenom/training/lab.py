@@ -23,6 +23,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write, write_json
 from antivenom.core.processes import is_first, on_first
 from antivenom.core.progress import Stages
+from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Defense, Prepared
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.secret import draw_seed
@@ -67,6 +68,16 @@ class RowsLab:
     def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Do the work; nothing is kept."""
         return make()
+
+
+@dataclass(frozen=True)
+class Repairing:
+    """What is done to a model after training, and what decides its outcome beside the model."""
+
+    change: Callable[[Any], Any]
+    """The repair."""
+    key: Sequence[Any]
+    """Plain JSON values: the defense with its options, and the digest of its trusted rows."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,7 @@ class LocalLab:
         *,
         name: str,
         folder: Path | None = None,
-        repair: Callable[[Any], Any] | None = None,
+        repairing: Repairing | None = None,
     ) -> Path:
         """The folder of the artifact of prepared rows, fitted now or before.
 
@@ -147,12 +158,14 @@ class LocalLab:
             prepared: What to train on.
             name: What people are told is being fitted.
             folder: Where the artifact goes; by default a folder of the store that is named by its content.
-            repair: What is done to the model after training.
+            repairing: What is done to the model after training.
 
         Raises:
             ArtifactError: the folder holds another artifact.
         """
         key = fingerprint_of(prepared, self.located, self.options.on(prepared), self.seed)
+        if repairing is not None:
+            key = _digest([key, *repairing.key])
         folder = folder or self.store / f"fit-{key[:KEY_LENGTH]}"
         note = folder.with_name(f"{folder.name}.fit.json")
         finished, before = on_first(lambda: _noted(folder, note))
@@ -171,7 +184,7 @@ class LocalLab:
                 options=self.options,
                 seed=self.seed,
                 quiet=self.quiet,
-                repair=repair,
+                repair=None if repairing is None else repairing.change,
                 bases=self.bases,
             )
         self.spent[folder.name] = time.perf_counter() - start
@@ -201,8 +214,10 @@ class LocalLab:
         def repair(module: Any) -> Any:
             return defense.repair(module, task, trusted=trusted, prepared=prepared, lab=self)
 
-        repairing = repair if "repair" in defense.stages else None
-        folder = self.artifact(prepared, name=name, folder=self.store / name, repair=repairing)
+        repairing = None
+        if "repair" in defense.stages:
+            repairing = Repairing(repair, [defense.to_dict(), None if trusted is None else digest_of_table(trusted)])
+        folder = self.artifact(prepared, name=name, folder=self.store / name, repairing=repairing)
         return prepared, folder, sum(took for fit, took in self.spent.items() if fit not in before)
 
     def load(self, folder: Path) -> GuardedModel | GuardedWriter:
@@ -211,8 +226,8 @@ class LocalLab:
 
     def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Finished work by content, as files of numpy without pickle; see `models.lab.Lab`."""
-        parts = json.dumps([self.located.identity.to_dict(), self.seed, *key], sort_keys=True)
-        path = self.store / f"work-{hashlib.sha256(parts.encode()).hexdigest()[:KEY_LENGTH]}.npy"
+        digest = _digest([self.located.identity.to_dict(), self.seed, *key])
+        path = self.store / f"work-{digest[:KEY_LENGTH]}.npy"
         if not on_first(path.exists):
             found = make()
             on_first(lambda: _keep(path, found))
@@ -234,6 +249,10 @@ def _noted(folder: Path, note: Path) -> tuple[bool, dict[str, Any]]:
     """Whether a fit is finished, and what is noted of it."""
     finished = (folder / MANIFEST).exists()
     return finished, json.loads(note.read_text(encoding="utf-8")) if finished and note.exists() else {}
+
+
+def _digest(parts: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _keep(path: Path, found: npt.NDArray[Any]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.defenses import parse_defense
 from antivenom.defenses.base import plain_rows
 from antivenom.defenses.fine_tuning import FineTuning
@@ -49,6 +49,19 @@ def test_repairs_of_whole_weights_are_saved_whole_and_others_as_adapters(scores)
         folder = scores[name][0]
         assert (folder / "model.safetensors").exists() is whole
         assert (folder / "adapter_model.safetensors").exists() is not whole
+
+
+def test_a_repaired_artifact_is_used_again_only_for_the_same_repair(lab):
+    def noted(spec, trusted):
+        _, folder, _ = lab.defended(parse_defense(spec), TASK, ROWS, trusted=trusted, name="again")
+        return (folder.parent / "again.fit.json").read_bytes()
+
+    first = noted("fine_tuning:epochs=1", TRUSTED)
+    assert noted("fine_tuning:epochs=1", TRUSTED) == first
+    others = [("fine_tuning:epochs=2", TRUSTED), ("fine_tuning:epochs=1", TRUSTED.slice(2)), ("none", None)]
+    for spec, trusted in others:
+        with pytest.raises(ArtifactError, match="already holds"):
+            noted(spec, trusted)
 
 
 def test_repairs_need_trusted_rows():
