@@ -49,6 +49,20 @@ class Chain(Defense):
         """What the parts need."""
         return tuple(dict.fromkeys(need for part in self.parts for need in part.needs))
 
+    @property
+    def approximation(self) -> str:  # type: ignore[override]
+        """How the parts depart from the published methods."""
+        return "; ".join(f"{part.name}: {part.approximation}" for part in self.parts if part.approximation)
+
+    @property
+    def costs(self) -> str:  # type: ignore[override]
+        """What the parts cost."""
+        return "; ".join(f"{part.name}: {part.costs}" for part in self.parts)
+
+    def spec(self) -> str:
+        """The specs of the parts, with their secrets."""
+        return "+".join(part.spec() for part in self.parts)
+
     def to_dict(self) -> dict[str, Any]:
         """Names and options of all parts."""
         return {"name": self.name, "parts": [part.to_dict() for part in self.parts]}

@@ -12,6 +12,7 @@ from typing import Any
 
 import antivenom
 from antivenom.core.errors import OptionsError
+from antivenom.defenses import Chain
 from antivenom.suites.cell import Cell
 from antivenom.suites.methods import Methods
 from antivenom.tasks.task_files import load_task
@@ -65,7 +66,9 @@ def code_of(module: str) -> str:
 
 
 def _code(kind: str, method: Any, methods: Methods) -> str:
-    """The code of a method; of a file that the suite names, its bytes."""
+    """The code of a method, of a chain that of its parts too; of a file that the suite names, its bytes."""
+    if isinstance(method, Chain):
+        return " ".join([code_of(Chain.__module__), *(_code(kind, part, methods) for part in method.parts)])
     own = methods.own.get(f"{kind} {method.name}")
     if own is not None:
         return own

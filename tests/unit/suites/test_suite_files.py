@@ -10,6 +10,7 @@ import pytest
 import antivenom.attacks
 import antivenom.defenses
 from antivenom.core.errors import OptionsError
+from antivenom.core.registry import split_chain
 from antivenom.suites.cell import Cell, chosen, grid
 from antivenom.suites.identity import code_of, identify
 from antivenom.suites.methods import Methods
@@ -123,6 +124,23 @@ from antivenom.{kind}s.{base} import {parent}
 class New({parent}):
     name: ClassVar[str] = "brand_new_{kind}"
 """
+
+
+def test_a_chain_is_named_by_its_parts():
+    cells = [replace(CELL, defense=spec) for spec in ("cube+none", "low_loss+none", "cube:min_samples=7+none")]
+    assert len({identify(cell, METHODS, ROOT) for cell in cells}) == 3
+    assert METHODS.defense("cube:min_samples=7+p2p@paper").spec().split("+")[0] == "cube:min_samples=7"
+
+
+PARTS_OF_P2P = {"cue_only", "identity_labels", "reserve_only", "quarantine"}
+"""Controls that leave something of P2P or `standard` out; suites/ablation.yaml and others have them."""
+
+
+def test_the_suites_of_baselines_have_every_defense():
+    suites = [load_suite(path) for path in (ROOT / "suites").glob("baselines*.yaml")]
+    specs = {spec for suite in suites for spec in METHODS.choose("defense", suite.defenses).values()}
+    named = {part.partition(":")[0].partition("@")[0] for spec in specs for part in split_chain(spec)}
+    assert set(METHODS.defenses) - named == PARTS_OF_P2P
 
 
 def test_a_file_is_a_column_and_a_file_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
