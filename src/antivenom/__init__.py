@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from antivenom.evaluation.evaluate import evaluate
     from antivenom.guards.guard import Guard
     from antivenom.inference.guarded import GuardedModel, load_guarded, predict
-    from antivenom.screening.evidence import find_evidence
+    from antivenom.screening.inspection import inspect
     from antivenom.tasks.generation import Generation
     from antivenom.tasks.task import Classification, Frame
     from antivenom.training.fine_tuning import fit
@@ -52,8 +52,8 @@ __all__ = [
     "compare",
     "defenses",
     "evaluate",
-    "find_evidence",
     "fit",
+    "inspect",
     "load_artifact",
     "load_guarded",
     "load_rows",
@@ -85,8 +85,8 @@ _HOME = {
     "compare": "evaluation.comparison",
     "defenses": "defenses",
     "evaluate": "evaluation.evaluate",
-    "find_evidence": "screening.evidence",
     "fit": "training.fine_tuning",
+    "inspect": "screening.inspection",
     "load_artifact": "artifacts.artifact",
     "load_guarded": "inference.guarded",
     "load_rows": "data.rows",

@@ -345,6 +345,18 @@ def test_check_and_inspect_write_sarif_and_junit(user_folder, capsys, quick_fits
     assert run(capsys, "inspect", "nothing.csv", "--fail-on-findings")[0] == 2
 
 
+def test_inspect_says_every_row_and_its_seed(user_folder, capsys):
+    write_rows(Path("more.csv"), synthetic_rows(600))
+    run(capsys, "poison", "more.csv", "--attack", "addsent:rate=0.1", "--out", "p.csv")
+    poisoned = set(json.loads(Path("p.csv.truth.json").read_text())["poisoned_rows"])
+    code, out, _ = run(capsys, "inspect", "p.csv", "--json")
+    found = json.loads(out)
+    assert code == 0 and poisoned <= {one["row"] for one in found["suspects"]}
+    assert all(one["text"] and one["reason"] for one in found["suspects"])
+    assert run(capsys, "inspect", "p.csv", "--json", "--seed", str(found["seed"]))[1] == out
+    assert f"Seed: {found['seed']}" in run(capsys, "inspect", "p.csv", "--seed", str(found["seed"]))[1]
+
+
 def test_check_never_trains_on_a_row_that_it_tests_with(user_folder, capsys, quick_fits, monkeypatch):
     from antivenom.evaluation import canary
 

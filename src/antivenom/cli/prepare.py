@@ -35,6 +35,7 @@ REFEREE_HELP = (
     "A base model to fine-tune on the reserve, with the options of training: with it `standard` keeps more rows "
     "than the screened ones. smollm2, a folder, or a hub name."
 )
+SEED_HELP = "Decides between equals and chooses the examples; drawn at random, and printed, when not given."
 LARGE_HELP = "In bounded memory, to Parquet, duplicates kept: p2p with a random or trusted reserve, not `standard`."
 
 
@@ -91,12 +92,14 @@ def inspect(
         bool, Parameter(help="Exit with 1 when something looks planted; errors exit with 2.", negative="")
     ] = False,
     ci: CiReports = CiReports(),
+    seed: Annotated[int | None, Parameter(help=SEED_HELP)] = None,
     force: Force = False,
     json: Json = False,
 ) -> int:
     """Look for what seems planted in rows: words, phrases and templates that go with one label too well to be honest.
 
-    It is evidence for people, not a filter: nothing is removed, and a clean report is no proof.
+    It is evidence for people, not a filter: nothing is removed, and a clean report is no proof. --json lists every row
+    that shows a finding, with its text and the reason.
 
     Parameters
     ----------
@@ -105,19 +108,19 @@ def inspect(
     """
     from antivenom.evaluation.ci_reports import cases_of_evidence, write_reports
     from antivenom.evaluation.taxonomy import ATLAS_DATA, OWASP
-    from antivenom.screening.evidence import find_evidence
+    from antivenom.screening.inspection import inspect as inspect_rows
 
     require_outputs(ci.named, force=force)
     asked = TaskOptions(kind=kind).filled(row_options.file)
     loaded = row_options.load(rows, asked.labels)
     labels = loaded.labels if asked.kind == "classification" else None
     table = row_options.accept(loaded, labels, loaded.report)
-    found = find_evidence(table, labels, seed=0)
+    found = inspect_rows(table, labels, seed=seed)
     if json:
         say_json({**found.to_dict(), "taxonomy": [OWASP[1], ATLAS_DATA[1]]})
     else:
         say(*str(found).split("\n"))
-    write_reports(cases_of_evidence(found), rows, sarif_path=ci.sarif, junit_path=ci.junit)
+    write_reports(cases_of_evidence(found.evidence), rows, sarif_path=ci.sarif, junit_path=ci.junit)
     return 1 if fail_on_findings and found.findings else 0
 
 

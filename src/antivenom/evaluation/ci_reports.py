@@ -80,7 +80,7 @@ def cases_of_evidence(evidence: Evidence) -> list[Case]:
             "failed",
             f"{finding.what!r} stands in {finding.rows} rows, {finding.rows_of_output} of them {finding.output!r}; the "
             f"other words of these rows speak against it by {finding.contradiction:.1f} standard deviations",
-            finding.examples,
+            finding.affected,
         )
         for finding in evidence.findings
     ]

@@ -73,7 +73,9 @@ class PlantedFeature:
     contradiction: float
     """How far the other words of these rows speak against the label, in standard deviations; 0 for free answers."""
     examples: tuple[int, ...]
-    """Numbers of rows (column `row`) that show it."""
+    """Numbers of a few rows (column `row`) that show it."""
+    affected: tuple[int, ...]
+    """Numbers of all rows that have the feature and the output."""
     variants: tuple[str, ...]
     """Other features found in mostly the same rows."""
 
@@ -95,8 +97,11 @@ class Evidence:
     """For each label about how many relabelled rows with one trigger it takes to raise an alarm: fewer stay unseen."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values; of each feature a few rows stand for all (`Inspection.to_dict` has them all)."""
+        found = asdict(self)
+        for feature in (*found["findings"], *found["look_at"], *found["leads"]):
+            del feature["affected"]
+        return found
 
     def planted_strings(self) -> dict[tuple[str, ...], int]:
         """The words among the findings as they are written, and in how many rows. Leads are honest words mostly."""
@@ -211,6 +216,7 @@ def _feature(named: Named, association: Association, numbers: Any, texts: pa.Chu
         z=round(named.z, 2),
         contradiction=round(named.contradiction, 2),
         examples=tuple(sorted(numbers[shown[:SHOWN_ROWS]].tolist())),
+        affected=tuple(sorted(numbers[named.rows].tolist())),
         variants=named.variants,
     )
 
