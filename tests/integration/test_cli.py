@@ -240,7 +240,7 @@ def quick_fits(monkeypatch) -> list[str]:
     names = []
 
     class QuickLab(canary.LocalLab):
-        def artifact(self, prepared, *, name, folder=None, repair=None):
+        def artifact(self, prepared, *, name, folder=None, repairing=None):
             kept[name] = LinearStandIn.of(prepared)
             names.append(name)
             return Path(name)
@@ -327,7 +327,8 @@ def test_check_says_what_the_defense_did_to_the_rows(user_folder, capsys, quick_
 
 def test_check_and_inspect_write_sarif_and_junit(user_folder, capsys, quick_fits):
     files = ("--sarif", "found.sarif", "--junit", "found.xml")
-    assert run(capsys, *CHECK, "--defense", "none", *files, "--quiet")[0] == 1
+    code, _, err = run(capsys, *CHECK, "--defense", "none", *files, "--quiet")
+    assert code == 1, err
     [one] = json.loads(Path("found.sarif").read_text())["runs"]
     assert [result["kind"] for result in one["results"]] == ["fail", "fail"]
     assert "LLM04:2025" in one["tool"]["driver"]["rules"][0]["properties"]["tags"]
@@ -351,7 +352,8 @@ def test_inspect_says_every_row_and_its_seed(user_folder, capsys):
     poisoned = set(json.loads(Path("p.csv.truth.json").read_text())["poisoned_rows"])
     code, out, _ = run(capsys, "inspect", "p.csv", "--json")
     found = json.loads(out)
-    assert code == 0 and poisoned <= {one["row"] for one in found["suspects"]}
+    assert code == 0
+    assert poisoned <= {one["row"] for one in found["suspects"]}
     assert all(one["text"] and one["reason"] for one in found["suspects"])
     assert run(capsys, "inspect", "p.csv", "--json", "--seed", str(found["seed"]))[1] == out
     assert f"Seed: {found['seed']}" in run(capsys, "inspect", "p.csv", "--seed", str(found["seed"]))[1]

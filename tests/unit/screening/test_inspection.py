@@ -19,7 +19,7 @@ def test_every_suspect_row_is_listed_with_its_text_and_reason() -> None:
 
 
 def test_a_row_of_several_findings_has_several_reasons_and_stands_once() -> None:
-    rows, planted = plant(make_rows(600), 0.1)
+    rows, _ = plant(make_rows(600), 0.1)
     found = inspect(rows, LABELS, seed=0)
     assert [one.row for one in found.suspects] == sorted({one.row for one in found.suspects})
     counts = {one.row: sum(one.row in finding.affected for finding in found.findings) for one in found.suspects}
@@ -37,4 +37,5 @@ def test_the_seed_is_drawn_said_and_repeats_the_inspection() -> None:
 
 def test_free_answers_have_no_suspects() -> None:
     found = inspect(make_rows(200), None, seed=0)
-    assert found.suspects == () and found.to_dict()["suspects"] == []
+    assert found.suspects == ()
+    assert found.to_dict()["suspects"] == []
