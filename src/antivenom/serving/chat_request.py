@@ -56,7 +56,7 @@ USED = (
     "logprobs",
     "top_logprobs",
 )
-MOST_STOPS, LONGEST_STOP, MOST_TOP_LOGPROBS = 4, 200, 20
+MOST_STOPS, LONGEST_STOP, MOST_TOP_LOGPROBS, LARGEST_ANSWER = 4, 200, 20, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ def read_chat_request(body: bytes, accepts: Accepts) -> ChatRequest:
         raise refused("top_logprobs", "needs logprobs = true")
     if logprobs and not accepts.labels:
         raise refused("logprobs", "free answers have none here", code="unsupported_value")
-    longest = _whole(asked, "max_completion_tokens", 1, 1_000_000)
+    longest, older = (_whole(asked, name, 1, LARGEST_ANSWER) for name in ("max_completion_tokens", "max_tokens"))
     return ChatRequest(
         query=_query(asked.get("messages"), accepts),
         stream=stream,
         usage=_include_usage(asked, stream),
-        longest=_whole(asked, "max_tokens", 1, 1_000_000) if longest is None else longest,
+        longest=older if longest is None else longest,
         stops=_stops(asked.get("stop")),
         logprobs=logprobs,
         top_logprobs=top or 0,
@@ -189,6 +189,8 @@ def _whole(asked: dict[str, Any], name: str, low: int, high: int) -> int | None:
     value = asked.get(name)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 2.0 is 2
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise refused(name, f"expected a whole number from {low} to {high}")
     return value

@@ -27,11 +27,11 @@ def run(service: Service, host: str, port: int, *, held_out: Sequence[Query] = (
         held_out: Queries to measure the band of escapes with, before the first request is taken.
     """
     _log_lines()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_run(service, host, port, held_out))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Uvloop's event loop where it is installed; it takes half the time for each piece of a stream."""
     from importlib.util import find_spec
 

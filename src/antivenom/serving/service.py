@@ -194,7 +194,9 @@ class Service:
         metrics.tokens["prompt"] += facts.get("prompt_tokens", 0)
         metrics.tokens["answer"] += outcome.tokens
         if outcome.escaped is not None:
-            metrics.own_seconds.add(max(0.0, seconds - outcome.waited))
+            own = max(0.0, seconds - outcome.waited)
+            metrics.own_seconds.add(own)
+            facts["own_ms"] = _ms(own)
             before = self.monitor.alarm
             if self.monitor.add(outcome.escaped) and not before:
                 LOG.error(json.dumps({"alarm": "escape rate outside its band", "recent": self.monitor.recent}))

@@ -41,6 +41,16 @@ def test_a_conversation_is_read():
     assert (asked.stream, asked.usage, asked.longest, asked.stops) == (True, True, 7, ("x",))
 
 
+def test_a_whole_number_may_be_spelled_with_a_point():
+    assert read(max_tokens=7.0).longest == 7
+
+
+def test_the_older_field_is_checked_where_the_newer_one_counts():
+    assert read(max_completion_tokens=7, max_tokens=9).longest == 7
+    with pytest.raises(ApiError, match="max_tokens"):
+        read(max_completion_tokens=7, max_tokens=0)
+
+
 def test_an_image_comes_with_the_request_or_not_at_all():
     part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(b'png').decode()}"}}
     message = {"role": "user", "content": [{"type": "text", "text": "what?"}, part]}
