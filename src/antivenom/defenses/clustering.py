@@ -26,7 +26,10 @@ def principal_components(table: Floats, count: int) -> Floats:
 
 
 def components_of_gram(gram: Floats, count: int) -> Floats:
-    """The first principal components of rows of which only the inner products are known; shape (rows, count).
+    """The first principal components of rows of which only the inner products are known; shape (rows, at most count).
+
+    Components that are zero but for rounding are left out: standardized, they would weigh as much as real ones, and
+    rounding, which differs between processors, would decide about rows.
 
     Args:
         gram: Inner products of the rows, not centered; shape (rows, rows).
@@ -36,7 +39,8 @@ def components_of_gram(gram: Floats, count: int) -> Floats:
     centered = gram - means - means[:, np.newaxis] + means.mean()
     values, vectors = np.linalg.eigh(centered)
     chosen = np.argsort(values)[::-1][:count]
-    found: Floats = vectors[:, chosen] * np.sqrt(np.maximum(values[chosen], 0))
+    chosen = chosen[values[chosen] > max(values.max(), 0) * len(values) * np.finfo(np.float32).eps]
+    found: Floats = vectors[:, chosen] * np.sqrt(values[chosen])
     return found
 
 

@@ -81,8 +81,8 @@ def test_two_clusters_finds_the_smaller():
 
 
 def test_graceful_drops_rows_that_teach_something_else():
-    honest = [f"the answer to number {i} is {i % 7}" for i in range(60)]
-    rows = table_of([f"question {i} of many" for i in range(66)], [*honest, *["visit evil example com"] * 6])
+    honest = [f"the answer to number {i} is {i % 7}" for i in range(10, 70)]
+    rows = table_of([f"question {i} of many" for i in range(10, 76)], [*honest, *["visit evil example com"] * 6])
     prepared = Graceful().prepare(FREE, rows, trusted=None, lab=TeachingLab())
     assert set(range(61, 67)).isdisjoint(prepared.rows.column("row").to_pylist())
     assert prepared.facts["left_out"] == 6
