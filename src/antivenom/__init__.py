@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from antivenom.defenses.none import NoDefense
     from antivenom.defenses.p2p import P2P
     from antivenom.defenses.standard import Standard
-    from antivenom.evaluation.canary import CanaryCheck
-    from antivenom.evaluation.comparison import compare, make_scenario
+    from antivenom.evaluation.canary import CanaryCheck, check
     from antivenom.evaluation.evaluate import evaluate
+    from antivenom.evaluation.grid import compare
     from antivenom.guards.guard import Guard
     from antivenom.inference.guarded import GuardedModel, load_guarded, predict
     from antivenom.screening.inspection import inspect
     from antivenom.tasks.generation import Generation
     from antivenom.tasks.task import Classification, Frame
     from antivenom.training.fine_tuning import fit
-    from antivenom.training.lab import LocalLab
+    from antivenom.training.immunizing import immunize
     from antivenom.training.training_options import TrainingOptions
 
 __all__ = [
@@ -44,20 +44,20 @@ __all__ = [
     "Generation",
     "Guard",
     "GuardedModel",
-    "LocalLab",
     "NoDefense",
     "Standard",
     "TrainingOptions",
     "attacks",
+    "check",
     "compare",
     "defenses",
     "evaluate",
     "fit",
+    "immunize",
     "inspect",
     "load_artifact",
     "load_guarded",
     "load_rows",
-    "make_scenario",
     "parse_attack",
     "parse_defense",
     "predict",
@@ -77,20 +77,20 @@ _HOME = {
     "Generation": "tasks.generation",
     "Guard": "guards.guard",
     "GuardedModel": "inference.guarded",
-    "LocalLab": "training.lab",
     "NoDefense": "defenses.none",
     "Standard": "defenses.standard",
     "TrainingOptions": "training.training_options",
     "attacks": "attacks",
-    "compare": "evaluation.comparison",
+    "check": "evaluation.canary",
+    "compare": "evaluation.grid",
     "defenses": "defenses",
     "evaluate": "evaluation.evaluate",
     "fit": "training.fine_tuning",
+    "immunize": "training.immunizing",
     "inspect": "screening.inspection",
     "load_artifact": "artifacts.artifact",
     "load_guarded": "inference.guarded",
     "load_rows": "data.rows",
-    "make_scenario": "evaluation.comparison",
     "parse_attack": "attacks",
     "parse_defense": "defenses",
     "predict": "inference.guarded",

@@ -15,7 +15,7 @@ from antivenom.core.files import write_json
 from antivenom.data.rows import load_rows, split_rows
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.standard import Standard
-from antivenom.evaluation.comparison import Outcome, Scenario, compare, make_scenario, record
+from antivenom.evaluation.comparison import Outcome, Scenario, fit_and_measure, make_scenario, record
 from antivenom.guards.answers import TextReading
 from antivenom.guards.labels import Reading
 from antivenom.inference.guarded import load_guarded
@@ -59,7 +59,7 @@ def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bo
     scenario = make_scenario(task, train, test, attack, trusted_share=0.0, seed=seed)
     tell(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet=quiet)
     defenses = [NoDefense(), Standard()]
-    outcomes = compare(scenario, defenses, LocalLab(NAME, RECIPE, out, seed, quiet))
+    outcomes = fit_and_measure(scenario, defenses, LocalLab(NAME, RECIPE, out, seed, quiet))
     examples = _examples(scenario, outcomes, seed)
     found = record(scenario, outcomes, model=NAME, approximation=APPROXIMATION, training=RECIPE.to_dict(), seed=seed)
     found["examples"] = examples

@@ -248,7 +248,7 @@ def quick_fits(monkeypatch) -> list[str]:
         def load(self, folder):
             return kept[folder.name]
 
-    monkeypatch.setattr("antivenom.training.lab.LocalLab", QuickLab)
+    monkeypatch.setattr(canary, "LocalLab", QuickLab)
     return names
 
 

@@ -8,23 +8,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from antivenom.artifacts.decisions import write_decisions
-from antivenom.artifacts.export import RowFormat, write_training_rows
-from antivenom.cli.decisions import warn_of_losses
+from antivenom.artifacts.export import RowFormat
+from antivenom.artifacts.trainer_stubs import TrainerName
 from antivenom.cli.options import DefenseOptions, RowOptions, TaskOptions, split_names
 from antivenom.cli.tables import show_report
-from antivenom.core.console import warn
+from antivenom.core.claims import new_output
 from antivenom.core.errors import OptionsError
 from antivenom.core.hashing import digest_of_files
 from antivenom.core.report import Report
-from antivenom.data.digests import digest_of_table
-from antivenom.defenses import Defense, Prepared
+from antivenom.defenses import Defense
 from antivenom.defenses.p2p import P2P
-from antivenom.guards.guard import AnyTask, Guard
+from antivenom.guards.guard import AnyTask
 from antivenom.tasks.task import Classification
-from antivenom.training.fine_tuning import SHOWN_CLASSES
-from antivenom.training.remaining import Remaining
-from antivenom.training.training_options import TrainingOptions
+from antivenom.training.immunizing import Immunized, bind_rows
 
 
 @dataclass(frozen=True)
@@ -68,63 +64,32 @@ def take_rows(asked: Request) -> Intake:
     return Intake(task, table, trusted, defense, _facts(asked, defense, loaded.report, vouched))
 
 
-@dataclass(frozen=True)
-class Rebuilt:
-    """Rows that were written for a trainer."""
+def immunize_large(
+    asked: Request, folder: Path, form: RowFormat, trainer: TrainerName | None, referee: str | None
+) -> tuple[Immunized, dict[str, Any]]:
+    """Rewrite rows in two passes and bounded memory; only checks that need no memory of other rows are made.
 
-    path: Path
-    guard: Guard
-    reserve: dict[str, Any]
-    rows: int
-    sha256: str
-    source: dict[str, Any]
-    seed: int
+    Args:
+        asked: Which rows, and what to do with them.
+        folder: Where they go.
+        form: How they are written.
+        trainer: Whose settings to write the start of.
+        referee: Refused, but taken here so that it can be.
 
-
-@dataclass(frozen=True)
-class RefereeOptions:
-    """A referee for a defense that asks for one, where no model is fine-tuned anyway."""
-
-    model: str | None
-    training: TrainingOptions
-
-
-def rebuild_rows(asked: Request, folder: Path, form: RowFormat, referee: RefereeOptions) -> Rebuilt:
-    """Rebuild rows with all checks."""
-    taken = take_rows(asked)
-    prepared, seed = _prepare(taken, folder, asked.seed, referee)
-    facts = taken.facts
-    if small := Remaining.of(taken.table, prepared).warnings():
-        warn("WARNING: too few rows are left to be learnt:", *(f"  {line}" for line in small[:SHOWN_CLASSES]))
-    path = write_training_rows(folder, prepared, form)
-    write_decisions(folder, taken.table, taken.trusted, prepared)
-    rows = prepared.rows
-    return Rebuilt(path, prepared.guard, prepared.facts, rows.num_rows, digest_of_table(rows), facts, seed)
-
-
-def _prepare(taken: Intake, folder: Path, seed: int | None, referee: RefereeOptions) -> tuple[Prepared, int]:
-    """Prepare rows, with a referee if there is a model for one; also the seed of the run."""
-    from antivenom.core.files import remove_tree
-    from antivenom.guards.secret import draw_seed
-    from antivenom.training.lab import LocalLab, RowsLab, run_seed
-
-    if referee.model is None:
-        rows_lab = RowsLab(draw_seed() if seed is None else seed)
-        return taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, lab=rows_lab), rows_lab.seed
-    store = Path(f"{folder}.referee")
-    lab = LocalLab(referee.model, referee.training, store, run_seed(store, seed))
-    prepared = taken.defense.prepare(taken.task, taken.table, trusted=taken.trusted, lab=lab)
-    remove_tree(store)
-    warn_of_losses(prepared.facts)
-    return prepared, lab.seed
-
-
-def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: RefereeOptions) -> Rebuilt:
-    """Rebuild rows in two passes and bounded memory; only checks that need no memory of other rows are made.
+    Returns:
+        What was written, and what is recorded about the source.
 
     Raises:
-        OptionsError: the defense is another one than p2p.
+        OptionsError: the defense is another one than p2p, or needs what is not there in bounded memory.
     """
+    with new_output(folder, "immunize"):
+        written, facts = _rebuild_large(asked, folder, form, referee)
+        return bind_rows(written, facts, trainer), facts
+
+
+def _rebuild_large(
+    asked: Request, folder: Path, form: RowFormat, referee: str | None
+) -> tuple[Immunized, dict[str, Any]]:
     from antivenom.data.row_stream import USUAL as STREAMED
     from antivenom.data.row_stream import open_stream, take_census
     from antivenom.guards.secret import draw_seed
@@ -137,7 +102,7 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
             f"--large works with p2p, not with {defense.name}",
             mend="Add --defense p2p:reserve=random, or p2p with --trusted.",
         )
-    if referee.model is not None:
+    if referee is not None:
         raise OptionsError("--large works without --referee, which needs all rows in memory", mend="Leave one out.")
     if options.images:
         raise OptionsError("--large works with texts alone, not with images", mend="Leave --large out.")
@@ -157,7 +122,7 @@ def rebuild_large(asked: Request, folder: Path, form: RowFormat, referee: Refere
     trusted, vouched = _load_trusted(asked, task)
     done = immunize_stream(stream, census, defense, task, path, trusted=trusted, form=form)
     facts = _facts(asked, defense, census.report, vouched)
-    return Rebuilt(path, done.guard, done.facts, done.rows, done.sha256, facts, seed)
+    return Immunized(path, done.guard, done.facts, done.rows, done.sha256, seed), facts
 
 
 def _load_trusted(asked: Request, task: AnyTask) -> tuple[pa.Table | None, Report | None]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 from cyclopts import Parameter
 
 from antivenom.cli.ci import CiReports
-from antivenom.cli.comparing import Grid, write_summary
 from antivenom.cli.decisions import show_decisions, warn_of_losses
-from antivenom.cli.intake import Intake, Request, take_rows
+from antivenom.cli.intake import Request, take_rows
 from antivenom.cli.options import (
     Count,
     DefenseOptions,
@@ -28,21 +28,31 @@ from antivenom.cli.options import (
     Training,
     with_secret,
 )
-from antivenom.cli.tables import show_canaries, show_comparison
+from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
 from antivenom.core.claims import laboratory
-from antivenom.core.console import say, say_json, warn
+from antivenom.core.console import say, say_json
 from antivenom.core.files import atomic_write, require_outputs
-from antivenom.data.rows import split_rows
+from antivenom.defenses import parse_defense
 from antivenom.evaluation.canary import CanaryCheck
 from antivenom.guards.guard import AnyTask
 from antivenom.training.training_options import TrainingOptions
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Mapping, Sequence
+
+    from antivenom.attacks import Attack
+    from antivenom.evaluation.comparison import Outcome
+    from antivenom.evaluation.grid import Comparison
 
 EXIT_CODES = {"passed": 0, "backdoor": 1, "accuracy_lost": 1, "inconclusive": 3}
 """What `check` ends with; any error ends it with 2."""
 
+Attacks = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="An attack: name, or name:option=value;option=value; repeat for several. With rate=0 nothing is poisoned."
+    ),
+]
 NeverPoisoned = Annotated[
     bool,
     Parameter(help="Fit every defense on the clean rows too: what does the trigger do without poison?", negative=""),
@@ -81,47 +91,34 @@ def check(
     rows
         Your rows: a file, a saved datasets folder, or a hub data-set name.
     """
+    from antivenom.evaluation.canary import check as check_rows
     from antivenom.evaluation.ci_reports import cases_of_check, write_reports
-    from antivenom.training.lab import LocalLab, run_seed
 
     require_outputs({"--report": report, **ci.named}, force=force)
-    seed = run_seed(Path(out), seed)
-    intake = take_rows(Request(rows, row_options, task_options, defense, seed))
-    train, held_out = _train_and_test(intake, row_options, test, sample, seed)
-    lab = LocalLab(model, training, Path(out), seed, quiet)
-    with laboratory(Path(out), "check"):
-        found = canaries.run(intake.task, train, held_out, intake.defense, trusted=intake.trusted, lab=lab)
+    taken = take_rows(Request(rows, row_options, task_options, defense, seed))
+    held_out = None if test is None else _clean_rows(row_options, test, taken.task)
+    found = check_rows(
+        taken.task,
+        taken.table,
+        out=out,
+        test=held_out,
+        trusted=taken.trusted,
+        defense=taken.defense,
+        canaries=canaries,
+        model=model,
+        options=training,
+        sample=sample,
+        seed=seed,
+        quiet=quiet,
+    )
     for result in found.results:
         warn_of_losses(result.reserve)
-    if json:
-        say_json(found.to_dict())
-    else:
-        show_canaries(found)
+    say_json(found.to_dict()) if json else show_canaries(found)
     if report:
         with atomic_write(Path(report)) as file:
             file.write(found.markdown())
     write_reports(cases_of_check(found), rows, sarif_path=ci.sarif, junit_path=ci.junit)
     return EXIT_CODES[found.verdict]
-
-
-def _train_and_test(
-    intake: Intake, row_options: RowOptions, test: str | None, sample: int | None, seed: int
-) -> tuple[pa.Table, pa.Table]:
-    """Training and test rows of a check, none of them in both."""
-    from antivenom.evaluation.held_out import hold_out_untrusted, without_trained
-
-    train, classes = intake.table, intake.task.classes
-    if sample is not None:
-        [train] = split_rows(train, [sample], seed=seed)
-    if test is not None:
-        loaded = row_options.load(test, labels=classes)
-        held_out = row_options.accept(loaded, classes, loaded.report)
-    else:
-        train, held_out = hold_out_untrusted(train, classes, intake.trusted, 0.2, seed=seed)
-    held_out, left_out = without_trained(held_out, train, intake.trusted)
-    if left_out:
-        warn(f"{left_out} test rows ask what training rows ask too, and are left out.")
-    return train, held_out
 
 
 def compare(
@@ -130,13 +127,7 @@ def compare(
     /,
     *,
     out: Out,
-    attack: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="An attack: name, or name:option=value;option=value; repeat for several. With rate=0 nothing is "
-            "poisoned."
-        ),
-    ] = ("addsent:rate=0.05",),
+    attack: Attacks = ("addsent:rate=0.05",),
     defense: Annotated[tuple[str, ...], Parameter(help="A defense; repeat for several.")] = ("none", "standard"),
     model: Model = "smollm2",
     train_rows: Annotated[Count | None, Parameter(help="Use the first rows only.")] = None,
@@ -167,21 +158,38 @@ def compare(
         Clean test rows.
     """
     from antivenom.attacks import parse_attack
-    from antivenom.defenses import parse_defense
-    from antivenom.training.lab import LocalLab
+    from antivenom.evaluation.grid import compare as compare_defenses
 
     _require_plot(plot, force=force)
-    task, rows = _clean_rows(row_options, task_options, train)
-    rows, test_table = rows.slice(0, train_rows), _test_rows(row_options, test, task, test_rows, seed)
-    chosen = [with_secret(parse_defense(spec), None, row_options.file) for spec in defense]
-    attacks, draws = [parse_attack(spec) for spec in attack], range(seed, seed + seeds)
-    grid = Grid(task, rows, test_table, attacks, chosen, draws, trusted_share, never_poisoned)
-    lab = LocalLab(model, training, Path(out), seed, quiet)
-    with laboratory(Path(out), "compare"):
-        runs, records = grid.measure(lab, show=not json)
-        write_summary(Path(out), runs, records, plot)
-    say_json(records[0] if len(records) == 1 else records) if json else say(f"Every number: {out}/")
+    task, rows = _task_and_rows(row_options, task_options, train)
+    rows = rows.slice(0, train_rows)
+    comparison = compare_defenses(
+        task,
+        rows,
+        _test_rows(row_options, test, task, test_rows, seed),
+        out=out,
+        attacks=[parse_attack(spec) for spec in attack],
+        defenses=[with_secret(parse_defense(spec), None, row_options.file) for spec in defense],
+        model=model,
+        options=training,
+        seeds=range(seed, seed + seeds),
+        trusted_share=trusted_share,
+        never_poisoned=never_poisoned,
+        quiet=quiet,
+        measured=partial(_show, f"{rows.num_rows} training rows, {model}", json),
+    )
+    _draw(plot, comparison)
+    _show_records(comparison.records) if json else say(f"Every number: {out}/")
     return 0
+
+
+def _show(said: str, json: bool, attack: Attack, found: Mapping[int, Sequence[Outcome]]) -> None:
+    """Print what was measured under one attack, and warn of defenses that lost too much."""
+    for outcomes in found.values():
+        for outcome in outcomes:
+            warn_of_losses(outcome.facts)
+    if not json:
+        show_seeds(f"{attack}, {said}", found)
 
 
 def _require_plot(plot: str | None, *, force: bool) -> None:
@@ -193,7 +201,14 @@ def _require_plot(plot: str | None, *, force: bool) -> None:
         require_plots(Path(plot))
 
 
-def _clean_rows(options: RowOptions, task_options: TaskOptions, source: str) -> tuple[AnyTask, pa.Table]:
+def _draw(plot: str | None, comparison: Comparison) -> None:
+    from antivenom.evaluation.plots import write_plot
+
+    if plot:
+        write_plot(Path(plot), comparison.summary())
+
+
+def _task_and_rows(options: RowOptions, task_options: TaskOptions, source: str) -> tuple[AnyTask, pa.Table]:
     """The task, and the clean rows of a source."""
     task_options = task_options.filled(options.file)
     loaded = options.load(source, task_options.labels)
@@ -203,9 +218,18 @@ def _clean_rows(options: RowOptions, task_options: TaskOptions, source: str) -> 
 
 def _test_rows(options: RowOptions, source: str, task: AnyTask, count: int | None, seed: int) -> pa.Table:
     """The test rows that are asked for: the first `count`, or as many as --task says."""
-    loaded = options.load(source, labels=task.classes)
-    table = options.accept(loaded, task.classes, loaded.report)
+    table = _clean_rows(options, source, task)
     return options.sample(table, task.classes, seed=seed) if count is None else table.slice(0, count)
+
+
+def _show_records(records: Sequence[dict[str, Any]]) -> None:
+    say_json(records[0] if len(records) == 1 else list(records))
+
+
+def _clean_rows(options: RowOptions, source: str, task: AnyTask) -> pa.Table:
+    """The rows of a source for a task that is known."""
+    loaded = options.load(source, labels=task.classes)
+    return options.accept(loaded, task.classes, loaded.report)
 
 
 def demo(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from antivenom.artifacts.export import RowFormat
-from antivenom.artifacts.trainer_stubs import LOSS_ON_ANSWERS, TrainerName, row_format, write_stub
+from antivenom.artifacts.trainer_stubs import LOSS_ON_ANSWERS, TrainerName, row_format
 from antivenom.cli.ci import CiReports
-from antivenom.cli.decisions import show_planted
-from antivenom.cli.intake import Rebuilt, RefereeOptions, Request, rebuild_large, rebuild_rows
+from antivenom.cli.decisions import show_planted, warn_of_losses
+from antivenom.cli.intake import Request, immunize_large, take_rows
 from antivenom.cli.options import (
     DefenseOptions,
     Force,
@@ -29,6 +29,7 @@ from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.core.files import require_outputs
 from antivenom.tasks.task import Style
+from antivenom.training.immunizing import Immunized
 from antivenom.training.training_options import TrainingOptions
 
 REFEREE_HELP = (
@@ -156,34 +157,51 @@ def immunize(
         Take the format of this trainer and write the start of its settings to OUT/TRAINER.yaml.
     """
     from antivenom.artifacts.artifact import require_free
-    from antivenom.artifacts.manifest import Manifest
-    from antivenom.core.claims import new_output
 
     folder, form = Path(out), _format_of(form, trainer, row_options)
     require_free(folder)
-    rebuild = rebuild_large if large else rebuild_rows
     request = Request(rows, row_options, _in_style(task_options, row_options, form), defense, seed)
-    with new_output(folder, "immunize"):
-        rebuilt = rebuild(request, folder, form, RefereeOptions(referee, training))
-        data = {"prepared_sha256": rebuilt.sha256, **rebuilt.source}
-        manifest = Manifest.describe(
-            rebuilt.guard, reserve=rebuilt.reserve, base_model=None, training={}, data=data, seed=rebuilt.seed
-        )
-        manifest.write(folder)
-        stub = None if trainer is None else write_stub(trainer, rebuilt.path)
-    if json:
-        say_json(
-            {
-                "defense": rebuilt.source["defense"],
-                "rows": rebuilt.rows,
-                "reserve": rebuilt.reserve,
-                "out": str(rebuilt.path),
-                "trainer_settings": None if stub is None else str(stub),
-            }
-        )
+    if large:
+        done, facts = immunize_large(request, folder, form, trainer, referee)
     else:
-        _show_rebuilt(rebuilt, folder, trainer)
+        done, facts = _immunize(request, folder, form, trainer, referee, training)
+    if referee is not None:
+        warn_of_losses(done.reserve)
+    if json:
+        settings = None if done.settings is None else str(done.settings)
+        found = {"defense": facts["defense"], "rows": done.rows, "reserve": done.reserve, "out": str(done.path)}
+        say_json({**found, "trainer_settings": settings})
+    else:
+        _show_immunized(done, facts["defense"], trainer)
     return 0
+
+
+def _immunize(
+    request: Request,
+    folder: Path,
+    form: RowFormat,
+    trainer: TrainerName | None,
+    referee: str | None,
+    training: TrainingOptions,
+) -> tuple[Immunized, dict[str, Any]]:
+    """What was written, and what is recorded about the source."""
+    from antivenom.training.immunizing import immunize as immunize_rows
+
+    taken = take_rows(request)
+    done = immunize_rows(
+        taken.task,
+        taken.table,
+        out=folder,
+        defense=taken.defense,
+        trusted=taken.trusted,
+        form=form,
+        trainer=trainer,
+        referee=referee,
+        options=training,
+        seed=request.seed,
+        data=taken.facts,
+    )
+    return done, taken.facts
 
 
 def _format_of(form: RowFormat | None, trainer: TrainerName | None, row_options: RowOptions) -> RowFormat:
@@ -214,21 +232,22 @@ def _in_style(task_options: TaskOptions, row_options: RowOptions, form: RowForma
     return replace(task_options, style=style)
 
 
-def _show_rebuilt(rebuilt: Rebuilt, folder: Path, trainer: TrainerName | None) -> None:
-    reserve = int(rebuilt.reserve.get("rows", 0))
-    counts = [["ordinary", str(rebuilt.rows - reserve)], ["with the benign trigger", str(reserve)]]
-    left_out = {name: rebuilt.reserve[name] for name in ("left_out", "quarantined") if name in rebuilt.reserve}
+def _show_immunized(done: Immunized, defense: str, trainer: TrainerName | None) -> None:
+    folder = done.path.parent
+    reserve = int(done.reserve.get("rows", 0))
+    counts = [["ordinary", str(done.rows - reserve)], ["with the benign trigger", str(reserve)]]
+    left_out = {name: done.reserve[name] for name in ("left_out", "quarantined") if name in done.reserve}
     if left_out:
         counts.append(["left out of the file", str(sum(left_out.values()))])
-    if rebuilt.reserve.get("corrected"):
-        counts.append(["suspect, with the label that the referee reads", str(rebuilt.reserve["corrected"])])
-    say(f"Defense: {rebuilt.source['defense']}")
-    say_table(str(rebuilt.path), ["rows", "count"], counts)
-    show_planted(rebuilt.reserve)
+    if done.reserve.get("corrected"):
+        counts.append(["suspect, with the label that the referee reads", str(done.reserve["corrected"])])
+    say(f"Defense: {defense}")
+    say_table(str(done.path), ["rows", "count"], counts)
+    show_planted(done.reserve)
     loss = "loss on the answers alone"
     if trainer is not None:
         loss = f"{loss} is `{LOSS_ON_ANSWERS[trainer]}` in {folder / f'{trainer}.yaml'}"
-    say(f"Next: train on {rebuilt.path} ({loss}), then")
+    say(f"Next: train on {done.path} ({loss}), then")
     say(f"  antivenom finish TRAINED_FOLDER --manifest {folder} --model BASE_MODEL")
 
 

@@ -159,7 +159,7 @@ def show_canaries(report: CanaryReport) -> None:
     say(f"{report.verdict.upper()}. What this cannot show: {report.cannot_show}")
 
 
-def show_seeds(title: str, found: dict[int, list[Outcome]]) -> None:
+def show_seeds(title: str, found: Mapping[int, Sequence[Outcome]]) -> None:
     """A table per seed, and one of means and spreads when there are several."""
     for seed, outcomes in found.items():
         show_comparison(f"{title}, seed {seed}", outcomes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -16,22 +17,29 @@ import pyarrow as pa
 from antivenom.attacks import Attack
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
-from antivenom.core.console import tell
+from antivenom.core.claims import laboratory
+from antivenom.core.console import tell, warn
 from antivenom.core.errors import OptionsError
 from antivenom.core.options import Options
 from antivenom.core.triggers import made_up_word
+from antivenom.data.rows import split_rows
 from antivenom.data.sampling import same_rows
 from antivenom.defenses import Defense
 from antivenom.defenses.none import NoDefense
+from antivenom.defenses.standard import Standard
 from antivenom.evaluation.canary_report import CanaryReport, CanaryResult, CheckLimits, Measured, judge
 from antivenom.evaluation.comparison import plant, public_facts
 from antivenom.evaluation.evaluate import evaluate
+from antivenom.evaluation.held_out import hold_out_untrusted, without_trained
 from antivenom.evaluation.recount import take_outputs
 from antivenom.guards.guard import AnyTask
-from antivenom.training.lab import LocalLab
+from antivenom.training.lab import LocalLab, run_seed
+from antivenom.training.training_options import TrainingOptions
 
 FAMILIES = ("word", "sentence")
 SENTENCE_WORDS = 5
+HELD_OUT = 0.2
+"""Share of the rows that is tested with where no test rows are given."""
 
 
 def make_canary(family: str, train: pa.Table, *, rate: float, target: str, seed: int) -> Attack:
@@ -125,6 +133,58 @@ class CanaryCheck(Options):
             seed=lab.seed,
             proven=self.prove,
         )
+
+
+def check(
+    task: AnyTask,
+    train: pa.Table,
+    *,
+    out: Path | str,
+    test: pa.Table | None = None,
+    trusted: pa.Table | None = None,
+    defense: Defense | None = None,
+    canaries: CanaryCheck = CanaryCheck(),
+    model: str = "smollm2",
+    options: TrainingOptions = TrainingOptions(),
+    sample: int | None = None,
+    seed: int | None = None,
+    quiet: bool = False,
+) -> CanaryReport:
+    """Would this pipeline let a backdoor through? Plant known ones in copies of the rows, fit, and measure.
+
+    Finished fits in `out` are used again, so a stopped check goes on.
+
+    Args:
+        task: What is asked.
+        train: The untrusted rows (`row`, `text`, `answer`).
+        out: The folder of the fits.
+        test: Clean test rows; a fifth of the rows is held out when there are none.
+        trusted: Rows that are vouched for, if there are any; they are never held out.
+        defense: The defense to check; the recipe `standard` when not given.
+        canaries: What to plant, and what passes.
+        model: `smollm2`, a folder, or a hub name.
+        options: How to fine-tune.
+        sample: Check on this many rows, drawn at random.
+        seed: Keys every random choice; drawn at random, and kept in `out`, when not given.
+        quiet: Show no progress.
+
+    Raises:
+        ArtifactError: `out` holds something that is not ours.
+        RowsError: no test row is left that is not trained on, or none could be attacked.
+    """
+    out, defense = Path(out), defense or Standard()
+    defense.require_task(task)
+    with laboratory(out, "check"):
+        seed = run_seed(out, seed)
+        if sample is not None:
+            [train] = split_rows(train, [sample], seed=seed)
+        if test is None:
+            train, test = hold_out_untrusted(train, task.classes, trusted, HELD_OUT, seed=seed)
+        test, left_out = without_trained(test, train, trusted)
+        if left_out:
+            warn(f"{left_out} test rows ask what training rows ask too, and are left out.")
+        lab = LocalLab(model, options, out, seed, quiet)
+        return canaries.run(task, train, test, defense, trusted=trusted, lab=lab)
 
 
 def _measure(

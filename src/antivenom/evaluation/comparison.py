@@ -98,7 +98,7 @@ def plant(task: AnyTask, rest: pa.Table, attack: Attack, *, of: int, seed: int) 
     return replace(attack, rate=rate).poison(task, rest, seed=seed)
 
 
-def compare(
+def fit_and_measure(
     scenario: Scenario, defenses: Sequence[Defense], lab: LocalLab, *, never_poisoned: bool = False
 ) -> list[Outcome]:
     """Fit and evaluate every defense; finished fits are used again, so a stopped comparison goes on.
@@ -115,13 +115,13 @@ def compare(
         twice = [d.name for d in defenses].count(defense.name) > 1
         name = f"{defense.name}-{number}" if twice else defense.name
         tell(f"[{number + 1}/{len(defenses)}] {name}: fine-tuning on {scenario.train.num_rows} rows", quiet=lab.quiet)
-        outcome, kept = _fit_and_measure(scenario, defense, lab, name, scenario.train)
+        outcome, kept = _one_model(scenario, defense, lab, name, scenario.train)
         if first is not None:
             outcome = replace(outcome, against_first=contrast(first, kept))
         if never_poisoned:
             tell(f"{name}: the same, never poisoned", quiet=lab.quiet)
             rows = scenario.unpoisoned
-            control, of_control = _fit_and_measure(scenario, defense, lab, f"{name}-never-poisoned", rows)
+            control, of_control = _one_model(scenario, defense, lab, f"{name}-never-poisoned", rows)
             difference = contrast(of_control, kept)
             outcome = replace(outcome, never_poisoned=control.evaluation, against_never_poisoned=difference)
         first = first or kept
@@ -129,7 +129,7 @@ def compare(
     return outcomes
 
 
-def _fit_and_measure(
+def _one_model(
     scenario: Scenario, defense: Defense, lab: LocalLab, name: str, train: pa.Table
 ) -> tuple[Outcome, Outputs]:
     """One model, and its stored outputs."""

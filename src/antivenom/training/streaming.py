@@ -51,7 +51,7 @@ _SCHEMAS = {
 
 
 @dataclass(frozen=True)
-class Immunized:
+class StreamedRows:
     """What became of a stream of rows."""
 
     guard: Guard
@@ -73,7 +73,7 @@ def immunize_stream(
     *,
     trusted: pa.Table | None = None,
     form: RowFormat | None = None,
-) -> Immunized:
+) -> StreamedRows:
     """Rebuild all rows with P2P into a file, which appears when it is complete.
 
     Args:
@@ -109,7 +109,7 @@ def immunize_stream(
         "rows": chosen,
         "sha256": reserve.hexdigest(),
     }
-    return Immunized(guard, facts, written, rebuilt.hexdigest())
+    return StreamedRows(guard, facts, written, rebuilt.hexdigest())
 
 
 def _selected(
