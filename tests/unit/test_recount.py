@@ -178,5 +178,5 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     (tmp_path / "o.parquet").write_text("PAR1 nothing", encoding="utf-8")
     with pytest.raises(RowsError, match="Parquet"):
         read_outputs(tmp_path / "o.parquet")
-    with pytest.raises(RowsError, match="Parquet"):
+    with pytest.raises(RowsError, match="there is no file"):
         read_outputs(tmp_path / "missing.parquet")

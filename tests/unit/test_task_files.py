@@ -109,7 +109,7 @@ def test_names_that_are_not_there_are_explained(tmp_path: Path):
     for wanted, said in (
         ("sst", "Did you mean 'sst2'?"),
         ("sst2@paper_2", "prompt_2"),
-        ("none.yaml", "cannot be read"),
+        ("none.yaml", "none.yaml"),
     ):
         with pytest.raises(OptionsError) as caught:
             load_task(wanted)

@@ -106,14 +106,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # some libraries raise panics that are no `Exception`
-        failure = explain(error)
         if verbose:
             from traceback import format_exception
 
             warn(*"".join(format_exception(error)).splitlines())
-        if failure.lines:
-            warn(*failure.lines)
-        return _code_of_errors(words) if failure.code == 1 else failure.code
+        code = _told(error)
+        return _code_of_errors(words) if code == 1 else code
+
+
+def _told(error: BaseException) -> int:
+    """Say what went wrong; returns the exit code."""
+    failure = explain(error)
+    if failure.lines:
+        warn(*failure.lines)
+    return failure.code
 
 
 def _code_of_errors(words: Sequence[str]) -> int:
@@ -144,10 +150,15 @@ def _run(words: list[str]) -> int:
 
 def entry_point() -> None:
     """The `antivenom` command: `main` with the streams and signals of a process of its own."""
-    from antivenom.cli.process import finish_output, hold_streams, stop_on_signals
+    from antivenom.cli.process import end_undisturbed, finish_output, hold_streams, stop_on_signals
 
     hold_streams()
     stop_on_signals()
-    with one_voice():
-        code = main()
+    try:
+        with one_voice():
+            code = main()
+        end_undisturbed()
+    except KeyboardInterrupt as error:  # between the end of the command and that of the program
+        end_undisturbed()
+        code = _told(error)
     sys.exit(finish_output(code))

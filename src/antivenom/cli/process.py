@@ -29,6 +29,17 @@ def stop_on_signals() -> None:
     signal.signal(signal.SIGTERM, _stop)
 
 
+def end_undisturbed() -> None:
+    """Let the interpreter come to its end although a signal arrives: the command is done. A second one ends it."""
+    signal.signal(signal.SIGINT, _overhear)
+    signal.signal(signal.SIGTERM, _overhear)
+
+
+def _overhear(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

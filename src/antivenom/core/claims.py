@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from antivenom.core.errors import ArtifactError
+from antivenom.core.errors import AntivenomError, ArtifactError
 from antivenom.core.files import PART, make_folder, remove_file, remove_if_empty, require_folder, write_json
+from antivenom.core.intake import read_json
 from antivenom.core.locks import SUFFIX, locked
 
 NOTE = ".antivenom-folder.json"
 """Says that a folder was made by this program, and for what."""
+LARGEST_CLAIM = 2**16
 LABORATORY = "laboratory"
 """What a folder is called that keeps finished fits and their numbers."""
 
@@ -53,11 +54,9 @@ def claim_of(folder: Path) -> Claim | None:
     """What our note in a folder says; none where there is no note of ours."""
     path = folder / NOTE
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return None
-        data = json.loads(path.read_bytes())
+        data: Any = {} if path.is_symlink() else read_json(path, root=folder, most_bytes=LARGEST_CLAIM)
         return Claim(str(data["what"]), str(data["settings"])) if data.get("antivenom") == 1 else None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+    except (AntivenomError, KeyError, AttributeError, TypeError):
         return None
 
 

@@ -17,12 +17,13 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from antivenom.core.errors import ArtifactError, OptionsError
-from antivenom.core.locks import try_lock
+from antivenom.core.locks import is_still, try_lock
 
 PART = ".antivenom-part"
 """Ending of temporary names."""
@@ -151,6 +152,17 @@ def new_folder(folder: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A private temporary folder that vanishes when the block ends; what killed processes of ours left goes as well."""
+    handle, scratch = _new_part(Path(tempfile.gettempdir(), f"antivenom-{os.geteuid()}"), 0o700, is_folder=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.close(handle)
+
+
 def remove_file(path: Path) -> None:
     """Remove a file of ours, if it is there; of a link, the link alone."""
     path.unlink(missing_ok=True)
@@ -219,15 +231,14 @@ def _new_part(target: Path, mode: int, *, is_folder: bool = False) -> tuple[int,
     _sweep(target.parent, stem)
     while True:
         part = target.with_name(f"{stem}{secrets.token_hex(4)}{PART}")
+        flags = os.O_RDONLY if is_folder else os.O_WRONLY | os.O_CREAT | os.O_EXCL
         if is_folder:
             part.mkdir(mode=mode)
-            handle = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-        else:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        # A sweeping process may have removed it before it was locked.
-        if try_lock(handle) and os.fstat(handle).st_nlink:
-            return handle, part
-        os.close(handle)
+        with contextlib.suppress(FileNotFoundError):  # a sweeping process may have removed it before it was locked
+            handle = os.open(part, flags | os.O_CLOEXEC, mode)
+            if try_lock(handle) and is_still(part, handle):
+                return handle, part
+            os.close(handle)
 
 
 def _sweep(folder: Path, stem: str) -> None:
@@ -236,7 +247,7 @@ def _sweep(folder: Path, stem: str) -> None:
         with contextlib.suppress(OSError):
             handle = os.open(part, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                if try_lock(handle):
+                if os.fstat(handle).st_uid == os.geteuid() and try_lock(handle):
                     shutil.rmtree(part) if part.is_dir() else part.unlink()
             finally:
                 os.close(handle)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from antivenom.core.file_digests import file_digest
+
 
 def digest_of_files(paths: Iterable[Path]) -> str:
     """SHA-256 over the names and bytes of `paths`, in the order of their names."""
     total = hashlib.sha256()
     for path in sorted(paths, key=lambda p: p.name):
-        with path.open("rb") as file:
-            inner = hashlib.file_digest(file, "sha256").digest()
-        total.update(path.name.encode() + b"\0" + inner)
+        total.update(path.name.encode() + b"\0" + bytes.fromhex(file_digest(path)))
     return total.hexdigest()
 
 

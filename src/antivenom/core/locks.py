@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
+from antivenom.core.console import warn
 from antivenom.core.errors import ArtifactError
 
 SUFFIX = ".antivenom-lock"
@@ -33,7 +34,7 @@ def try_lock(handle: int) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path, doing: str) -> Iterator[None]:
+def locked(path: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
     """Keep other processes off an output while the block runs; blocks may be nested.
 
     The lock lies in a folder, and beside a file. It names the process, the machine, what is done, and since when.
@@ -41,6 +42,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
     Args:
         path: The file, or a folder that exists.
         doing: The command, for those who meet the lock.
+        wait: Wait for whoever holds it, which is said, instead of refusing.
 
     Raises:
         ArtifactError: another process holds it; says which.
@@ -50,7 +52,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
     if key in _HELD.get():
         yield
         return
-    handle = _take(path, place)
+    handle = _take(path, place, wait)
     token = _HELD.set(_HELD.get() | {key})
     try:
         _sign(handle, doing)
@@ -62,21 +64,30 @@ def locked(path: Path, doing: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _take(path: Path, place: Path) -> int:
+def _take(path: Path, place: Path, wait: bool) -> int:
     while True:
         handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        if not try_lock(handle):
-            holder = _holder(handle)
+        try:
+            if not try_lock(handle):
+                _wait_or_refuse(path, handle, wait)
+            if is_still(place, handle):
+                return handle
+        except BaseException:
             os.close(handle)
-            raise ArtifactError(
-                f"{path} is in use by {holder}", mend="Wait until that has ended, or choose another output."
-            )
-        if _is_still(place, handle):
-            return handle
+            raise
         os.close(handle)  # its holder removed it between our opening and our locking
 
 
-def _is_still(place: Path, handle: int) -> bool:
+def _wait_or_refuse(path: Path, handle: int, wait: bool) -> None:
+    said = f"{path} is in use by {_holder(handle)}"
+    if not wait:
+        raise ArtifactError(said, mend="Wait until that has ended, or choose another output.")
+    warn(f"{said}: waiting for it ...")
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def is_still(place: Path, handle: int) -> bool:
+    """Whether a path names the open file; another process may have removed or replaced it."""
     try:
         return os.path.samestat(os.fstat(handle), place.lstat())
     except OSError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from antivenom.core.errors import RowsError
-from antivenom.core.intake import foreign, open_regular
+from antivenom.core.errors import AntivenomError, RowsError
+from antivenom.core.intake import foreign, open_regular, strict_json
 from antivenom.data.raw_rows import RawRows, are_names, of_tables, require_columns
-from antivenom.data.read_options import ReadOptions
+from antivenom.data.read_options import ReadLimits, ReadOptions
 
 ALWAYS_ALLOWED = 256 * 2**20
 """Bytes that a file may decode to, however small it is."""
@@ -54,6 +53,24 @@ def open_parquet(path: Path, options: ReadOptions, root: Path | None = None) -> 
                 yield from _in_pieces(batch.select(wanted))
 
     return of_tables(tables, schema.names, str(path), names=declared_names(schema))
+
+
+def read_whole(path: Path, *, mend: str = "") -> pa.Table:
+    """A Parquet file as one table, with its metadata; it is one that this program wrote, or claims to be.
+
+    Raises:
+        RowsError: it is no such file, or decodes to far more than its size.
+    """
+    open_parquet(path, ReadOptions())  # looks at its columns and counts
+    left, pieces = max(ALWAYS_ALLOWED, ReadLimits().most_expansion * path.stat().st_size), list[pa.RecordBatch]()
+    with _parquet(path, None) as file, foreign(f"{path} cannot be read as Parquet", error=RowsError, mend=mend):
+        schema = file.schema_arrow
+        for batch in file.iter_batches(NESTED_BATCH, use_threads=False):
+            left -= decoded_bytes(batch)
+            if left < 0:
+                raise _too_much(path)
+            pieces.append(batch)
+    return pa.Table.from_batches(pieces, schema)
 
 
 @contextlib.contextmanager
@@ -136,8 +153,9 @@ def declared_names(schema: pa.Schema) -> dict[str, list[str]]:
     """The names of the ClassLabel features that `datasets` wrote into a file's metadata."""
     metadata = (schema.metadata or {}).get(b"huggingface")
     try:
-        features = json.loads(metadata)["info"]["features"] if metadata else {}
+        said = metadata.decode() if metadata else '{"info": {"features": {}}}'
+        features = strict_json(said, "metadata")["info"]["features"]
         declared = {column: f["names"] for column, f in features.items() if f.get("_type") == "ClassLabel"}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (AntivenomError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     return {column: names for column, names in declared.items() if are_names(names)}

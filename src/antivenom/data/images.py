@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from antivenom.core.errors import AntivenomError, MissingPackageError, OptionsError
+from antivenom.core.intake import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -78,8 +79,12 @@ class ImageFolder:
                 raise ImageError("image path outside of the image folder")
             if not path.is_file():  # a pipe or a device would never end
                 raise ImageError("no such image file")
-            with path.open("rb") as file:
+            with open_regular(path, root=root) as file:
                 return file.read(LARGEST_FILE + 1)
+        except ImageError:
+            raise
+        except AntivenomError:
+            raise ImageError("unreadable image file") from None
         except (OSError, ValueError) as error:  # too long, a null character, no permission
             raise ImageError(f"unreadable image file ({type(error).__name__})") from None
 

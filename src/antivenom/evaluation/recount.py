@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ import pyarrow.compute as pc
 
 from antivenom.core.arrays import BoolArray, Ints
 from antivenom.core.errors import OptionsError, RowsError
+from antivenom.core.intake import strict_json
 from antivenom.core.options import Options
+from antivenom.data.columnar import read_whole
 from antivenom.evaluation.conditions import CLEAN
 from antivenom.evaluation.evaluate import FACTS, OUTPUTS_SCHEMA, readings_of, summarize, truth_of
 from antivenom.evaluation.rates import Pairing, Rate, mcnemar
@@ -68,13 +69,7 @@ def read_outputs(path: Path | str) -> Outputs:
     Raises:
         RowsError: it is no such file, or its parts do not fit together.
     """
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RowsError(f"{path} cannot be read as Parquet ({type(error).__name__})", mend=MEND) from None
-    return take_outputs(table, str(path))
+    return take_outputs(read_whole(Path(path), mend=MEND), str(path))
 
 
 def take_outputs(table: pa.Table, name: str) -> Outputs:
@@ -89,10 +84,10 @@ def take_outputs(table: pa.Table, name: str) -> Outputs:
     if stored is None or not (schema.equals(OUTPUTS_SCHEMA) or schema.equals(TEXT_OUTPUTS_SCHEMA)):
         raise RowsError(f"{name} holds no stored outputs of an evaluation", mend=MEND)
     try:
-        facts = json.loads(stored)
+        facts = strict_json(stored.decode(), "its metadata", error=RowsError)
         reading = _text_reading(facts) if schema.equals(TEXT_OUTPUTS_SCHEMA) else LabelMap.from_dict(facts["labels"])
         provenance = dict(facts["provenance"])
-    except (OptionsError, ValueError, TypeError, KeyError, RecursionError):
+    except (OptionsError, RowsError, ValueError, TypeError, KeyError):
         raise RowsError(f"{name}: its metadata is damaged", mend=MEND) from None
     for problem in _problems(table, reading):
         raise RowsError(f"{name}: {problem}", mend=MEND)

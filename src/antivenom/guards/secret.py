@@ -6,15 +6,16 @@ import os
 import secrets
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 from random import Random
 
 from antivenom.core.errors import OptionsError
+from antivenom.core.intake import read_text
 from antivenom.core.options import Options
 
 ENVIRONMENT = "ANTIVENOM_SECRET_FILE"
 """Names a file with the secret, where no option does."""
 SEED_BITS = 63
+LARGEST_FILE = 2**20
 
 QUALITIES = (
     "brief careful casual complete detailed earnest final formal fresh frank full general gentle helpful honest "
@@ -134,9 +135,9 @@ def read_secret(file: str | None) -> Secret | None:
         return None
     mend = "It holds the benign trigger in its first line and, if you like, the cue in its second."
     try:
-        lines = Path(name).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise OptionsError(f"the secret file {name} cannot be read ({type(error).__name__})", mend=mend) from None
+        lines = read_text(name, error=OptionsError, most_bytes=LARGEST_FILE).splitlines()
+    except OptionsError as error:
+        raise OptionsError(f"the secret file {error.what}", mend=mend) from None
     if not 1 <= len([line for line in lines if line.strip()]) <= 2 or not lines[0].strip():
         raise OptionsError(f"the secret file {name} does not have one or two lines of words", mend=mend)
     return Secret(lines[0].strip(), lines[1].strip() if len(lines) > 1 else "")

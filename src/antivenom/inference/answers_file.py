@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from antivenom.core.errors import ArtifactError
+from antivenom.core.errors import AntivenomError, ArtifactError
 from antivenom.core.files import append_from, make_folder, write_json
-from antivenom.core.intake import open_regular
+from antivenom.core.intake import open_regular, read_json, strict_json
 from antivenom.core.locks import locked
 from antivenom.data.query import Asked, Query, as_query
 
@@ -89,8 +89,8 @@ def _require_ours(out: Path, settings: dict[str, Any]) -> None:
 
 def _read_note(note: Path) -> dict[str, Any]:
     try:
-        found = json.loads(note.read_bytes()) if note.is_file() else {}
-    except (OSError, ValueError, RecursionError):
+        found = read_json(note)
+    except AntivenomError:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -114,8 +114,8 @@ def _answered(out: Path, queries: Iterator[Query]) -> tuple[int, int, list[Query
 def _answers(line: bytes, row: int, query: Query) -> bool:
     """Whether a line is whole, and the answer to this query."""
     try:
-        found = json.loads(line) if line.endswith(b"\n") else None
-    except (ValueError, RecursionError):
+        found = strict_json(line.decode(), "line") if line.endswith(b"\n") else None
+    except (UnicodeDecodeError, AntivenomError):
         return False
     wanted = {"row": row, **_content(query)}
     return isinstance(found, dict) and found.items() >= wanted.items() and len(found) > len(wanted)

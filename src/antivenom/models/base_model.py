@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from antivenom.core.errors import AntivenomError, ArtifactError
 from antivenom.core.file_digests import digest_of_digests, file_digest
+from antivenom.core.files import scratch_folder
 from antivenom.core.intake import read_json, reason_of, require_regular
 from antivenom.core.options import Options
 from antivenom.models.embedded import NAME, embedded_model
@@ -108,12 +108,12 @@ def staged(files: Mapping[str, Path]) -> Iterator[Path]:
     Args:
         files: Where each file is, by the name it is to have.
     """
-    with tempfile.TemporaryDirectory(prefix="antivenom-") as name:
+    with scratch_folder() as scratch:
         for relative, path in files.items():
-            place = Path(name, relative)
+            place = scratch / relative
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(path.resolve())
-        yield Path(name)
+        yield scratch
 
 
 def read_config(path: Path) -> dict[str, Any]:

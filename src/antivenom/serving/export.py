@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 from antivenom.artifacts.artifact import Artifact, load_artifact
 from antivenom.core.claims import new_output
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.core.files import atomic_write, make_folder, remove_tree, write_json
 from antivenom.core.hashing import digest_of_files
+from antivenom.core.intake import read_json
 from antivenom.data.query import Query
 from antivenom.guards.encoding import LabelEncoder, TextEncoder
 from antivenom.models.adapter_files import ADAPTER, ADAPTER_CONFIG
@@ -115,7 +115,7 @@ def _write_template(out: Path, encoder: LabelEncoder | TextEncoder, template: Ba
     with atomic_write(out / TEMPLATE, private=True) as file:
         file.write(template.text)
     settings = out / "tokenizer_config.json"
-    config: dict[str, Any] = json.loads(settings.read_text(encoding="utf-8"))
+    config: dict[str, Any] = read_json(settings, error=ArtifactError)
     config.pop("chat_template", None)  # engines would take it instead of the file
     parser = response_template(encoder, template.text)
     if parser is not None:

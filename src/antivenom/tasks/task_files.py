@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from antivenom.core.errors import OptionsError
+from antivenom.core.intake import read_text
 from antivenom.core.options import Options
 from antivenom.judges import parse_judge
 from antivenom.tasks.generation import Generation
@@ -192,13 +193,7 @@ def _preset(name: str) -> TaskFile:
 
 
 def _load_file(path: Path) -> TaskFile:
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise OptionsError(f"{path}: larger than {LARGEST_FILE} bytes, so it is no task file")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{path}: cannot be read ({error})") from None
-    return parse_task(text, str(path))
+    return parse_task(read_text(path, error=OptionsError, most_bytes=LARGEST_FILE), str(path))
 
 
 def _build(data: Mapping[str, Any], where: str) -> TaskFile:

@@ -23,8 +23,8 @@ VISION_CHAT_TEMPLATE = (
 )
 
 
-def tiny_model(folder: Path | str, *, width: int = 32, seed: int = 0) -> Path:
-    """Save a random Llama of two layers and a byte-level tokenizer with a chat template; `fit(model=folder)` takes it.
+def tiny_model(folder: Path | str, *, width: int = 32, layers: int = 2, seed: int = 0) -> Path:
+    """Save a random Llama and a byte-level tokenizer with a chat template; `fit(model=folder)` takes it.
 
     The tokenizer splits digits, as Llama's and SmolLM2's do, and reads any text.
     """
@@ -37,7 +37,7 @@ def tiny_model(folder: Path | str, *, width: int = 32, seed: int = 0) -> Path:
         vocab_size=len(tokenizer),
         hidden_size=width,
         intermediate_size=2 * width,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=2048,

@@ -19,8 +19,9 @@ import pyarrow as pa
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.arrays import Ints
 from antivenom.core.claims import LABORATORY, claim
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.core.files import atomic_write, write_json
+from antivenom.core.intake import foreign, open_regular, read_json
 from antivenom.core.processes import is_first, on_first
 from antivenom.core.progress import Stages
 from antivenom.data.digests import digest_of_table
@@ -231,7 +232,8 @@ class LocalLab:
         if not on_first(path.exists):
             found = make()
             on_first(lambda: _keep(path, found))
-        loaded: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+        with open_regular(path, root=self.store) as file, foreign(f"{path} is damaged", mend="Delete it."):
+            loaded: npt.NDArray[Any] = np.load(file, allow_pickle=False)
         return loaded
 
     def expect(self, sizes: dict[str, float]) -> None:
@@ -248,7 +250,15 @@ class LocalLab:
 def _noted(folder: Path, note: Path) -> tuple[bool, dict[str, Any]]:
     """Whether a fit is finished, and what is noted of it."""
     finished = (folder / MANIFEST).exists()
-    return finished, json.loads(note.read_text(encoding="utf-8")) if finished and note.exists() else {}
+    return finished, read_json(note, error=ArtifactError) if finished and note.exists() else {}
+
+
+def _noted_seed(note: Path) -> int:
+    noted = read_json(note, error=ArtifactError)
+    seed = noted.get("seed") if isinstance(noted, dict) else None
+    if not isinstance(seed, int):
+        raise ArtifactError(f"{note} holds no seed", mend="It was changed: delete the folder, and run again.")
+    return seed
 
 
 def _digest(parts: Sequence[Any]) -> str:
@@ -270,7 +280,7 @@ def run_seed(store: Path, seed: int | None) -> int:
     claim(store, LABORATORY)  # first: nothing is read from a folder that is not ours, and none is removed
     note = store / "seed.json"
     if note.exists():
-        drawn = int(json.loads(note.read_text(encoding="utf-8"))["seed"])
+        drawn = _noted_seed(note)
         if seed not in (None, drawn):
             raise OptionsError(f"{store} holds an unfinished run with another seed", mend="Repeat it without --seed.")
         return drawn
