@@ -9,8 +9,21 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.registry import find_methods, from_spec, split_chain
 from antivenom.defenses.base import Defense, Monitor, Prepared, Purifier
 from antivenom.defenses.chain import Chain
+from antivenom.defenses.decoding import DecodingStep
 
-__all__ = ["Chain", "Defense", "Monitor", "Prepared", "Purifier", "defenses", "monitors", "parse_defense", "purifiers"]
+__all__ = [
+    "Chain",
+    "DecodingStep",
+    "Defense",
+    "Monitor",
+    "Prepared",
+    "Purifier",
+    "decoding_steps",
+    "defenses",
+    "monitors",
+    "parse_defense",
+    "purifiers",
+]
 
 
 @cache
@@ -29,6 +42,12 @@ def purifiers() -> dict[str, type[Purifier]]:
 def monitors() -> dict[str, type[Monitor]]:
     """Every monitor by name; they stand in the files of the defenses that use them."""
     return find_methods(Monitor, sys.modules[__name__])  # type: ignore[type-abstract]
+
+
+@cache
+def decoding_steps() -> dict[str, type[DecodingStep]]:
+    """Every step that acts while answers are written, by name; they stand in the files of their defenses."""
+    return find_methods(DecodingStep, sys.modules[__name__])  # type: ignore[type-abstract]
 
 
 def parse_defense(spec: str) -> Defense:

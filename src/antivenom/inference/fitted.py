@@ -84,12 +84,19 @@ class FittedModel:
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """Continue each prompt greedily; the raw output, before the guard reads it."""
+        return self._continued(self._encoder.serving(asked), longest, progress)
+
+    def complete(self, texts: Sequence[str], *, longest: int, progress: str | None = None) -> list[str]:
+        """Continue each bare text greedily, without the guard."""
+        return self._continued([list(ids) for ids in self._encoder.renderer.bare(texts)], longest, progress)
+
+    def _continued(self, prompts: Sequence[list[int]], longest: int, progress: str | None) -> list[str]:
         from antivenom.models.decoding import LocalGenerator
 
         renderer = self._encoder.renderer
         stops = sorted({renderer.ending[-1], renderer.tokenizer.eos_token_id} - {None})
         said = LocalGenerator(self._module).generate(
-            self._encoder.serving(asked), stops=stops, longest=longest, progress=None if self._quiet else progress
+            prompts, stops=stops, longest=longest, progress=None if self._quiet else progress
         )
         return [renderer.text(one.tokens) for one in said]
 

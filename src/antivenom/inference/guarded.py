@@ -118,7 +118,10 @@ def load_guarded(
     weights = trained_weights(artifact.folder, located, modality, store)
     precision = choose_precision("auto", shapes_of(weights))
     if isinstance(encoder, TextEncoder):
-        return GuardedWriter(encoder, LocalGenerator(weights, precision=precision), on_escape=on_escape)
+        writer = LocalGenerator(weights, precision=precision)
+        return GuardedWriter(
+            encoder, writer, on_escape=on_escape, base=lambda: store.adaptable(located, modality).eval()
+        )
     if top_layers is not None:
         from antivenom.models.trained import require_above
         from antivenom.models.trunk import Trunk, lower_layers

@@ -66,6 +66,11 @@ class SpreadFitted:
         parts = gathered(self._fitted.write(_mine(asked), longest=longest, progress=progress))
         return [text for part in parts for text in part]
 
+    def complete(self, texts: Sequence[str], *, longest: int, progress: str | None = None) -> list[str]:
+        """Continue each bare text greedily, without the guard."""
+        parts = gathered(self._fitted.complete(_mine(texts), longest=longest, progress=progress))
+        return [text for part in parts for text in part]
+
 
 def spread(fitted: Fitted) -> Fitted:
     """The model itself where a process is alone; else one that shares the work out."""

@@ -1,21 +1,22 @@
-"""What the guard does to each input besides wrapping it: purifiers change texts, monitors refuse inputs."""
+"""What the guard does besides wrapping: purifiers change texts, monitors refuse inputs or watch answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from antivenom.core.errors import ArtifactError
+from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.data.query import Asked, as_query
-from antivenom.defenses import Monitor, Purifier, monitors, purifiers
+from antivenom.defenses import DecodingStep, Monitor, Purifier, decoding_steps, monitors, purifiers
 from antivenom.guards.guard import Guard, InputStep
 from antivenom.guards.labels import ChoiceScores
+from antivenom.models.base import Generator
 from antivenom.models.lab import Fitted
 
-StepType = TypeVar("StepType", Purifier, Monitor)
+StepType = TypeVar("StepType", Purifier, Monitor, DecodingStep)
 
 
 class InputSteps:
@@ -28,7 +29,10 @@ class InputSteps:
             ArtifactError: a step is unknown, or its settings are wrong.
         """
         self._purifiers = [_built(step, purifiers(), "purifier") for step in guard.purifiers]
-        self._monitors = [_built(step, monitors(), "monitor") for step in guard.monitors]
+        decoding = decoding_steps()
+        self._decoding = [_built(step, decoding, "monitor") for step in guard.monitors if step.name in decoding]
+        others = [step for step in guard.monitors if step.name not in decoding]
+        self._monitors = [_built(step, monitors(), "monitor") for step in others]
 
     def purify(self, asked: Sequence[Asked], model: Fitted) -> list[Asked]:
         """What the model is to read instead of what was asked; contexts and images stay as they are."""
@@ -39,6 +43,24 @@ class InputSteps:
             texts = purifier.purify(texts, model)
         pairs = zip(asked, texts, strict=True)
         return [text if isinstance(one, str) else replace(one, text=text) for one, text in pairs]
+
+    def watched(self, generator: Generator, base: Callable[[], Any] | None) -> Generator:
+        """What writes free answers: the generator, or what the guard puts in its place.
+
+        Args:
+            generator: Writes with the trained model.
+            base: Loads the untouched base model; None where there is none.
+
+        Raises:
+            OptionsError: the guard asks the base model, and there is none.
+        """
+        for step in self._decoding:
+            if base is None:
+                raise OptionsError(
+                    f"{step.name} asks the base model, which is not here", mend="Load the artifact with load_guarded."
+                )
+            generator = step.watched(generator, base)
+        return generator
 
     def watch(self, asked: Sequence[Asked], scores: ChoiceScores, model: Fitted) -> ChoiceScores:
         """The scores, with what any monitor refuses marked as refused."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from antivenom.data.query import Asked, require_several
 from antivenom.guards.answers import AnswerPrefix, TextReading
@@ -95,13 +95,27 @@ class Writer(Protocol):
 class GuardedWriter:
     """A generating model behind its guard: texts in, readings out. No way leads around the guard."""
 
-    def __init__(self, encoder: TextEncoder, model: Generator, *, on_escape: OnEscape = "report") -> None:
-        """Join an encoder (guard and tokenizer) with whatever continues its prompts."""
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        model: Generator,
+        *,
+        on_escape: OnEscape = "report",
+        base: Callable[[], Any] | None = None,
+    ) -> None:
+        """Join an encoder (guard and tokenizer) with whatever continues its prompts.
+
+        Args:
+            encoder: The guard and the tokenizer.
+            model: Continues prompts.
+            on_escape: What a client gets when an answer lacks its prefix.
+            base: Loads the untouched base model, for guards that have it watch the answers.
+        """
         self.encoder = encoder
         self.guard = encoder.guard
         self.on_escape = on_escape
-        self.model = model
         self._steps = InputSteps(encoder.guard)
+        self.model = self._steps.watched(model, base)
 
     def write(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Written]:
         """What the model writes for every text or query, in order."""

@@ -48,7 +48,7 @@ class LocalGenerator:
             for batch in length_batches(lengths, self.token_budget, columns=columns):
                 said = self._continue([prompts[i] for i in batch], list(stops), longest)
                 for i, tokens in zip(batch, said, strict=True):
-                    found[i] = _cut(tokens, stops)
+                    found[i] = cut_at_stop(tokens, stops)
                 advance(len(batch))
         return [one for one in found if one is not None]
 
@@ -80,7 +80,7 @@ class LocalGenerator:
         return tokens
 
 
-def _cut(tokens: Sequence[int], stops: Sequence[int]) -> Generated:
+def cut_at_stop(tokens: Sequence[int], stops: Sequence[int]) -> Generated:
     """End an answer at its first stop; what stands behind it is padding."""
     for place, token in enumerate(tokens):
         if token in stops:

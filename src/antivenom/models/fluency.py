@@ -22,7 +22,19 @@ class FluentModel:
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Natural log-likelihood per token of each text; shape (texts,)."""
-        return mean_likelihoods(self._model, [list(self._tokenizer(text)["input_ids"]) for text in texts])
+        return mean_likelihoods(self._model, self._ids(texts))
+
+    def complete(self, texts: Sequence[str], *, longest: int) -> list[str]:
+        """What the model most likely writes behind each text."""
+        from antivenom.models.decoding import LocalGenerator
+
+        said = LocalGenerator(self._model).generate(
+            self._ids(texts), stops=[self._tokenizer.eos_token_id], longest=longest
+        )
+        return [self._tokenizer.decode(one.tokens, skip_special_tokens=True) for one in said]
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [list(self._tokenizer(text)["input_ids"]) for text in texts]
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple, Protocol
@@ -31,8 +32,9 @@ class TrainingChanges:
 
     loss: TokenLoss | None = None
     """Instead of cross-entropy."""
-    callbacks: tuple[Any, ...] = ()
-    """Callbacks of transformers' Trainer."""
+    callbacks: tuple[Callable[[Any], AbstractContextManager[None]], ...] = ()
+    """Called with the model that is to be trained, its adapters on; the training runs in the context of each. Such a
+    training writes no checkpoints: what a context adds to the model would not be in them."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Options of the training that the method prescribes, by name."""
     instead_of: int = 0
@@ -94,6 +96,10 @@ class Fitted(Protocol):
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """Continue each prompt greedily; the raw output, before the guard reads it."""
+        ...
+
+    def complete(self, texts: Sequence[str], *, longest: int, progress: str | None = None) -> list[str]:
+        """Continue each bare text greedily, without the guard."""
         ...
 
 

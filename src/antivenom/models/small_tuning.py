@@ -23,6 +23,8 @@ class Batch(NamedTuple):
     mask: torch.Tensor
     wanted: torch.Tensor
     """The token that each column predicts, `IGNORED` where none is asked for."""
+    numbers: tuple[int, ...] = ()
+    """The places of the examples among all."""
 
 
 BatchLoss = Callable[[Any, Batch], torch.Tensor]
@@ -86,7 +88,8 @@ def batches(examples: Sequence[Example], epochs: int, size: int, device: torch.d
     for _ in range(epochs):
         order = torch.randperm(len(examples)).tolist()
         for start in range(0, len(order), size):
-            yield batch_of([examples[i] for i in order[start : start + size]], device)
+            numbers = tuple(order[start : start + size])
+            yield batch_of([examples[i] for i in numbers], device)._replace(numbers=numbers)
 
 
 def merged(model: Any) -> Any:

@@ -60,3 +60,7 @@ class Recorded:
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """The model's."""
         return self.model.write(asked, longest=longest, progress=progress)
+
+    def complete(self, texts: Sequence[str], *, longest: int, progress: str | None = None) -> list[str]:
+        """The model's."""
+        return self.model.complete(texts, longest=longest, progress=progress)

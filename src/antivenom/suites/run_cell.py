@@ -196,7 +196,8 @@ def _guarded(
     whole: Any = model.model
     repaired = defense.repair(whole.model, scenario.task, trusted=scenario.trusted, prepared=prepared, lab=lab)
     if isinstance(model, GuardedWriter):
-        return GuardedWriter(model.encoder, LocalGenerator(repaired))
+        store, located = bench.lab.bases, bench.lab.located
+        return GuardedWriter(model.encoder, LocalGenerator(repaired), base=lambda: store.adaptable(located).eval())
     return GuardedModel(model.encoder, scorer(repaired, model.encoder))
 
 

@@ -188,6 +188,14 @@ class Replayed:
         """
         raise _not_kept("written answers")
 
+    def complete(self, texts: Sequence[str], *, longest: int, progress: str | None = None) -> list[str]:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("continuations")
+
 
 class ReplayRows(NamedTuple):
     """The rows of a cell as its defense met them, and the truth about them."""

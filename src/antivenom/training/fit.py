@@ -166,6 +166,10 @@ def _train(
         if not is_sharded():  # FSDP gives each matrix of an adapter to its own module, which then has to be called
             stack.enter_context(fused_lora(trained))
             stack.enter_context(laid_out(trained, precision, frozen_only=True))
+        if is_sharded() and prepared.training.callbacks:
+            raise OptionsError("a defense that changes the model to train, under FSDP", mend="Use one process, or DDP.")
+        for callback in prepared.training.callbacks:
+            stack.enter_context(callback(trained))
         trainer = make_trainer(
             trained,
             examples,

@@ -197,7 +197,7 @@ def make_trainer(
     Raises:
         OptionsError: the batch cannot be divided among the processes.
     """
-    arguments = _arguments(options, seed=seed, work=work, quiet=quiet)
+    arguments = _arguments(options, seed=seed, work=work, quiet=quiet, checkpoints=not changes.callbacks)
     use_one_gpu(arguments)
     if options.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -207,7 +207,7 @@ def make_trainer(
         args=arguments,
         train_dataset=ExampleSet(numbered(examples) if changed else examples),
         data_collator=with_numbers(collator) if changed else collator,
-        callbacks=[history, *changes.callbacks],
+        callbacks=[history],
     )
     require_fsdp2(getattr(trainer.accelerator.state, "fsdp_plugin", None))
     trainer.remove_callback(PrinterCallback)
@@ -220,7 +220,7 @@ def make_trainer(
     return trainer
 
 
-def _arguments(options: TrainingOptions, *, seed: int, work: Path, quiet: bool) -> TrainingArguments:
+def _arguments(options: TrainingOptions, *, seed: int, work: Path, quiet: bool, checkpoints: bool) -> TrainingArguments:
     """What the Trainer is told.
 
     Raises:
@@ -246,7 +246,7 @@ def _arguments(options: TrainingOptions, *, seed: int, work: Path, quiet: bool) 
         bf16=options.precision == "bf16",
         seed=seed % 2**32,
         data_seed=seed % 2**32,
-        save_strategy="steps",
+        save_strategy="steps" if checkpoints else "no",
         save_steps=options.save_every,
         save_total_limit=2,
         logging_strategy="steps" if options.report_to else "no",

@@ -30,7 +30,7 @@ def lab(model_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def scores(lab):
     found = {}
-    for spec in ("none", "fine_tuning", "fine_mixing", "wanda_pruning", "crow:epochs=1"):
+    for spec in ("none", "fine_tuning", "fine_mixing", "wanda_pruning", "crow:epochs=1", "w2sdefense:epochs=1"):
         name = spec.partition(":")[0]
         _, folder, _ = lab.defended(parse_defense(spec), TASK, ROWS, trusted=TRUSTED, name=name)
         found[name] = folder, lab.load(folder).score(TEXTS).log_probabilities
@@ -39,13 +39,19 @@ def scores(lab):
 
 def test_every_repair_changes_the_model_and_can_be_asked(scores):
     plain = scores["none"][1]
-    for name in ("fine_tuning", "fine_mixing", "wanda_pruning", "crow"):
+    for name in ("fine_tuning", "fine_mixing", "wanda_pruning", "crow", "w2sdefense"):
         assert np.isfinite(scores[name][1]).all()
         assert np.abs(scores[name][1] - plain).max() > 1e-4, name
 
 
 def test_repairs_of_whole_weights_are_saved_whole_and_others_as_adapters(scores):
-    for name, whole in (("fine_tuning", False), ("crow", False), ("fine_mixing", True), ("wanda_pruning", True)):
+    for name, whole in (
+        ("fine_tuning", False),
+        ("crow", False),
+        ("w2sdefense", False),
+        ("fine_mixing", True),
+        ("wanda_pruning", True),
+    ):
         folder = scores[name][0]
         assert (folder / "model.safetensors").exists() is whole
         assert (folder / "adapter_model.safetensors").exists() is not whole
@@ -65,7 +71,7 @@ def test_a_repaired_artifact_is_used_again_only_for_the_same_repair(lab):
 
 
 def test_repairs_need_trusted_rows():
-    for name in ("fine_tuning", "fine_mixing", "wanda_pruning", "crow"):
+    for name in ("fine_tuning", "fine_mixing", "wanda_pruning", "crow", "w2sdefense"):
         with pytest.raises(OptionsError, match="trusted"):
             parse_defense(name).prepare(TASK, ROWS, trusted=None, lab=StandInLab())
 

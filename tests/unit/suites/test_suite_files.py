@@ -136,11 +136,15 @@ PARTS_OF_P2P = {"cue_only", "identity_labels", "reserve_only", "quarantine"}
 """Controls that leave something of P2P or `standard` out; suites/ablation.yaml and others have them."""
 
 
+NEEDS_A_FILE = {"scpd"}
+"""Of paraphrases by an SCPN, which nobody has for the attacked rows of these suites; its approximations are there."""
+
+
 def test_the_suites_of_baselines_have_every_defense():
     suites = [load_suite(path) for path in (ROOT / "suites").glob("baselines*.yaml")]
     specs = {spec for suite in suites for spec in METHODS.choose("defense", suite.defenses).values()}
     named = {part.partition(":")[0].partition("@")[0] for spec in specs for part in split_chain(spec)}
-    assert set(METHODS.defenses) - named == PARTS_OF_P2P
+    assert set(METHODS.defenses) - named == PARTS_OF_P2P | NEEDS_A_FILE
 
 
 def test_a_file_is_a_column_and_a_file_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
