@@ -133,9 +133,7 @@ def _train(
 ) -> tuple[Any, Any, dict[str, Any]]:
     from transformers import set_seed
 
-    from antivenom.models.fused_lora import fused_lora
     from antivenom.models.loading import load_codec, load_model
-    from antivenom.models.precision import laid_out
     from antivenom.models.trunk import Trunk
     from antivenom.training.checkpoints import latest_checkpoint
     from antivenom.training.losses import require_finite_weights
@@ -163,13 +161,7 @@ def _train(
             collator = collate_with(trunk)
             stack.enter_context(trunk.removed())
         trained = adapted(base)
-        if not is_sharded():  # FSDP gives each matrix of an adapter to its own module, which then has to be called
-            stack.enter_context(fused_lora(trained))
-            stack.enter_context(laid_out(trained, precision, frozen_only=True))
-        if is_sharded() and prepared.training.callbacks:
-            raise OptionsError("a defense that changes the model to train, under FSDP", mend="Use one process, or DDP.")
-        for callback in prepared.training.callbacks:
-            stack.enter_context(callback(trained))
+        _enter_contexts(stack, trained, prepared, precision)
         trainer = make_trainer(
             trained,
             examples,
@@ -184,6 +176,20 @@ def _train(
         trained = whole_model(trainer.model, lambda: adapted(load_model(located.folder, modality, options.placement)))
     require_finite_weights(trained)
     return trained, codec, _facts(trainer, encoder, examples, cuts)
+
+
+def _enter_contexts(stack: contextlib.ExitStack, trained: Any, prepared: Prepared, precision: Chosen) -> None:
+    """What a model is trained in: faster layers, and the contexts of the defense."""
+    from antivenom.models.fused_lora import fused_lora
+    from antivenom.models.precision import laid_out
+
+    if not is_sharded():  # FSDP gives each matrix of an adapter to its own module, which then has to be called
+        stack.enter_context(fused_lora(trained))
+        stack.enter_context(laid_out(trained, precision, frozen_only=True))
+    elif prepared.training.callbacks:
+        raise OptionsError("a defense that changes the model to train, under FSDP", mend="Use one process, or DDP.")
+    for callback in prepared.training.callbacks:
+        stack.enter_context(callback(trained))
 
 
 def _fresh_base(located: LocatedModel, modality: Modality, options: TrainingOptions, bases: BaseStore) -> Any:
