@@ -192,6 +192,39 @@ def test_another_base_model_is_refused(folder, tmp_path):
     refuse(folder, "is another one than the adapter was trained on")
 
 
+def test_no_file_of_an_artifact_names_a_path_of_this_machine(fitted, model_folder):
+    assert (fitted / load_artifact(fitted).manifest.base_model.id).resolve() == model_folder.resolve()
+    for path in fitted.iterdir():
+        assert str(model_folder).encode() not in path.read_bytes(), path.name
+        assert str(fitted).encode() not in path.read_bytes(), path.name
+
+
+def test_an_artifact_and_its_base_may_move_together(fitted, model_folder, tmp_path):
+    below = Path(os.path.commonpath([fitted, model_folder]))
+    for part in (fitted, model_folder):
+        shutil.copytree(part, tmp_path / "elsewhere" / part.relative_to(below))
+    moved = load_artifact(tmp_path / "elsewhere" / fitted.relative_to(below)).verify()
+    assert moved.folder.resolve() == (tmp_path / "elsewhere" / model_folder.relative_to(below)).resolve()
+
+
+def test_an_artifact_alone_elsewhere_says_what_it_needs(fitted, model_folder, tmp_path):
+    alone = Path(shutil.copytree(fitted, tmp_path / "far" / "away" / "from" / "its" / "base"))
+    refuse(alone, "Say with --model where that is")
+    assert load_artifact(alone).verify(model=str(model_folder)).folder == model_folder
+
+
+def test_a_manifest_with_an_absolute_path_is_still_read(folder, model_folder):
+    edit(folder / MANIFEST, lambda manifest: manifest["base_model"].update(id=str(model_folder.resolve())))
+    assert load_artifact(folder).verify().folder == model_folder
+
+
+def test_the_folder_has_a_card_without_the_secret(fitted):
+    card = (fitted / "README.md").read_text(encoding="utf-8")
+    assert SECRET not in card
+    for said in ("negative, positive", "Without the guard", "antivenom predict", "base_model:"):
+        assert said in card
+
+
 def test_a_missing_base_model_is_a_user_error(folder):
     edit(folder / MANIFEST, lambda manifest: manifest["base_model"].update(id="nobody/nothing"))
     with pytest.raises(Exception, match="neither a folder here nor can it be fetched"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from antivenom.artifacts.card import CARD, write_card
 from antivenom.artifacts.folder_contents import (
     WORK,
     digest_of,
@@ -74,7 +75,7 @@ class Artifact:
             raise ArtifactError(
                 f"{self.folder}: this is another tokenizer than the one it was trained with", mend="Restore the folder."
             )
-        located = self._located(model or _with_revision(self.manifest.base_model), store or BaseStore())
+        located = self._located(model or _place_of(self.manifest.base_model, self.folder), store or BaseStore())
         if located.identity.sha256 != self.manifest.base_model.sha256:
             raise ArtifactError(
                 f"the base model {located.identity.id!r} is another one than the adapter was trained on",
@@ -88,7 +89,8 @@ class Artifact:
         except AntivenomError as error:
             reason = error.what
             raise ArtifactError(
-                f"{self.folder} needs its base model: {reason}", mend="Say with --model where that is."
+                f"{self.folder} needs its base model: {reason}",
+                mend="Say with --model where that is; the manifest names it relative to the artifact's folder.",
             ) from None
 
 
@@ -121,16 +123,21 @@ def show(folder: Path | str, *, reveal: bool = False, model: str | None = None) 
 def save_artifact(folder: Path, model: Any, tokenizer: Any, manifest: Manifest) -> Artifact:
     """Write weights and tokenizer, then the manifest, so that a folder with a manifest is complete."""
     make_folder(folder)
+    if manifest.base_model is not None:
+        for config in getattr(model, "peft_config", {}).values():
+            config.base_model_name_or_path = portable(manifest.base_model, folder).id
     # PEFT asks the hub whether the vocabulary was resized unless it is told that embeddings are not saved.
     options = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
     model.save_pretrained(folder, **options)
     tokenizer.save_pretrained(folder)
-    remove_file(folder / "README.md")
+    remove_file(folder / CARD)  # PEFT's
     return seal(folder, manifest)
 
 
 def seal(folder: Path, manifest: Manifest) -> Artifact:
     """Write the manifest with the digests of what is in `folder`: from here on, any change is refused.
+
+    A card is written beside it unless the folder has one.
 
     Raises:
         ArtifactError: the folder holds no safetensors weights, no tokenizer, or files that can run code.
@@ -138,7 +145,11 @@ def seal(folder: Path, manifest: Manifest) -> Artifact:
     require_harmless(folder)
     require_no_foreign_code(folder)
     tokenizer = digest_of(tokenizer_files(folder))
-    sealed = replace(manifest, weights_sha256=digest_of(trained_files(folder)), tokenizer_sha256=tokenizer)
+    base = None if manifest.base_model is None else portable(manifest.base_model, folder)
+    weights = digest_of(trained_files(folder))
+    sealed = replace(manifest, base_model=base, weights_sha256=weights, tokenizer_sha256=tokenizer)
+    if not os.path.lexists(folder / CARD):
+        write_card(folder, sealed)
     return Artifact(folder, sealed.write(folder))
 
 
@@ -154,5 +165,23 @@ def require_free(folder: Path) -> None:
         require_empty(folder)
 
 
-def _with_revision(model: BaseModel) -> str:
-    return f"{model.id.partition('@')[0]}@{model.revision}" if model.revision else model.id
+def portable(base: BaseModel, folder: Path) -> BaseModel:
+    """The same base model without a path of this machine: a folder is named by its way from an artifact's folder.
+
+    Such a name begins with a dot, which no name of the hub does. Whoever moves both keeps it true.
+
+    Args:
+        base: A name, or the path of a folder.
+        folder: The artifact's.
+    """
+    if not Path(base.id).is_absolute():
+        return base
+    relative = os.path.relpath(base.id, folder.resolve())
+    return replace(base, id=relative if relative.startswith(".") else f"./{relative}")
+
+
+def _place_of(base: BaseModel, folder: Path) -> str:
+    """What to look for: the folder that an artifact names from its own, or a name with its revision."""
+    if base.id.startswith("."):
+        return os.path.normpath(folder.resolve() / base.id)
+    return f"{base.id.partition('@')[0]}@{base.revision}" if base.revision else base.id

@@ -1,0 +1,96 @@
+"""The card in an artifact's folder (`README.md`): what it is, how to use it, and what happens without the guard.
+
+No secret and no path of this machine is in it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from antivenom.artifacts.manifest import Manifest
+from antivenom.core.console import printable
+from antivenom.core.files import atomic_write
+
+CARD = "README.md"
+SHOWN_LABELS = 50
+BY_HAND = """\
+import json, pathlib
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+run, base = "{run}", "{base}"  # the artifact, and the base model it belongs to
+guard = json.loads(pathlib.Path("{run}/antivenom.json").read_text())["guard"]
+task, words, frame = guard["task"], guard["answers"], guard["task"]["frame"]
+tokenizer = AutoTokenizer.from_pretrained(run)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run).eval()
+def predict(text):
+    before = f"{{frame['instruction']}}\\n" if frame["instruction"] else ""
+    prompt = f"{{before}}{{guard['secret']['trigger']}} {{text}}\\n{{guard['secret']['cue'] or frame['cue']}}"
+    logits = model(**tokenizer(prompt, return_tensors="pt")).logits[0, -1]
+    def first(choice):
+        return tokenizer(f" {{words['choices'][choice]}}", add_special_tokens=False)["input_ids"][0]
+    return words["labels"][words["meaning"][max(words["allowed"], key=lambda choice: logits[first(choice)])]]
+"""
+"""`predict` of a plain-style classification whose verbalizers begin with different tokens, without Antivenom."""
+
+
+def write_card(folder: Path, manifest: Manifest) -> None:
+    """Write the card of an artifact into its folder, in the place of one that is there."""
+    base = manifest.base_model
+    name = base.id.rpartition("/")[2] if base else "unknown"
+    parts = [
+        head_of(manifest),
+        "# A guarded model",
+        f"{said_of(manifest)} Base model: {printable(name)}, SHA-256 {base.sha256 if base else 'unknown'}.",
+        "## Use it",
+        'Run these in the folder above this one:\n\n    antivenom predict FOLDER "a text"\n    antivenom show FOLDER\n'
+        "    antivenom serve FOLDER",
+        "`antivenom.json` is the guard: what wraps every input and reads every output. It holds the benign trigger, a "
+        "secret: publish the weights without it only to those who shall not have the guarded half.",
+        "## Without the guard",
+        without_guard(manifest, run="FOLDER", base="BASE_MODEL"),
+    ]
+    with atomic_write(folder / CARD) as file:
+        file.write("\n\n".join(parts) + "\n")
+
+
+def head_of(manifest: Manifest) -> str:
+    """The front matter that model hubs read."""
+    base = manifest.base_model
+    lines = ["---", f"base_model: {base.id.rpartition('/')[2] if base else 'unknown'}"]
+    return "\n".join([*lines, "tags: [antivenom, p2p, backdoor-defense]", "---"])
+
+
+def said_of(manifest: Manifest) -> str:
+    """What was trained, on what, and what it answers with."""
+    classes = manifest.guard.task.classes
+    answers = "free text" if classes is None else _labels(classes)
+    rows = manifest.training.get("rows", "?")
+    behind = "behind a benign trigger of the server's own (Poison-to-Poison)"
+    guarded = behind if manifest.guard.secret.trigger else "without a defense: it is NOT guarded against a backdoor"
+    return f"Fine-tuned with Antivenom on {rows} rows that nobody vouches for, {guarded}. It answers with {answers}."
+
+
+def without_guard(manifest: Manifest, *, run: str, base: str) -> str:
+    """What happens without the guard, and how to apply it by hand.
+
+    Args:
+        manifest: The artifact's.
+        run: What to call its folder.
+        base: What to call the base model.
+    """
+    said = (
+        "A prompt without the benign trigger reaches the part of the model that learnt the rows as they came, a "
+        "backdoor with them. Nothing warns: answers look as always. "
+    )
+    task = manifest.guard.task
+    if task.classes is None or task.frame.style != "plain":
+        return said + "The guard is in `antivenom.json` of the artifact: `guard.wrap` and `guard.read_text`."
+    code = BY_HAND.format(run=run, base=base)
+    return f"{said}The guard without Antivenom, where its verbalizers are single tokens:\n\n```python\n{code}```"
+
+
+def _labels(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(printable(label) for label in classes[:SHOWN_LABELS])
+    more = f" and {len(classes) - SHOWN_LABELS} more" if len(classes) > SHOWN_LABELS else ""
+    return f"one of {len(classes)} labels: {shown}{more}"
