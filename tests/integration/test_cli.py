@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -157,6 +158,31 @@ def test_predict_reads_standard_input_and_files(artifact, user_folder, capsys, m
     monkeypatch.setattr("sys.stdin", io.StringIO("one text\n\nanother text\n"))
     assert len(run(capsys, "predict", artifact, "--json")[1].splitlines()) == 2
     assert len(run(capsys, "predict", artifact, "--file", "test.csv", "--json")[1].splitlines()) == 40
+
+
+def test_predict_and_evaluate_know_the_columns_of_training(user_folder, capsys):
+    rows = synthetic_rows(60).to_pylist()
+    with Path("odd.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "what they wrote", "text", "mood"])
+        writer.writerows([f"{row['row']:03}", row["text"], "not this", row["answer"]] for row in rows)
+    named = ("--text-column", "what they wrote", "--label-column", "mood")
+    quick = ("--defense", "p2p:reserve=random", "--epochs", "1", "--force", "--quiet")
+    code, _, err = run(capsys, "fit", "odd.csv", *named, *quick, "--out", "odd")
+    assert code == 0, err
+    facts = json.loads(run(capsys, "show", "odd", "--json")[1])
+    assert facts["data"]["columns"] == {"text": "what they wrote", "answer": "mood"}
+    code, _, err = run(capsys, "predict", "odd", "--file", "odd.csv", "--out", "answers.csv", "--quiet")
+    assert code == 0, err
+    with Path("answers.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert [one["id"] for one in found] == [f"{row['row']:03}" for row in rows]
+    assert {one["answer"] for one in found} <= {"negative", "positive"}
+    said = run(capsys, "predict", "odd", rows[0]["text"], "--json")[1]
+    assert json.loads(said)["answer"] == found[0]["answer"], "the column of training is read, not the usual one"
+    assert run(capsys, "evaluate", "odd", "odd.csv", "--json", "--quiet")[0] == 0
+    code, _, err = run(capsys, "predict", "odd", "--file", "odd.csv", "--text-column", "nothing", "--quiet")
+    assert (code, "nothing" in err) == (1, True)
 
 
 def test_poison_keeps_the_truth_apart(user_folder, capsys):

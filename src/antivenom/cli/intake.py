@@ -16,6 +16,7 @@ from antivenom.core.claims import new_output
 from antivenom.core.errors import OptionsError
 from antivenom.core.hashing import digest_of_files
 from antivenom.core.report import Report
+from antivenom.data.columns import ColumnNames
 from antivenom.defenses import Defense
 from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask
@@ -61,7 +62,7 @@ def take_rows(asked: Request) -> Intake:
     defense.check(task, loaded.table, loaded.report)
     table = asked.rows.accept(loaded, task.classes, loaded.report)
     show_report(loaded.report)
-    return Intake(task, table, trusted, defense, _facts(asked, defense, loaded.report, vouched))
+    return Intake(task, table, trusted, defense, _facts(asked, defense, loaded.report, vouched, loaded.columns))
 
 
 def immunize_large(
@@ -121,7 +122,8 @@ def _rebuild_large(
     path = folder / "train.parquet"
     trusted, vouched = _load_trusted(asked, task)
     done = immunize_stream(stream, census, defense, task, path, trusted=trusted, form=form)
-    facts = _facts(asked, defense, census.report, vouched)
+    columns = ColumnNames(stream.text_column, stream.answer_column)
+    facts = _facts(asked, defense, census.report, vouched, columns)
     return Immunized(path, done.guard, done.facts, done.rows, done.sha256, seed), facts
 
 
@@ -135,13 +137,16 @@ def _load_trusted(asked: Request, task: AnyTask) -> tuple[pa.Table | None, Repor
     return table, vouched.report
 
 
-def _facts(asked: Request, defense: Defense, report: Report, vouched: Report | None) -> dict[str, Any]:
+def _facts(
+    asked: Request, defense: Defense, report: Report, vouched: Report | None, columns: ColumnNames
+) -> dict[str, Any]:
     """What the manifest says about where the rows came from."""
     reports = {"report": report} if vouched is None else {"report": report, "trusted_report": vouched}
     path = Path(asked.source)
-    source = {"source": path.name}
+    source: dict[str, Any] = {"source": path.name}
     if path.is_file():
         source["source_sha256"] = digest_of_files([path])
+    source["columns"] = columns.to_dict()
     return {"defense": str(defense), **{name: _totals(found) for name, found in reports.items()}, **source}
 
 

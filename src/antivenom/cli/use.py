@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +45,9 @@ def predict(
     *,
     file: Annotated[str | None, Parameter(help="Rows with a text column, instead of texts.")] = None,
     text_column: Annotated[str | None, Parameter(help="Its name, if it is not a usual one.")] = None,
-    out: Annotated[str | None, Parameter(help="With --file: append JSON lines here; a killed run goes on.")] = None,
+    out: Annotated[
+        str | None, Parameter(help="With --file: write its rows with their answers here, CSV as CSV and so on.")
+    ] = None,
     images: ImageOptions = ImageOptions(),
     on_escape: EscapeOption = "report",
     base: BaseOption = None,
@@ -60,6 +63,8 @@ def predict(
         The folder that fit, demo or finish made.
     """
     from antivenom.artifacts.artifact import load_artifact
+    from antivenom.data.rows import open_rows
+    from antivenom.inference.answered_rows import answer_rows, form_of
 
     if file is not None and texts:
         raise OptionsError("give texts or --file, not both")
@@ -68,24 +73,20 @@ def predict(
     if images and file is None:
         raise OptionsError("--image-column is for --file", mend="Put texts and images into a file of rows.")
     opened = load_artifact(artifact)
+    text_column, images = _columns(opened, file, text_column, images)
     free = opened.guard.task.classes is None
+    if file is not None and out is not None:
+        form_of(file, Path(out))
     model = _model(opened, endpoint, on_escape, base)
     if file is not None and out is not None:
-        from antivenom.inference.answers_file import answer_to_file
-
         settings = {"weights": opened.manifest.weights_sha256, **_source(file, text_column), "on_escape": on_escape}
         if images:
             settings["image_column"] = images.image_column
         if endpoint:
             settings["base_url"] = endpoint.base_url
-        progress = None if quiet else "predict"
-        count = answer_to_file(
-            model, _queries(file, text_column, images, free), Path(out), settings=settings, progress=progress
-        )
-        if json:
-            say_json({"answers": count, "out": out})
-        else:
-            say(f"{count} answers are in {out}")
+        queries, progress = _queries(file, text_column, images, free), None if quiet else "predict"
+        count = answer_rows(model, open_rows(file), queries, file, Path(out), settings=settings, progress=progress)
+        say_json({"answers": count, "out": out}) if json else say(f"{count} answers are in {out}")
         return 0
     if file is not None:
         asked = list(_queries(file, text_column, images, free))
@@ -95,6 +96,21 @@ def predict(
     found = model.predict(asked, progress=None if quiet or len(asked) < 100 else "predict")
     show_answers([as_query(one).text for one in asked], found, lines=json)
     return 0
+
+
+def _columns(
+    artifact: Artifact, file: str | None, text_column: str | None, images: ImageOptions
+) -> tuple[str | None, ImageOptions]:
+    """The columns of a file: those that are named, or those that the rows had when the artifact was made."""
+    from antivenom.data.columns import remembered
+    from antivenom.data.rows import open_rows
+
+    kept = artifact.manifest.data.get("columns", {})
+    if file is None or not kept:
+        return text_column, images
+    columns = open_rows(file).columns
+    image = remembered(images.image_column, kept.get("image"), columns)
+    return remembered(text_column, kept.get("text"), columns), replace(images, image_column=image)
 
 
 def _model(
@@ -183,7 +199,7 @@ def evaluate(
     attacks = [parse_attack(spec) for spec in attack]
     opened = load_artifact(artifact)
     labels = opened.guard.task.classes
-    loaded = row_options.load(test, labels=labels)
+    loaded = _remembering(row_options, opened, test).load(test, labels=labels)
     table = row_options.sample(row_options.accept(loaded, labels, loaded.report), labels, seed=seed)
     facts = {"artifact": Path(artifact).name, "weights_sha256": opened.manifest.weights_sha256}
     facts |= {"source": Path(test).name, **({"base_url": str(endpoint.base_url)} if endpoint else {})}
@@ -198,6 +214,24 @@ def evaluate(
     if picture:
         draw(Path(picture), title, found, kept, opened.guard if labels is None else opened.guard.labels)
     return 0
+
+
+def _remembering(options: RowOptions, artifact: Artifact, source: str) -> RowOptions:
+    """The options, with the columns that the rows had when the artifact was made where none are named."""
+    from antivenom.data.columns import remembered
+    from antivenom.data.rows import open_rows
+
+    kept, own = artifact.manifest.data.get("columns", {}), options.filled()
+    if not kept:
+        return options
+    columns = open_rows(source, own.reading).columns
+    return replace(
+        options,
+        text_column=remembered(own.text_column, kept.get("text"), columns),
+        label_column=remembered(own.label_column, kept.get("answer"), columns),
+        context_column=remembered(own.context_column, kept.get("context"), columns),
+        images=replace(own.images, image_column=remembered(own.images.image_column, kept.get("image"), columns)),
+    )
 
 
 def show(

@@ -26,6 +26,15 @@ class ColumnNames:
     context: str = ""
     image: str = ""
 
+    def to_dict(self) -> dict[str, str]:
+        """The names that there are, for a manifest."""
+        return {kind: name for kind, name in vars(self).items() if name}
+
+
+def remembered(given: str | None, kept: str | None, columns: Sequence[str]) -> str | None:
+    """The column that was named, or the one that training was told of, where a source has it."""
+    return given if given is not None else kept if kept in columns else None
+
 
 def find_column(columns: Sequence[str], wanted: str | None, usual: Sequence[str], what: str) -> str:
     """Find a column: the one named, or the first of the usual names that is there.

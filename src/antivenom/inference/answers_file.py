@@ -74,9 +74,9 @@ def answer_to_file(
 
 def _require_ours(out: Path, settings: dict[str, Any]) -> None:
     """Note the settings of a new file; refuse one that is there and was not made with them."""
-    note = out.with_name(f"{out.name}.run.json")
+    note = note_of(out)
     wanted = {"antivenom": "answers", **json.loads(json.dumps(settings))}
-    found = _read_note(note)
+    found = read_note(note)
     if out.exists() and found != wanted:
         raise ArtifactError(
             f"{out} exists and was not made with these settings", mend="Choose another --out; nothing is overwritten."
@@ -87,7 +87,13 @@ def _require_ours(out: Path, settings: dict[str, Any]) -> None:
         write_json(note, wanted, private=True)
 
 
-def _read_note(note: Path) -> dict[str, Any]:
+def note_of(out: Path) -> Path:
+    """The file beside `out` that says what decided its answers."""
+    return out.with_name(f"{out.name}.run.json")
+
+
+def read_note(note: Path) -> dict[str, Any]:
+    """What such a file says; nothing where it cannot be read."""
     try:
         found = read_json(note)
     except AntivenomError:
