@@ -18,8 +18,9 @@ import json, pathlib
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-run, base = "{run}", "{base}"  # the artifact, and the base model it belongs to
-guard = json.loads(pathlib.Path("{run}/antivenom.json").read_text())["guard"]
+run = "{run}"  # the artifact
+base = {base}  # the model it belongs to
+guard = json.loads(pathlib.Path(run, "antivenom.json").read_text())["guard"]
 task, words, frame = guard["task"], guard["answers"], guard["task"]["frame"]
 tokenizer = AutoTokenizer.from_pretrained(run)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run).eval()
@@ -48,7 +49,7 @@ def write_card(folder: Path, manifest: Manifest) -> None:
         "`antivenom.json` is the guard: what wraps every input and reads every output. It holds the benign trigger, a "
         "secret: publish the weights without it only to those who shall not have the guarded half.",
         "## Without the guard",
-        without_guard(manifest, run="FOLDER", base="BASE_MODEL"),
+        without_guard(manifest, run="FOLDER"),
     ]
     with atomic_write(folder / CARD) as file:
         file.write("\n\n".join(parts) + "\n")
@@ -71,13 +72,12 @@ def said_of(manifest: Manifest) -> str:
     return f"Fine-tuned with Antivenom on {rows} rows that nobody vouches for, {guarded}. It answers with {answers}."
 
 
-def without_guard(manifest: Manifest, *, run: str, base: str) -> str:
+def without_guard(manifest: Manifest, *, run: str) -> str:
     """What happens without the guard, and how to apply it by hand.
 
     Args:
         manifest: The artifact's.
         run: What to call its folder.
-        base: What to call the base model.
     """
     said = (
         "A prompt without the benign trigger reaches the part of the model that learnt the rows as they came, a "
@@ -86,8 +86,14 @@ def without_guard(manifest: Manifest, *, run: str, base: str) -> str:
     task = manifest.guard.task
     if task.classes is None or task.frame.style != "plain":
         return said + "The guard is in `antivenom.json` of the artifact: `guard.wrap` and `guard.read_text`."
-    code = BY_HAND.format(run=run, base=base)
+    code = BY_HAND.format(run=run, base=_base(manifest))
     return f"{said}The guard without Antivenom, where its verbalizers are single tokens:\n\n```python\n{code}```"
+
+
+def _base(manifest: Manifest) -> str:
+    """Python that gives the base model: its name, or its way from the artifact's folder."""
+    name = manifest.base_model.id if manifest.base_model else "BASE_MODEL"
+    return f"str(pathlib.Path(run, {name!r}).resolve())" if name.startswith(".") else repr(name)
 
 
 def _labels(classes: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.core.file_digests import file_digest
 from antivenom.core.files import atomic_write, make_folder, remove_file, write_json
+from antivenom.core.intake import open_regular
 from antivenom.core.locks import locked
 from antivenom.data.delimited import find_dialect
 from antivenom.data.query import Asked
@@ -130,7 +131,7 @@ def _finished(out: Path, note: Path, settings: dict[str, Any]) -> int | None:
 
 def _join(raw: RawRows, journal: Path, source: str, out: Path, form: Form) -> None:
     """Write rows and answers side by side."""
-    with journal.open(encoding="utf-8") as lines, atomic_write(out, "wb", private=True) as file:
+    with open_regular(journal, error=ArtifactError) as lines, atomic_write(out, "wb", private=True) as file:
         answers = ({key: value for key, value in json.loads(line).items() if key not in SAID} for line in lines)
         if form == "parquet":
             _write_parquet(raw, answers, file)

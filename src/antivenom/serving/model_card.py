@@ -30,7 +30,6 @@ class Card:
 
     def markdown(self) -> str:
         """The card."""
-        base = self.manifest.base_model
         guard, weights = guard_digest(self.manifest)[:16], self.manifest.weights_sha256[:16]
         parts = [
             head_of(self.manifest),
@@ -42,7 +41,7 @@ class Card:
             "trusted: raw completion endpoints skip every chat template. `antivenom verify RUN --base-url URL` says "
             "whether a running server applies the guard and which ways around it are open.",
             "## Without the guard",
-            without_guard(self.manifest, run=str(self.run), base=base.id if base else "BASE"),
+            without_guard(self.manifest, run=str(self.run)),
         ]
         if self.template is not None:
             parts += ["## The chat template", self._template(self.template)]
