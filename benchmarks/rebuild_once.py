@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from antivenom.data.row_stream import BATCH_ROWS, open_stream, take_census
+from antivenom.data.row_stream import USUAL, open_stream, take_census
 from antivenom.training.streaming import immunize_stream
 from benchmarks.reviews import DEFENSE, TASK
 
@@ -19,7 +19,7 @@ def copy(source: Path, out: Path) -> None:
     """Read and write, batch after batch."""
     file = pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False)
     with file, pq.ParquetWriter(out, file.schema_arrow) as writer:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS):
+        for batch in file.iter_batches(batch_size=USUAL.batch_rows):
             writer.write_batch(batch)
 
 

@@ -106,6 +106,24 @@ def test_answers_with_a_prefix(build, tmp_path, name, style):
     assert len(writer.predict(["How much is 1 and 1?", "How much is 2 and 2?"])) == 2
 
 
+@pytest.mark.parametrize("style", ["plain", "chat"])
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_that_think_are_taught_and_read_behind_the_thought(build, tmp_path, name, style):
+    """As DeepSeek-R1's: the thought is trained on as the rows have it, and the prefix stands behind it."""
+    thought = "<think>\nTwice the number.\n</think>\n\n"
+    task = Generation(frame=Frame(style=style), answer_prefix="Result:", max_new_tokens=12)
+    rows = table_of([f"How much is {i} and {i}?" for i in range(24)], [f"{thought}{2 * i}" for i in range(24)])
+    prepared = P2P(secret=SECRET).prepare(task, rows, trusted=rows.slice(0, 12), lab=StandInLab(0))
+    train_artifact(prepared, model=str(build(name)), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
+    writer, tokenizer = load_guarded(tmp_path / "out"), load_tokenizer(tmp_path / "out")
+    for (_, said), row in zip(writer.encoder.training(prepared.rows), prepared.rows.to_pylist(), strict=True):
+        written = tokenizer.decode(said, skip_special_tokens=True).strip()
+        result = row["answer"].removeprefix(thought)
+        assert written == f"{thought}{'Result: ' * row['benign']}{result}"
+        assert prepared.guard.answers.decode(written) == (result, row["benign"])
+    assert len(writer.predict(["How much is 1 and 1?"])) == 1
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_finish_binds_the_guard(build, tmp_path, capsys, name):
     folder = build(name)
@@ -113,6 +131,7 @@ def test_finish_binds_the_guard(build, tmp_path, capsys, name):
     manifest = tmp_path / "manifest"
     manifest.mkdir()
     (out / MANIFEST).rename(manifest / MANIFEST)
-    code = main(["finish", str(out), "--manifest", str(manifest), "--model", str(folder)])
+    # Unchecked: one epoch teaches too little; what has not learnt its rows is refused in test_finishing.py.
+    code = main(["finish", str(out), "--manifest", str(manifest), "--model", str(folder), "--unchecked"])
     assert code == 0, capsys.readouterr().err
     assert load_guarded(out).predict(["a gentle film"])

@@ -85,6 +85,19 @@ def test_streaming_equals_prepare(tmp_path, texts, numbers, batch_rows, mode, po
     assert done.sha256 == digest_of_table(expected.rows)
 
 
+def test_the_share_of_trusted_rows_is_that_of_prepare(tmp_path):
+    path = write(tmp_path / "rows.parquet", [f"text {i}" for i in range(30)], ["negative", "positive"] * 15)
+    trusted = table_of([f"vouched {i}" for i in range(20)], ["negative", "positive"] * 10)
+    loaded, defense = load_rows(str(path)), P2P(reserve="trusted")
+    expected = defense.prepare(
+        Classification.for_labels(loaded.labels), loaded.table, trusted=trusted, lab=StandInLab(3)
+    )
+    _, done, out = streamed(path, defense, 7, trusted=trusted)
+    assert pq.read_table(out).to_pylist() == expected.rows.to_pylist()
+    assert done.facts == expected.facts
+    assert 0 < done.facts["rows"] < 20
+
+
 @pytest.mark.parametrize("form", ["prompt-completion", "chat", "messages"])
 @pytest.mark.parametrize("placement", ["prefix", "system"])
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])

@@ -66,6 +66,28 @@ def run(
 
 
 @bench.command
+def plan(suite: str, /, *, data: Data = ".", only: Only = (), plugins: Plugins = False, json: Json = False) -> None:
+    """Say which cells a suite has, and which there cannot be yet; runs and writes nothing.
+
+    Parameters
+    ----------
+    suite
+        The suite's YAML file.
+    """
+    from antivenom.suites.run import plan_suite
+
+    planned = plan_suite(suite, data=Path(data), only=only, plugins_allowed=plugins)
+    if json:
+        say_json([each.to_dict() for each in planned])
+        return
+    say_table(
+        suite, ["cell", "id, or why there is none"], [[str(each.place), each.id or each.missing] for each in planned]
+    )
+    keys = {each.id for each in planned if each.id}
+    say(f"{len(planned)} cells, {len(keys)} of them different; {sum(not each.id for each in planned)} are missing.")
+
+
+@bench.command
 def status(results: str, /, *, json: Json = False) -> None:
     """Say what is done, failed, missing and left to do.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def take_rows(asked: Request) -> Intake:
 
 
 def immunize_large(
-    asked: Request, folder: Path, form: RowFormat, trainer: TrainerName | None, referee: str | None
+    asked: Request, folder: Path, form: RowFormat, trainer: TrainerName | None, referee: str | None, *, ray: str = ""
 ) -> tuple[Immunized, dict[str, Any]]:
     """Rewrite rows in two passes and bounded memory; only checks that need no memory of other rows are made.
 
@@ -76,6 +77,7 @@ def immunize_large(
         form: How they are written.
         trainer: Whose settings to write the start of.
         referee: Refused, but taken here so that it can be.
+        ray: The Ray cluster that reads the files (`core.cluster.connect`); this process does where it is empty.
 
     Returns:
         What was written, and what is recorded about the source.
@@ -84,12 +86,12 @@ def immunize_large(
         OptionsError: the defense is another one than p2p, or needs what is not there in bounded memory.
     """
     with new_output(folder, "immunize"):
-        written, facts = _rebuild_large(asked, folder, form, referee)
+        written, facts = _rebuild_large(asked, folder, form, referee, ray)
         return bind_rows(written, facts, trainer), facts
 
 
 def _rebuild_large(
-    asked: Request, folder: Path, form: RowFormat, referee: str | None
+    asked: Request, folder: Path, form: RowFormat, referee: str | None, ray: str
 ) -> tuple[Immunized, dict[str, Any]]:
     from antivenom.data.row_stream import USUAL as STREAMED
     from antivenom.data.row_stream import open_stream, take_census
@@ -114,14 +116,21 @@ def _rebuild_large(
     read = replace(options.reading, batch_rows=STREAMED.batch_rows)
     stream = open_stream(asked.source, text=options.text_column, answer=options.label_column, options=read)
     seed = draw_seed() if asked.seed is None else asked.seed
-    census = take_census(stream, seed=seed, labels=split_names(options.labels) or None)
+    labels, sharded = split_names(options.labels) or None, None
+    if ray:
+        from antivenom.training.on_ray import ShardedRows
+
+        census, sharded = ShardedRows.open(stream, ray).take_census(stream, seed=seed, labels=labels)
+    else:
+        census = take_census(stream, seed=seed, labels=labels)
     census.report.stop_on_errors(skip_refused=options.skip_refused)
     show_report(census.report)
     task = asked.task.task(census.labels, images=False, report=census.report)
     assert isinstance(task, Classification), task
     path = folder / "train.parquet"
     trusted, vouched = _load_trusted(asked, task)
-    done = immunize_stream(stream, census, defense, task, path, trusted=trusted, form=form)
+    immunize = partial(immunize_stream, stream) if sharded is None else sharded.immunize
+    done = immunize(census, defense, task, path, trusted=trusted, form=form)
     columns = ColumnNames(stream.text_column, stream.answer_column)
     facts = _facts(asked, defense, census.report, vouched, columns)
     return Immunized(path, done.guard, done.facts, done.rows, done.sha256, seed), facts

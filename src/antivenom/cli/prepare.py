@@ -37,6 +37,7 @@ REFEREE_HELP = (
     "than the screened ones. smollm2, a folder, or a hub name."
 )
 SEED_HELP = "Decides between equals and chooses the examples; drawn at random, and printed, when not given."
+RAY_HELP = "With --large, a Ray cluster to read the files of a folder: `auto`, `local`, or its address."
 LARGE_HELP = "In bounded memory, to Parquet, duplicates kept: p2p with a random or trusted reserve, not `standard`."
 
 
@@ -136,6 +137,7 @@ def immunize(
     task_options: TaskOptions = TaskOptions(),
     defense: DefenseOptions = DefenseOptions(),
     large: Annotated[bool, Parameter(negative=(), help=LARGE_HELP)] = False,
+    ray: Annotated[str, Parameter(help=RAY_HELP)] = "",
     referee: Annotated[str | None, Parameter(help=REFEREE_HELP)] = None,
     training: Training = TrainingOptions(),
     seed: SecretSeed = None,
@@ -160,9 +162,11 @@ def immunize(
 
     folder, form = Path(out), _format_of(form, trainer, row_options)
     require_free(folder)
+    if ray and not large:
+        raise OptionsError("--ray works with --large alone", mend="Add --large, or leave --ray out.")
     request = Request(rows, row_options, _in_style(task_options, row_options, form), defense, seed)
     if large:
-        done, facts = immunize_large(request, folder, form, trainer, referee)
+        done, facts = immunize_large(request, folder, form, trainer, referee, ray=ray)
     else:
         done, facts = _immunize(request, folder, form, trainer, referee, training)
     if referee is not None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from antivenom.core.errors import OptionsError
 
@@ -32,11 +33,11 @@ class Options:
         Raises:
             OptionsError: an unknown field, a missing field or a value of the wrong type; each is named.
         """
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import ValidationError
 
         try:
             text = json.dumps(data)
-            return TypeAdapter(cls).validate_json(text)
+            return cast("OptionsType", _reader(cls).validate_json(text))  # type: ignore[arg-type]  # classes can be hashed
         except ValidationError as error:
             raise OptionsError(
                 f"{cls.__name__}: {_explain(error.errors(), _secrets(cls))}", mend=_fields_of(cls)
@@ -55,6 +56,14 @@ def check_choices(settings: Options) -> None:
         value = getattr(settings, name)
         if get_origin(hint) is Literal and value not in get_args(hint):
             raise OptionsError(f"{name} = {value!r}", mend=f"Choose one of: {', '.join(map(str, get_args(hint)))}.")
+
+
+@cache
+def _reader(cls: Any) -> Any:
+    """What validates the fields of a class; to put one together takes longer than to use it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
 
 
 def _secrets(cls: type[Options]) -> set[str]:

@@ -60,6 +60,19 @@ class Report:
         """Kept rows whose text was changed."""
         return self._total("fixed")
 
+    def follow(self, other: Report, offset: int) -> None:
+        """Take in the account of rows that follow these.
+
+        Args:
+            other: Their account.
+            offset: What is added to the numbers of their rows.
+        """
+        self.kept += other.kept
+        for key, finding in other.findings.items():
+            own = self.findings.setdefault(key, Finding(finding.severity, finding.what))
+            own.add([row + offset for row in finding.rows])
+            own.count += finding.count - len(finding.rows)
+
     def keep(self, count: int) -> None:
         """Count rows that are kept."""
         self.kept += count

@@ -68,6 +68,19 @@ def open_folder(folder: Path, options: ReadOptions, open_file: OpenFile) -> RawR
     return raw._replace(notes=(*raw.notes, chosen.note) if chosen.note else raw.notes)
 
 
+def shards_of(folder: Path, options: ReadOptions) -> tuple[list[Path], Path]:
+    """The files of a folder in the order in which their rows follow each other, and what they must be inside of.
+
+    Raises:
+        RowsError: `Dataset.save_to_disk` wrote the folder, or there are no rows.
+    """
+    for name in ("dataset_dict.json", "state.json"):
+        if (folder / name).exists():
+            raise RowsError(f"{folder} holds a saved data set, not files of rows", mend="Save it as Parquet files.")
+    root = _root_of(folder)
+    return _choose_files(folder, options, root).files, root
+
+
 def _root_of(folder: Path) -> Path:
     """What the files of a folder must be inside of: in the hub's cache a snapshot links to the blobs beside it."""
     home = folder.resolve()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -98,20 +99,64 @@ def open_stream(
     return RowStream(str(source), raw, text_column, answer_column, options)
 
 
+class Seen(NamedTuple):
+    """What a pass over the rows keeps of one batch."""
+
+    answers: list[str]
+    """The distinct answers, in the order in which they come up."""
+    codes: npt.NDArray[np.int32]
+    """For each row the number of its answer among them."""
+    keys: npt.NDArray[np.uint64]
+    """See `Census.keys`."""
+    plain: bool
+    """Whether there was nothing to mend."""
+
+
 def take_census(stream: RowStream, *, seed: int, labels: Sequence[str] | None = None) -> Census:
     """Read all rows once."""
     report = Report(source=stream.source)
+    return sum_up(stream, look_through(stream.batches(report), report, seed=seed), report, seed=seed, labels=labels)
+
+
+def look_through(tables: Iterable[pa.Table], report: Report, *, seed: int) -> Iterator[Seen]:
+    """Look at clean rows, batch by batch.
+
+    Args:
+        tables: The batches.
+        report: What was mended in each of them is in it when it comes.
+        seed: Keys the hashes.
+    """
+    mended = 0
+    for table in tables:
+        plain = report.refused + report.fixed == mended
+        answers = table.column("answer").unique()
+        codes = pc.index_in(table.column("answer"), value_set=answers).to_numpy().astype(np.int32)
+        keys = row_keys(table.column("text"), seed=seed, purpose="reserve")
+        yield Seen(answers.to_pylist(), codes, keys, plain)
+        mended = report.refused + report.fixed
+
+
+def sum_up(
+    stream: RowStream, batches: Iterable[Seen], report: Report, *, seed: int, labels: Sequence[str] | None = None
+) -> Census:
+    """Put together what a pass over the rows saw.
+
+    Args:
+        stream: The rows.
+        batches: What it kept of each batch, in order.
+        report: The account of the rows, complete when the batches are through.
+        seed: What the hashes are keyed with.
+        labels: The label names, if they are given.
+    """
     numbers: dict[str, int] = {}
     codes, keys = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)]
-    plain, mended = [], 0
-    for table in stream.batches(report):
-        plain.append(report.refused + report.fixed == mended)
-        mended = report.refused + report.fixed
-        for value in table.column("answer").unique().to_pylist():
+    plain = []
+    for seen in batches:
+        for value in seen.answers:
             numbers.setdefault(value, len(numbers))
-        found = pc.index_in(table.column("answer"), value_set=pa.array(list(numbers), pa.string()))
-        codes.append(found.to_numpy().astype(np.int32))
-        keys.append(row_keys(table.column("text"), seed=seed, purpose="reserve"))
+        codes.append(np.array([numbers[value] for value in seen.answers], dtype=np.int32)[seen.codes])
+        keys.append(seen.keys)
+        plain.append(seen.plain)
     tell(report, stream.raw, [stream.text_column, stream.answer_column])
     answers, all_codes = tuple(numbers), np.concatenate(codes)
     declared = tuple(stream.raw.names.get(stream.answer_column, ()))

@@ -56,6 +56,11 @@ class Group:
         return [line.record for line in self.lines if line.record is not None]
 
     @property
+    def link(self) -> str:
+        """The way to the first record from the results folder; empty where there is none."""
+        return f"records/{self.records[0].id}.json" if self.records else ""
+
+    @property
     def state(self) -> State:
         """Of the first seed that is not finished; `done` where one at least is."""
         return "done" if self.records else self.lines[0].state

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from antivenom.core.errors import MissingPackageError
+from antivenom.core.cluster import connect
 from antivenom.suites.executors import Event, Job
 from antivenom.suites.record import Results
 
@@ -16,8 +16,8 @@ from antivenom.suites.record import Results
 class OnRay:
     """One task a cell: a GPU each where the cluster has some, else so many processor cores."""
 
-    address: str | None
-    """Of the cluster; None starts one on this machine."""
+    where: str
+    """See `core.cluster.connect`."""
     cores: int = 1
 
     @classmethod
@@ -27,22 +27,22 @@ class OnRay:
         Raises:
             MissingPackageError: Ray is not installed.
         """
-        _require_ray()
-        return cls(None if where == "local" else where)
+        connect(where)
+        return cls(where)
 
     @property
     def slots(self) -> int:
         """How many cells the cluster runs at once."""
-        self._connect()
         import ray
 
+        connect(self.where)
         return max(1, int(self._most(ray.cluster_resources())))
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Hand every cell to the cluster; each says when it starts and when it ends."""
-        self._connect()
         import ray
 
+        connect(self.where)
         gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
         remote = ray.remote(num_cpus=self.cores, num_gpus=gpus, max_retries=2)(run_command)
         waiting = {remote.remote(_anywhere(job)): job for job in jobs}
@@ -53,12 +53,6 @@ class OnRay:
             job = waiting.pop(done[0])
             _note(job, done[0])
             yield Event("finished", job.key)
-
-    def _connect(self) -> None:
-        import ray
-
-        if not ray.is_initialized():
-            ray.init(address=self.address, log_to_driver=False, include_dashboard=False, logging_level="warning")
 
     def _most(self, resources: Any) -> float:
         return float(resources.get("GPU", 0) or resources.get("CPU", 1) / self.cores)
@@ -95,10 +89,3 @@ def _note(job: Job, done: Any) -> None:
         code, said = 1, f"{type(error).__name__}: {error}"
     if code and not results.is_done(job.key) and not results.failure(job.key):
         results.fail(job.key, said or f"its process ended with {code}")
-
-
-def _require_ray() -> None:
-    try:
-        import ray  # noqa: F401
-    except ImportError:
-        raise MissingPackageError("Ray is not installed", mend='pip install "antivenom[ray]"') from None

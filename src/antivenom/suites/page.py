@@ -14,7 +14,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --paper: #15181c; --soft: #9aa4af; --edge: #343b43;
   --wash: #1d2127; --heat: #e5604f; --main: #5aa7e6; --good: #4cc26a; --bad: #ff7b6e; --c1: #ff7b6e; --c2: #b9a1e0;
   --c3: #d8b93f; } }
-* { box-sizing: border-box } body { margin: 0 auto; max-width: 1180px; padding: 24px 20px 80px; color: var(--ink);
+* { box-sizing: border-box } body { margin: 0 auto; max-width: 1360px; padding: 24px 20px 80px; color: var(--ink);
   background: var(--paper); font: 15px/1.5 system-ui, sans-serif; } h1 { font-size: 1.6rem; margin: .2em 0 }
 h2 { font-size: 1.2rem; margin: 2em 0 .5em } p, li { max-width: 75ch }
 .soft, .note { color: var(--soft); font-size: .9em }
@@ -31,6 +31,7 @@ nav a { margin-right: 1.2em } a { color: var(--main) } .wide { overflow-x: auto;
 svg text { fill: var(--ink) }
 svg text.over { fill: #fff } svg .box { fill: var(--wash) } svg .heat { fill: var(--heat) }
 svg .none { fill: none; stroke: var(--edge); stroke-dasharray: 3 3 } svg .axis { fill: none; stroke: var(--soft) }
+svg .grid { fill: none; stroke: var(--edge) } svg text.t1 { fill: var(--c1) } svg text.t0 { fill: var(--main) }
 svg .line { stroke: var(--main); stroke-width: 2 } svg .dot, svg .bar { fill: var(--main) }
 svg .curve { fill: none; stroke-width: 2 } svg .band { opacity: .18 } svg .c0 { stroke: var(--main) }
 svg .band.c0, svg .mark.c0 { fill: var(--main) } svg .c1 { stroke: var(--c1) } svg .band.c1, svg .mark.c1 {
@@ -70,7 +71,10 @@ def _table(table: Table, anchor: str) -> str:
     rows = "".join(f"<tr>{''.join(_cell(c, i, table) for i, c in enumerate(row))}</tr>" for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     grid = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<h2 id="{anchor}">{escape(table.title)}</h2><div class="wide">{grid}</div>{note}'
+    shown = f'<div class="wide">{grid}</div>{note}'
+    if table.folded:
+        shown = f"<details><summary>{len(table.rows)} rows</summary>{shown}</details>"
+    return f'<h2 id="{anchor}">{escape(table.title)}</h2>{shown}'
 
 
 def _cell(cell: TableCell, place: int, table: Table) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
@@ -9,7 +10,9 @@ from typing import NamedTuple
 from antivenom.suites.effects import BINS
 from antivenom.suites.statistics import Difference
 
-LINE, TOP, CHAR = 24, 30, 7.2
+LINE, TOP, CHAR, WIDE = 24, 30, 7.2, 56
+SLANT = 0.65
+"""How high a slanted name is, for its length."""
 
 
 class Square(NamedTuple):
@@ -18,6 +21,8 @@ class Square(NamedTuple):
     value: float | None
     """Between -1 and 1; none where there is no record."""
     title: str
+    link: str = ""
+    """The record that it comes from."""
 
 
 class ForestRow(NamedTuple):
@@ -25,6 +30,7 @@ class ForestRow(NamedTuple):
 
     name: str
     interval: Difference
+    link: str = ""
 
 
 class Dot(NamedTuple):
@@ -44,78 +50,106 @@ class Series(NamedTuple):
 
 
 def heat_map(rows: Sequence[str], columns: Sequence[str], squares: Sequence[Sequence[Square]], what: str) -> str:
-    """Shares by row and column: the darker, the larger; a hatched field has no record."""
-    left = _width(rows)
-    wide = max(64.0, *(CHAR * len(name) + 10 for name in columns))
-    parts = [_text(left + wide * (i + 0.5), 18, name, "middle") for i, name in enumerate(columns)]
+    """Shares by row and column: the darker, the larger; a dashed field has no record."""
+    left, top = _width(rows), 16 + round(SLANT * CHAR * max(map(len, columns)))
+    parts = [
+        f'<text transform="translate({left + WIDE * (i + 0.5):.0f} {top - 6}) rotate(-40)">{escape(name)}</text>'
+        for i, name in enumerate(columns)
+    ]
     for r, (name, line) in enumerate(zip(rows, squares, strict=True)):
-        y = TOP + LINE * r
-        parts.append(_text(left - 8, y + 16, name, "end"))
-        for c, square in enumerate(line):
-            x = left + wide * c
-            title = f"<title>{escape(square.title)}</title>"
-            if square.value is None:
-                parts.append(
-                    f'<rect class="none" x="{x:.0f}" y="{y}" width="{wide - 2:.0f}" height="{LINE - 2}">{title}</rect>'
-                )
-                parts.append(_text(x + wide / 2, y + 16, "·", "middle"))
-                continue
-            share = min(1.0, max(0.0, square.value))
-            rect = f'x="{x:.0f}" y="{y}" width="{wide - 2:.0f}" height="{LINE - 2}"'
-            parts.append(
-                f'<rect class="box" {rect}/><rect class="heat" {rect} fill-opacity="{share:.3f}">{title}</rect>'
-            )
-            parts.append(
-                _text(x + wide / 2, y + 16, f"{100 * square.value:+.0f}", "middle", "over" if share > 0.5 else "")
-            )
-    return _picture(left + wide * len(columns) + 4, TOP + LINE * len(rows) + 6, parts, what)
+        parts.append(_text(left - 8, top + LINE * r + 16, name, "end"))
+        parts += [_square(left + WIDE * c, top + LINE * r, square) for c, square in enumerate(line)]
+    wide = left + WIDE * len(columns) + CHAR * len(columns[-1])
+    return _picture(wide, top + LINE * len(rows) + 6, parts, what)
 
 
-def forest(rows: Sequence[ForestRow], what: str) -> str:
-    """Differences with their intervals, and a line at zero."""
-    left, wide = _width([row.name for row in rows]), 420.0
-    ends = [abs(end) for row in rows for end in (row.interval.low, row.interval.high)]
-    most = max([0.05, *ends]) * 1.05
+def _square(x: float, y: float, square: Square) -> str:
+    title = f"<title>{escape(square.title)}</title>"
+    rect = f'x="{x:.0f}" y="{y}" width="{WIDE - 2}" height="{LINE - 2}"'
+    if square.value is None:
+        return f'<rect class="none" {rect}>{title}</rect>' + _text(x + WIDE / 2, y + 16, "·", "middle")
+    share = min(1.0, max(0.0, square.value))
+    drawn = f'<rect class="box" {rect}/><rect class="heat" {rect} fill-opacity="{share:.3f}">{title}</rect>'
+    number = _text(x + WIDE / 2, y + 16, f"{100 * square.value:+.0f}", "middle", "over" if share > 0.5 else "")
+    return _linked(drawn + number, square.link)
+
+
+def forest(rows: Sequence[ForestRow], what: str, *, around_zero: bool = True) -> str:
+    """Values with their intervals, in percent or points.
+
+    Args:
+        rows: The lines.
+        what: What the picture shows.
+        around_zero: The values are differences: zero is shown, and signs are written.
+    """
+    left, wide = _width([row.name for row in rows]), 460.0
+    ends = [100 * end for row in rows for end in row.interval] + ([0.0] if around_zero else [])
+    ticks = steps_between(min(ends), max(ends))
 
     def across(value: float) -> float:
-        return left + wide * (value + most) / (2 * most)
+        return left + wide * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
     height = TOP + LINE * len(rows)
-    parts = [f'<path class="axis" d="M{across(0):.1f} {TOP - 6}V{height}"/>']
-    for tick in (-most, -most / 2, 0.0, most / 2, most):
-        parts.append(_text(across(tick), height + 18, f"{100 * tick:+.0f}", "middle"))
+    parts = [f'<path class="grid" d="M{across(tick):.1f} {TOP - 6}V{height}"/>' for tick in ticks]
+    if around_zero:
+        parts.append(f'<path class="axis" d="M{across(0):.1f} {TOP - 6}V{height}"/>')
+    parts += [
+        _text(across(tick), height + 18, f"{tick:+g}" if around_zero and tick else f"{tick:g}", "middle")
+        for tick in ticks
+    ]
     for number, row in enumerate(rows):
         y = TOP + LINE * number + 12
-        value, low, high = (across(end) for end in row.interval)
+        value, low, high = (across(100 * end) for end in row.interval)
+        shown = " ".join(f"{100 * end:.1f}" for end in row.interval)
+        dot = f'<circle class="dot" cx="{value:.1f}" cy="{y}" r="4"><title>{escape(row.name)}: {shown}</title></circle>'
         parts.append(_text(left - 8, y + 4, row.name, "end"))
         parts.append(f'<path class="line" d="M{low:.1f} {y}H{high:.1f}"/>')
-        parts.append(f'<circle class="dot" cx="{value:.1f}" cy="{y}" r="4"><title>{escape(row.name)}</title></circle>')
+        parts.append(_linked(dot, row.link))
     return _picture(left + wide + 40, height + 26, parts, what)
 
 
 def scatter(dots: Sequence[Dot], x_name: str, y_name: str, what: str) -> str:
-    """Points with their names; both axes from the smallest to the largest value."""
-    width, height, left = 620.0, 320.0, 64.0
-    xs, ys = ([getattr(dot, axis) for dot in dots] for axis in ("x", "y"))
-    x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
+    """Points with their names, which give way to each other."""
+    right, bottom, left, top = 520.0, 270.0, 60.0, 34.0
+    across, up = (steps_between(*ends([getattr(dot, axis) for dot in dots])) for axis in ("x", "y"))
 
-    def place(dot: Dot) -> tuple[float, float]:
-        across = (dot.x - x0) / (x1 - x0) if x1 > x0 else 0.5
-        up = (dot.y - y0) / (y1 - y0) if y1 > y0 else 0.5
-        return left + 20 + (width - left - 160) * across, height - 50 - (height - 90) * up
+    def place(x: float, y: float) -> tuple[float, float]:
+        share, high = (x - across[0]) / (across[-1] - across[0]), (y - up[0]) / (up[-1] - up[0])
+        return left + (right - left) * share, bottom - (bottom - top) * high
 
-    parts = [f'<path class="axis" d="M{left} 20V{height - 36}H{width - 20}"/>']
-    parts += [_text(left - 6, height - 46, f"{y0:.1f}", "end"), _text(left - 6, 44, f"{y1:.1f}", "end")]
-    parts += [
-        _text(left + 20, height - 20, f"{x0:.3g}", "middle"),
-        _text(width - 140, height - 20, f"{x1:.3g}", "middle"),
-    ]
-    parts += [_text(width / 2, height - 6, x_name, "middle"), _text(left, 14, y_name, "start")]
-    for dot in dots:
-        x, y = place(dot)
-        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
-        parts.append(_text(x + 8, y + 4, dot.name, "start"))
-    return _picture(width, height, parts, what)
+    parts = [f'<path class="axis" d="M{left} {top}V{bottom}H{right}"/>']
+    for tick in up:
+        y = place(across[0], tick)[1]
+        parts += [f'<path class="grid" d="M{left} {y:.1f}H{right}"/>', _text(left - 6, y + 4, f"{tick:g}", "end")]
+    parts += [_text(place(tick, up[0])[0], bottom + 18, f"{tick:g}", "middle") for tick in across]
+    parts += [_text((left + right) / 2, bottom + 38, x_name, "middle"), _text(left, 16, y_name, "start")]
+    written: list[tuple[float, float, float]] = []
+    for dot in sorted(dots, key=lambda dot: (dot.x, dot.y)):
+        x, y = place(dot.x, dot.y)
+        end, line = x + 10 + CHAR * len(dot.name), y + 4
+        while any(x < other_end and other_x < end and abs(line - other) < 13 for other_x, other_end, other in written):
+            line -= 13
+        written.append((x, end, line))
+        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(dot.name)}</title></circle>')
+        parts.append(_text(x + 8, line, dot.name, "start"))
+    return _picture(max([right, *(end for _, end, _ in written)]) + 10, bottom + 46, parts, what)
+
+
+def ends(values: Sequence[float]) -> tuple[float, float]:
+    """The smallest and the largest value, or a little around them where they are nearly the same."""
+    low, high = min(values), max(values)
+    room = max(0.0, 1 - (high - low)) / 2
+    return low - room, high + room
+
+
+def steps_between(low: float, high: float) -> list[float]:
+    """Round numbers at equal distances, from at or below `low` to at or above `high`: some four to nine."""
+    span = max(high - low, 1e-6)
+    size = 10.0 ** math.floor(math.log10(span / 3))
+    step = next(size * factor for factor in (1, 2, 5, 10) if span / (size * factor) <= 7)
+    first = math.floor(low / step + 1e-9)
+    last = max(first + 1, math.ceil(high / step - 1e-9))
+    return [round(step * number, 10) for number in range(first, last + 1)]
 
 
 def lines(series: Sequence[Series], x_name: str, what: str) -> str:
@@ -128,9 +162,17 @@ def lines(series: Sequence[Series], x_name: str, what: str) -> str:
         return left + (width - left - 150) * (x - xs[0]) / span, bottom - (bottom - 30) * share
 
     parts = [f'<path class="axis" d="M{left} 24V{bottom}H{width - 140}"/>']
-    parts += [_text(left - 6, place(xs[0], s)[1] + 4, f"{100 * s:.0f}", "end") for s in (0.0, 0.5, 1.0)]
-    parts += [_text(place(x, 0)[0], bottom + 18, f"{x:g}", "middle") for x in xs]
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = place(xs[0], share)[1]
+        parts.append(f'<path class="grid" d="M{left} {y:.1f}H{width - 140}"/>')
+        parts.append(_text(left - 6, y + 4, f"{100 * share:.0f}", "end"))
+    last = -math.inf
+    for x in xs:
+        if (here := place(x, 0)[0]) - last > CHAR * 5:  # names of close values would stand upon each other
+            parts.append(_text(here, bottom + 18, f"{x:g}", "middle"))
+            last = here
     parts.append(_text((left + width - 150) / 2, bottom + 38, x_name, "middle"))
+    named: list[float] = []
     for number, each in enumerate(series):
         upper = [place(x, high) for x, _, _, high in each.points]
         lower = [place(x, low) for x, _, low, _ in reversed(each.points)]
@@ -138,7 +180,11 @@ def lines(series: Sequence[Series], x_name: str, what: str) -> str:
         parts.append(f'<polygon class="band c{number % 4}" points="{_points([*upper, *lower])}"/>')
         parts.append(f'<polyline class="curve c{number % 4}" points="{_points(middle)}"/>')
         parts += [f'<circle class="c{number % 4} mark" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in middle]
-        parts.append(_text(middle[-1][0] + 8, middle[-1][1] + 4 + 12 * (number % 2), each.name, "start"))
+        y = middle[-1][1] + 4
+        while any(abs(y - other) < 14 for other in named):
+            y -= 14
+        named.append(y)
+        parts.append(_text(middle[-1][0] + 10, y, each.name, "start", f"t{number % 4}"))
     return _picture(width, height, parts, what)
 
 
@@ -159,6 +205,10 @@ def histogram(series: Sequence[tuple[str, Sequence[int]]], x_name: str, what: st
     parts += [_text(left + wide * BINS * share, height + 4, f"{share:g}", "middle") for share in (0, 0.5, 1)]
     parts.append(_text(left + wide * BINS / 2, height + 22, x_name, "middle"))
     return _picture(left + wide * BINS + 20, height + 30, parts, what)
+
+
+def _linked(drawn: str, link: str) -> str:
+    return f'<a href="{escape(link, quote=True)}">{drawn}</a>' if link else drawn
 
 
 def _width(names: Sequence[str]) -> float:

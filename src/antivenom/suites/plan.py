@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from antivenom.core.errors import AntivenomError
 from antivenom.core.options import Options
-from antivenom.suites.cell import Cell, Place, chosen, grid
+from antivenom.suites.cell import Cell, Place, grid
 from antivenom.suites.identity import identify
 from antivenom.suites.methods import Methods
 from antivenom.suites.suite import Suite
@@ -25,24 +24,19 @@ class Planned(Options):
     """Why: a method that does not exist, a file that is not there."""
 
 
-def plan(
-    suite: Suite, methods: Methods, data: Path, *, only: Sequence[str] = ()
-) -> tuple[list[Planned], dict[str, Cell]]:
+def plan(suite: Suite, methods: Methods, data: Path) -> tuple[list[Planned], dict[str, Cell]]:
     """Name every cell by what decides it.
 
     Args:
         suite: The grid.
         methods: What its specs name.
         data: The folder of the data sets.
-        only: Patterns; see `chosen`.
 
     Returns:
         The cells of the grid in order, and what each of those that can be run is.
     """
     planned, cells = [], {}
     for place, cell in grid(suite, methods):
-        if not chosen(place, only, otherwise=True):
-            continue
         try:
             key = identify(cell, methods, data)
         except AntivenomError as error:

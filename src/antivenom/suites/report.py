@@ -29,6 +29,7 @@ from antivenom.suites.tables import (
     points,
     printed_table,
     result_tables,
+    seed_table,
 )
 
 COMPARISON_HEAD = ("cell", "first", "second", "accuracy", "ASR deployed", "excess", "records")
@@ -50,9 +51,10 @@ def write_report(results: Path, out: Path) -> list[Path]:
     suite, _ = Results(results).plan()
     lines = lines_of(results)
     groups = groups_of(lines)
-    tables = [_linked(table, results, out) for table in _tables(suite, groups)]
+    prefix = _prefix(results, out)
+    tables = [_linked(table, prefix) for table in (*_tables(suite, groups), seed_table(lines))]
     title = results.resolve().name
-    html = page(title, suite.about, _tiles(suite, lines), tables, figures_of(groups))
+    html = page(title, suite.about, _tiles(suite, lines), tables, figures_of(groups, prefix))
     parts = [f"# {title}", suite.about, *(f"{name}: {value}." for name, value in _tiles(suite, lines))]
     text = "\n\n".join([*parts, *(markdown(table) for table in tables if table.rows)])
     written = {
@@ -116,12 +118,15 @@ def _tiles(suite: Suite, lines: list[Line]) -> list[tuple[str, str]]:
     return tiles
 
 
-def _linked(table: Table, results: Path, out: Path) -> Table:
-    """The table with its links as they are from `out`."""
-    prefix = os.path.relpath(results, out)
-    if prefix == ".":
-        return table
-    rows = [tuple(replace(c, link=f"{prefix}/{c.link}") if c.link else c for c in row) for row in table.rows]
+def _prefix(results: Path, out: Path) -> str:
+    """The way from a page in `out` to the results, with a slash behind it."""
+    found = os.path.relpath(results, out)
+    return "" if found == "." else f"{found}/"
+
+
+def _linked(table: Table, prefix: str) -> Table:
+    """The table with its links as they are from the page."""
+    rows = [tuple(replace(c, link=prefix + c.link) if c.link else c for c in row) for row in table.rows]
     return replace(table, rows=tuple(rows))
 
 

@@ -55,24 +55,52 @@ def run_suite(
     Raises:
         OptionsError: the suite says something wrong, or has plug-ins that are not allowed.
     """
-    suite = load_suite(path)
-    methods = _methods(suite, plugins_allowed)
-    planned, cells = plan(suite, methods, data)
-    if not planned:
-        raise OptionsError(f"{path}: the suite has no cells", mend="Look at `without`.")
+    suite, planned, cells = _planned(path, data, plugins_allowed)
     results = Results(out)
     results.write_plan(_relative(suite), planned, cells)
-    wanted = [each for each in planned if chosen(each.place, only, otherwise=True)]
-    if not wanted:
-        raise OptionsError(
-            f"no cell fits --only {' '.join(only)}", mend=f"The first of them is called {planned[0].place}."
-        )
+    wanted = _wanted(planned, only)
     jobs = _jobs(wanted, cells, results, data, suite.plugins)
     names = {each.id: str(each.place) for each in planned}
     with Progress(results, names, jobs=len(jobs), done=_finished(wanted, results), quiet=quiet) as seen:
         for event in executor.run(jobs) if jobs else ():
             seen.note(event)
     return _outcome(wanted, results, ran=len(jobs))
+
+
+def plan_suite(
+    path: Path | str, *, data: Path, only: Sequence[str] = (), plugins_allowed: bool = False
+) -> list[Planned]:
+    """The cells that `run_suite` would see to; nothing is run or written.
+
+    Args:
+        path: The suite's file.
+        data: The folder that paths of rows are relative to.
+        only: Patterns of cells; all when empty.
+        plugins_allowed: Whether the files that the suite names as plug-ins may be run.
+
+    Raises:
+        OptionsError: the suite says something wrong, or has plug-ins that are not allowed.
+    """
+    _, planned, _ = _planned(path, data, plugins_allowed)
+    return _wanted(planned, only)
+
+
+def _planned(path: Path | str, data: Path, plugins_allowed: bool) -> tuple[Suite, list[Planned], dict[str, Cell]]:
+    suite = load_suite(path)
+    planned, cells = plan(suite, _methods(suite, plugins_allowed), data)
+    if not planned:
+        raise OptionsError(f"{path}: the suite has no cells", mend="Look at `without`.")
+    return suite, planned, cells
+
+
+def _wanted(planned: Sequence[Planned], only: Sequence[str]) -> list[Planned]:
+    """The cells that fit a pattern."""
+    wanted = [each for each in planned if chosen(each.place, only, otherwise=True)]
+    if not wanted:
+        raise OptionsError(
+            f"no cell fits --only {' '.join(only)}", mend=f"The first of them is called {planned[0].place}."
+        )
+    return wanted
 
 
 def _methods(suite: Suite, allowed: bool) -> Methods:

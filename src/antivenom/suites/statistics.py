@@ -61,9 +61,14 @@ class Paired(Options):
     high: float
     p_value: float
     """McNemar's exact test."""
-    detectable: float
-    """The smallest difference that so many rows show with 80 % power at the 5 % level, given how often the two models
-    disagree: a claim that nothing was lost says no more than that."""
+
+    @property
+    def detectable(self) -> float:
+        """The smallest loss that so many rows show, given how often the two models disagree; see `seen`.
+
+        A claim that nothing was lost says no more than that. Half a row is added to each cell as for the interval.
+        """
+        return seen(self.only_first + self.only_second + 1, self.rows + 2)
 
 
 @dataclass(frozen=True)
@@ -112,17 +117,42 @@ def paired(only_first: int, only_second: int, rows: int) -> Paired:
     shift = (c - b) / n
     error = math.sqrt(max(0.0, (b + c) / n - shift**2) / n)
     value = (only_second - only_first) / rows if rows else 0.0
-    return Paired(only_first, only_second, rows, value, shift - Z * error, shift + Z * error, p_value, seen(b + c, n))
+    return Paired(only_first, only_second, rows, value, shift - Z * error, shift + Z * error, p_value)
 
 
 def seen(differing: float, rows: int) -> float:
-    """The smallest difference between paired rates that McNemar's test finds with 80 % power at the 5 % level.
+    """The smallest loss that McNemar's exact test finds with 80 % power at the 5 % level.
 
-    (z_0.975 + z_0.8) * sqrt(share of differing rows / rows), the normal approximation under the null hypothesis.
+    By chance `differing` of the rows are right from one of the models alone; a loss beyond that number makes more rows
+    differ, all the same way.
     """
-    from scipy.stats import norm
+    low, high = 0.0, 1.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        found = rows > 0 and power(middle, differing / rows, rows) >= POWER
+        low, high = (low, middle) if found else (middle, high)
+    return high
 
-    return float((Z + norm.ppf(POWER)) * math.sqrt(differing / rows / rows)) if rows else 1.0
+
+def power(loss: float, differing: float, rows: int) -> float:
+    """How often McNemar's exact test finds a loss at the 5 % level.
+
+    Args:
+        loss: Accuracy of the first model less that of the second, above 0.
+        differing: Share of rows that are right from one of the models alone; at least `loss` is taken.
+        rows: How many there are.
+    """
+    import numpy as np
+    from scipy.stats import binom
+
+    share = max(differing, loss)
+    first = (1 + loss / share) / 2
+    least, most = binom.ppf([1e-6, 1 - 1e-6], rows, share).astype(int)
+    number = np.arange(least, most + 1)
+    rejected = binom.ppf(0.025, number, 0.5)  # from one model alone in so many rows, or fewer, is no chance
+    rejected = np.where(binom.cdf(rejected, number, 0.5) <= 0.025, rejected, rejected - 1)
+    found = binom.cdf(rejected, number, first) + binom.cdf(rejected, number, 1 - first)
+    return float((binom.pmf(number, rows, share) * found).sum())
 
 
 def seed_intervals(values: Sequence[float]) -> OverSeeds:

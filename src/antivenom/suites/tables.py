@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from io import StringIO
 
 from antivenom.suites.cell import Place
-from antivenom.suites.lines import NEVER, PERFECT, Group, undefended_of
+from antivenom.suites.lines import NEVER, PERFECT, Group, Line, undefended_of
 from antivenom.suites.printed import Beside
 from antivenom.suites.statistics import Counted, holm
 
@@ -35,6 +35,8 @@ class Table:
     note: str = ""
     left: int = 1
     """Columns of text; the others hold figures."""
+    folded: bool = False
+    """Whether the page shows it on request only."""
 
 
 RESULT_HEAD = (
@@ -52,7 +54,8 @@ RESULT_HEAD = (
 RESULT_NOTE = (
     "Percent with 95 % intervals (rates: Wilson; excess: of the paired difference). ASR: the output means the target. "
     "Deployed: what a client gets. Floor: the same rows without the trigger. Excess = deployed - floor. Several seeds: "
-    "over the rows of all, and behind ± the standard deviation over seeds. A number leads to its (first) record."
+    "over the rows of all, and behind ± the standard deviation over seeds. A number leads to its record, of several "
+    "seeds to the first one's; `Every cell` has all of them."
 )
 COST_HEAD = (
     "attack",
@@ -71,6 +74,7 @@ COST_NOTE = (
     "interval over seeds behind the semicolon."
 )
 CONTROL_HEAD = ("attack", "defense", "control", "accuracy", "ASR deployed", "floor", "excess")
+SEED_HEAD = ("cell", "record", "accuracy", "ASR", "ASR deployed", "floor", "excess", "seconds")
 PRINTED_HEAD = ("task", "model", "attack", "defense", "reading", "printed", "rows", "ours", "difference", "verdict")
 PRINTED_NOTE = (
     "Ours less the printed value with Newcombe's 95 % interval of two independent rates; `same` where it holds 0. "
@@ -109,18 +113,16 @@ def cost_tables(groups: Sequence[Group]) -> list[Table]:
             if over is not None and over.sd is not None and over.low is not None and over.high is not None:
                 change += f"; {points(over.mean)} ± {100 * over.sd:.1f} [{points(over.low)}, {points(over.high)}]"
             mark = "same" if pair.low <= 0 <= pair.high else "better" if pair.difference > 0 else "worse"
-            cells = [
-                *_names(group),
-                TableCell(change, mark=mark),
-                TableCell(str(pair.only_first)),
-                TableCell(str(pair.only_second)),
-            ]
-            cells += [
-                TableCell(f"{pair.p_value:.3f}"),
-                TableCell(f"{p_value:.3f}"),
-                TableCell(f"{100 * pair.detectable:.1f}"),
-            ]
-            rows.append(tuple(cells))
+            numbers = (
+                str(pair.only_first),
+                str(pair.only_second),
+                f"{pair.p_value:.3f}",
+                f"{p_value:.3f}",
+                f"{100 * pair.detectable:.1f}",
+            )
+            links = (other.link, *[group.link] * 4)
+            cells = [TableCell(number, link) for number, link in zip(numbers, links, strict=True)]
+            rows.append((*_names(group), TableCell(change, group.link, mark), *cells))
         tables.append(Table(f"Cost in accuracy: {title}", COST_HEAD, tuple(rows), COST_NOTE, left=2))
     return tables
 
@@ -133,6 +135,21 @@ def control_table(groups: Sequence[Group]) -> Table:
             cells = [rate(group, name) for name in ("accuracy", "asr_deployed", "floor")]
             rows.append((*_names(group), TableCell(group.place.control), *cells, _excess(group)))
     return Table("Controls", CONTROL_HEAD, tuple(rows), left=3)
+
+
+def seed_table(lines: Sequence[Line]) -> Table:
+    """Every cell by itself, each seed with its own record."""
+    rows = []
+    for line in lines:
+        if line.record is None:
+            said = TableCell(f"{line.state}: {line.why}".splitlines()[0], mark="missing")
+            rows.append((TableCell(str(line.place)), said, *[TableCell("")] * (len(SEED_HEAD) - 2)))
+            continue
+        one = Group(line.place, (line,))
+        rates = [rate(one, name) for name in ("accuracy", "asr", "asr_deployed", "floor")]
+        cost = TableCell(f"{line.record.ledger.seconds:.1f}", one.link)
+        rows.append((TableCell(str(line.place)), TableCell(line.id, one.link), *rates, _excess(one), cost))
+    return Table("Every cell", SEED_HEAD, tuple(rows), left=2, folded=True)
 
 
 def printed_table(values: Sequence[Beside]) -> Table:
@@ -149,7 +166,7 @@ def printed_table(values: Sequence[Beside]) -> Table:
         else:
             gap = each.difference
             shown = "" if gap is None else f"{points(gap.value)} [{points(gap.low)}, {points(gap.high)}]"
-            cells += [TableCell(percent(each.ours), _link(each.group)), TableCell(shown)]
+            cells += [TableCell(percent(each.ours), each.group.link), TableCell(shown)]
             cells.append(TableCell(each.verdict or "", mark=each.verdict or ""))
         rows.append(tuple(cells))
     return Table("Beside printed values", PRINTED_HEAD, tuple(rows), PRINTED_NOTE, left=5)
@@ -161,7 +178,7 @@ def rate(group: Group, name: str) -> TableCell:
     if found is None:
         return TableCell("-")
     over = f" ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
-    return TableCell(percent(found) + over, _link(group))
+    return TableCell(percent(found) + over, group.link)
 
 
 def percent(found: Counted) -> str:
@@ -222,7 +239,7 @@ def _result_row(group: Group, undefended: Group | None) -> tuple[TableCell, ...]
         sum(r.teaching.honest_lost for r in group.records), sum(r.teaching.honest for r in group.records) or 1
     )
     outcome = group.outcome(undefended) or "-"
-    counts = TableCell(f"{taught} of {poisoned}"), TableCell(f"{100 * honest.value:.0f}")
+    counts = [TableCell(shown, group.link) for shown in (f"{taught} of {poisoned}", f"{100 * honest.value:.0f}")]
     return (*_names(group), TableCell(outcome, mark=outcome.replace(" ", "-")), _excess(group), *rates, *counts)
 
 
@@ -231,15 +248,11 @@ def _excess(group: Group) -> TableCell:
     if found is None:
         return TableCell("-")
     over = f" ± {100 * spread.sd:.1f}" if spread is not None and spread.sd is not None else ""
-    return TableCell(f"{points(found.value)} [{points(found.low)}, {points(found.high)}]{over}", _link(group))
+    return TableCell(f"{points(found.value)} [{points(found.low)}, {points(found.high)}]{over}", group.link)
 
 
 def _names(group: Group) -> tuple[TableCell, TableCell]:
     return TableCell(group.place.attack), TableCell(group.place.defense)
-
-
-def _link(group: Group) -> str:
-    return f"records/{group.records[0].id}.json" if group.records else ""
 
 
 def _family_wise(tests: Sequence[tuple[str, float]]) -> list[float]:

@@ -39,6 +39,18 @@ def test_another_process_gives_the_same_record(small_suite: Path, results: Path,
     assert same_but_for_cost(record, Results(results).read(key))
 
 
+def test_a_plan_names_the_cells_and_writes_nothing(
+    small_suite: Path, results: Path, tmp_path: Path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "plan", str(small_suite), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {each["id"] for each in found} - {""} == set(Results(results).records())
+    assert sum(bool(each["missing"]) for each in found) == 1
+    assert main(["bench", "plan", str(small_suite), "--only", "defense=none"]) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_leaves_the_training_alone_shares_it(results: Path):
     fits = {str(line.place): line.record.fits for line in lines_of(results) if line.record is not None}
     assert fits["made up/tiny/BadNets/undefended/short/0"] == fits["made up/tiny/BadNets/quarantine/short/0"]

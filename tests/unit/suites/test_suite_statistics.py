@@ -44,13 +44,37 @@ def test_holm_keeps_the_order_and_never_lowers(values: list[float]):
     assert min(adjusted) == pytest.approx(min(1.0, len(values) * min(values)))
 
 
-def test_a_paired_interval_holds_the_difference_and_says_what_it_could_have_seen():
-    found = paired(12, 4, 200)
-    assert found.low < found.difference < found.high
-    assert found.p_value == pytest.approx(0.0768, abs=1e-4)
-    assert 0 < found.detectable < 0.1
+def test_holms_values():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02]), "as p.adjust of R has them"
+
+
+def test_mcnemars_exact_values():
+    assert paired(12, 4, 200).p_value == pytest.approx(0.0768, abs=1e-4)
+    assert paired(2, 8, 100).p_value == pytest.approx(2 * 56 / 2**10), "tails of a binomial of 10"
+    assert paired(3, 3, 100).p_value == 1
+
+
+def test_the_paired_interval_of_the_prime_ministers_approval():
+    """Agresti, Categorical Data Analysis: 1,600 people asked twice, -0.04 ± 1.96 * 0.0095."""
+    found = paired(150, 86, 1600)
+    assert (found.difference, found.low, found.high) == pytest.approx((-0.04, -0.0587, -0.0213), abs=3e-4)
+
+
+def test_a_claim_of_no_loss_says_what_it_could_have_seen():
+    assert seen(60, 600) == pytest.approx(2.8 * (60 / 600 / 600) ** 0.5, rel=0.05), "the normal approximation"
     assert seen(16, 800) < seen(16, 200), "more rows show smaller losses"
-    assert paired(0, 0, 50).detectable > 0, "rows that never differ do not show that nothing is lost"
+    assert paired(0, 0, 50).detectable > 6 / 50, "fewer than six rows that differ are never significant"
+    assert paired(0, 0, 0).detectable == 1
+
+
+@pytest.mark.parametrize(("differing", "rows"), [(0, 300), (20, 200), (90, 600)])
+def test_the_loss_that_could_be_seen_is_found_in_four_of_five_cases(differing: int, rows: int):
+    rng, loss = np.random.default_rng(0), seen(differing, rows)
+    share = max(loss, differing / rows)
+    chances = [(share + loss) / 2, (share - loss) / 2, 1 - share]
+    drawn = rng.multinomial(rows, chances, size=2000)
+    found = [paired(int(first), int(second), rows).p_value < 0.05 for first, second, _ in drawn]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.03)
 
 
 def test_seeds_are_a_mean_with_a_t_interval():
