@@ -23,6 +23,7 @@ from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask
 from antivenom.tasks.task import Classification
 from antivenom.training.immunizing import Immunized, bind_rows
+from antivenom.training.training_options import TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,46 @@ def take_rows(asked: Request) -> Intake:
     table = asked.rows.accept(loaded, task.classes, loaded.report)
     show_report(loaded.report)
     return Intake(task, table, trusted, defense, _facts(asked, defense, loaded.report, vouched, loaded.columns))
+
+
+def immunize_all(
+    request: Request,
+    folder: Path,
+    form: RowFormat,
+    trainer: TrainerName | None,
+    referee: str | None,
+    training: TrainingOptions,
+) -> tuple[Immunized, dict[str, Any]]:
+    """Rewrite rows that are all in memory.
+
+    Args:
+        request: Which rows, and what to do with them.
+        folder: Where they go.
+        form: How they are written.
+        trainer: Whose settings to write the start of.
+        referee: A base model for a defense that asks for a referee.
+        training: How the referee is fine-tuned.
+
+    Returns:
+        What was written, and what is recorded about the source.
+    """
+    from antivenom.training.immunizing import immunize as immunize_rows
+
+    taken = take_rows(request)
+    done = immunize_rows(
+        taken.task,
+        taken.table,
+        out=folder,
+        defense=taken.defense,
+        trusted=taken.trusted,
+        form=form,
+        trainer=trainer,
+        referee=referee,
+        options=training,
+        seed=request.seed,
+        data=taken.facts,
+    )
+    return done, taken.facts
 
 
 def immunize_large(

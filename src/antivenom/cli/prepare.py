@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -11,7 +11,7 @@ from antivenom.artifacts.export import RowFormat
 from antivenom.artifacts.trainer_stubs import LOSS_ON_ANSWERS, TrainerName, row_format
 from antivenom.cli.ci import CiReports
 from antivenom.cli.decisions import show_planted, warn_of_losses
-from antivenom.cli.intake import Request, immunize_large, take_rows
+from antivenom.cli.intake import Request, immunize_all, immunize_large
 from antivenom.cli.options import (
     DefenseOptions,
     Force,
@@ -168,7 +168,7 @@ def immunize(
     if large:
         done, facts = immunize_large(request, folder, form, trainer, referee, ray=ray)
     else:
-        done, facts = _immunize(request, folder, form, trainer, referee, training)
+        done, facts = immunize_all(request, folder, form, trainer, referee, training)
     if referee is not None:
         warn_of_losses(done.reserve)
     if json:
@@ -178,34 +178,6 @@ def immunize(
     else:
         _show_immunized(done, facts["defense"], trainer)
     return 0
-
-
-def _immunize(
-    request: Request,
-    folder: Path,
-    form: RowFormat,
-    trainer: TrainerName | None,
-    referee: str | None,
-    training: TrainingOptions,
-) -> tuple[Immunized, dict[str, Any]]:
-    """What was written, and what is recorded about the source."""
-    from antivenom.training.immunizing import immunize as immunize_rows
-
-    taken = take_rows(request)
-    done = immunize_rows(
-        taken.task,
-        taken.table,
-        out=folder,
-        defense=taken.defense,
-        trusted=taken.trusted,
-        form=form,
-        trainer=trainer,
-        referee=referee,
-        options=training,
-        seed=request.seed,
-        data=taken.facts,
-    )
-    return done, taken.facts
 
 
 def _format_of(form: RowFormat | None, trainer: TrainerName | None, row_options: RowOptions) -> RowFormat:
