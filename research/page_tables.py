@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 
 from antivenom.evaluation.rates import mcnemar
+from research import suite_tables
 from research.archive import (
     OUTCOME_HEAD,
     Record,
@@ -214,6 +215,7 @@ def perfect_filter() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     each.__name__: each
     for each in (
+        suite_tables.baselines, suite_tables.decisions,
         demo, headline, summary, attacks, accuracy, perfect_filter, tasks, ablation, seeds, five_readings, unmet, doses,
         triggers_alone,
     )

@@ -1,4 +1,4 @@
-"""Write the tables and pictures of README.md and docs/science.md from the records under results/archive.
+"""Write the tables and pictures of README.md and docs from the records under results.
 
     python -m research.pages            # fill every `<!-- table: NAME -->` ... `<!-- end of table -->`
     python -m research.pages --check    # exit with 1 if a table is not what the records say
@@ -18,7 +18,7 @@ from research import charts
 from research.archive import ROOT, first, outcome, pairs, read, settings
 from research.page_tables import TABLES
 
-PAGES = ("README.md", "docs/science.md")
+PAGES = ("README.md", "docs/baselines.md", "docs/science.md")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 

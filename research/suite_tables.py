@@ -1,0 +1,59 @@
+"""The tables that are put together from results of suites, and from what filters decided without training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from antivenom.suites.suite import load_suite
+from research.archive import ROOT, percent, row, short
+
+SUITE = ROOT / "suites" / "baselines.yaml"
+RECORDS = ROOT / "results" / "baselines" / "records"
+DECISIONS = ROOT / "results" / "leave_group_out"
+NO_ROWS_POISONED = "never poisoned"
+Record = dict[str, Any]
+
+
+def baselines() -> str:
+    """Every finished cell of suites/baselines.yaml, attack by attack, in the suite's order."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))]
+    head = ("attack", "defense", "accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost")
+    lines = [row(head), row(["---"] * len(head))]
+    for attack, name in _names("attacks").items():
+        for defense, title in _names("defenses").items():
+            found = [one for one in records if (one["cell"]["attack"], one["cell"]["defense"]) == (attack, defense)]
+            lines += [_baseline(name, title, one) for one in sorted(found, key=lambda one: one["cell"]["control"])]
+    return "\n".join(lines)
+
+
+def decisions() -> str:
+    """What `leave_group_out` decides about the rows of every attack."""
+    head = ("attack", "poisoned", "taught", "rows", "kept", "kinds discovered", "rows of these")
+    lines = [row(head), row(["---"] * len(head))]
+    for path in sorted(DECISIONS.glob("*.json")):
+        for one in json.loads(path.read_text(encoding="utf-8"))["decisions"]:
+            counts = [one[key] for key in ("poisoned", "poisoned_taught", "rows", "kept")]
+            lines.append(row([one["attack"], *map(str, counts), str(len(one["kinds"])), str(one["discovered"])]))
+    return "\n".join(lines)
+
+
+def _names(kind: str) -> dict[str, str]:
+    """What the suite calls its specs, by spec, as cells have them."""
+    return {spec: name for name, spec in getattr(load_suite(SUITE), kind).items()}
+
+
+def _baseline(attack: str, defense: str, record: Record) -> str:
+    reading, teaching = record["evaluation"]["attacks"][0], record["teaching"]
+    title = f"{defense}, nothing poisoned" if record["cell"]["control"] == NO_ROWS_POISONED else defense
+    cells: Sequence[str] = [
+        percent(record["evaluation"]["clean"]["accuracy"]),
+        percent(reading["asr_deployed"]),
+        short(reading["floor"]),
+        f"{100 * reading['excess']:+.1f}",
+        f"{teaching['poison_taught']} of {teaching['poisoned']}",
+        f"{teaching['honest_lost']} of {teaching['honest']}",
+    ]
+    return row([attack, title, *cells])
