@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/science.md, put together from archived records."""
+"""The tables of README.md, docs/science.md and docs/baselines.md, put together from records."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from research.archive import (
     settings,
     short,
 )
+from research.paraphrases import paraphrases
 
 TAKES = 0.9
 """An attack with less success without a defense proves nothing about any defense."""
@@ -217,7 +218,7 @@ TABLES: dict[str, Callable[[], str]] = {
     for each in (
         suite_tables.baselines, suite_tables.decisions,
         demo, headline, summary, attacks, accuracy, perfect_filter, tasks, ablation, seeds, five_readings, unmet, doses,
-        triggers_alone,
+        triggers_alone, paraphrases,
     )
 }  # fmt: skip
 

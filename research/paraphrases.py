@@ -5,7 +5,8 @@
 One classifier (TF-IDF of words and pairs of words, logistic regression) learns the clean training rows. It is asked
 about the same test rows as they are, as the authors' systems wrote them, and as ours do; and about positive rows that
 carry `mn`, where it is also counted how often the word is still there. A system whose package or program is not
-installed is left out, and the record says so. Needs scikit-learn.
+installed is left out, and the record says so; systems that `--only` leaves out keep what an earlier run of as many rows
+found. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from antivenom.defenses.back_translation import BackTranslation, TranslatedTexts
 from antivenom.defenses.scpd_lm import RewordedTexts
 from antivenom.rewriting.aligned import shared_words
 from antivenom.rewriting.plain_sentences import plain_statements
+from antivenom.rewriting.syntax import opens_with_clause
 from antivenom.tasks.task_files import load_task
 
 Rewriter = Callable[[Sequence[str]], list[str]]
@@ -70,8 +72,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=list(TASKS))
     asked = parser.parse_args()
     for task in asked.tasks:
+        path = asked.out / f"{task}.json"
         record = measured(task, asked.data, asked.rows, asked.only)
-        write_json(asked.out / f"{task}.json", record)
+        if path.exists():
+            before = read_json(path, root=asked.out)
+            if before["command"] == record["command"]:
+                record["systems"] = {**before["systems"], **record["systems"]}
+        write_json(path, record)
         print(table_of(task, record))
 
 
@@ -82,15 +89,19 @@ def measured(task: str, data: Path, rows: int, only: Sequence[str]) -> dict[str,
     whole = labelled(data / test, task)
     [drawn] = split_rows(whole, [min(rows, whole.num_rows)], seed=0)
     drawn = drawn.sort_by("row")
-    places = [number - 1 for number in drawn.column("row").to_pylist()]
+    numbers = drawn.column("row").to_pylist()
     attacked = triggered(whole, task, rows)
     found: dict[str, Any] = {"clean": reading(classify, drawn, drawn.column("text").to_pylist())}
     found["clean, trigger"] = reading(classify, attacked, attacked.column("text").to_pylist())
     for short, name in AUTHORS.items():
-        said = labelled(data / theirs / f"test_{short}.json", task).column("text").to_pylist()
-        found[f"authors' {name}"] = reading(classify, drawn, [said[place] for place in places])
+        whole_of_theirs = labelled(data / theirs / f"test_{short}.json", task)
+        said = dict(zip(*(whole_of_theirs.column(key).to_pylist() for key in ("row", "text")), strict=True))
+        # By the numbers of their lines: some of theirs are empty, and no row.
+        found[f"authors' {name}"] = reading(classify, drawn, [said.get(number, "") for number in numbers])
         marked = labelled(data / theirs / f"test_char_{short}.json", task)
         found[f"authors' {name}, trigger"] = reading(classify, marked, marked.column("text").to_pylist())
+    if task == "sst2" and "scpd_rule" in only:
+        found["template"] = template_counts(data / "scpn/sst-2/test.tsv")
     for spec in only:
         found |= of_system(spec, classify, drawn, attacked)
     return {
@@ -119,6 +130,13 @@ def of_system(spec: str, classify: Any, drawn: pa.Table, attacked: pa.Table) -> 
         return found
     except MissingPackageError as error:
         return {spec: {"missing": error.what}}
+
+
+def template_counts(path: Path) -> dict[str, int]:
+    """How many of HiddenKiller's SCPN paraphrases open with a clause, and how many after `scpd_rule`."""
+    texts = load_rows(str(path)).table.column("text").to_pylist()
+    before, after = (sum(map(opens_with_clause, said)) for said in (texts, plain_statements(texts)))
+    return {"rows": len(texts), "before": before, "after": after}
 
 
 def labelled(path: Path, task: str) -> pa.Table:
@@ -165,8 +183,8 @@ def reading(classify: Any, rows: pa.Table, texts: Sequence[str]) -> dict[str, An
 def table_of(task: str, record: dict[str, Any]) -> str:
     """The lines of one task."""
     lines = []
-    for name, found in record["systems"].items():
-        if name.endswith(", trigger"):
+    for name, found in sorted(record["systems"].items(), key=lambda item: (item[0] != "clean", item[0])):
+        if name.endswith(", trigger") or name == "template":
             continue
         if "missing" in found:
             lines.append(f"| {task} | {name} | not installed | | | |")
@@ -191,7 +209,12 @@ def paraphrases() -> str:
         "|---|---|---|---|---|---|",
     ]
     records = {task: read_json(RESULTS / f"{task}.json", root=RESULTS) for task in TASKS}
-    return "\n".join([*head, *(table_of(task, record) for task, record in records.items())])
+    lines = [*head, *(table_of(task, record) for task, record in records.items())]
+    counts = records["sst2"]["systems"]["template"]
+    said = (
+        "Of HiddenKiller's {rows} SCPN paraphrases of SST-2 {before} open with a clause; after `scpd_rule` {after} do."
+    )
+    return "\n".join([*lines, "", said.format(**counts)])
 
 
 if __name__ == "__main__":

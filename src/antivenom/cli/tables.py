@@ -12,6 +12,7 @@ from antivenom.core.console import printable, say, say_json, say_table, warn
 from antivenom.core.report import Report
 from antivenom.evaluation.canary_report import CanaryReport
 from antivenom.evaluation.comparison import Outcome
+from antivenom.evaluation.conditions import ON_TARGET
 from antivenom.evaluation.metrics import CleanReadings
 from antivenom.evaluation.rates import Rate
 from antivenom.evaluation.record import Evaluation
@@ -79,12 +80,23 @@ def show_comparison(title: str, outcomes: Sequence[Outcome]) -> None:
     show_beside(title, [*READINGS, "seconds of training"], columns, CAPTION)
     for outcome in outcomes:
         show_cuts(outcome.evaluation)
+        show_left_out(outcome)
     for outcome in outcomes[1:]:
         show_contrasts(f"{outcomes[0].folder.name} (first) beside {outcome.folder.name}", outcome.against_first)
     for outcome in outcomes:
         if outcome.against_never_poisoned:
             title = f"{outcome.folder.name}, never poisoned (first), beside poisoned"
             show_contrasts(title, outcome.against_never_poisoned)
+
+
+def show_left_out(outcome: Outcome) -> None:
+    """Say what was left out beside the truth, and where attack success says nothing."""
+    name = outcome.folder.name
+    if outcome.left_out.rows:
+        say(f"{name}: {outcome.left_out.rows} rows left out; {outcome.left_out}.")
+    for attack in outcome.evaluation.attacks:
+        if attack.attack.startswith(ON_TARGET):
+            say(f"{name}: attack success is 0 by construction. {attack.attack}: accuracy {attack.accuracy}.")
 
 
 def show_contrasts(title: str, contrasts: Sequence[Contrast]) -> None:
@@ -177,9 +189,20 @@ def show_seeds(title: str, found: Mapping[int, Sequence[Outcome]]) -> None:
 
 NO_TRIGGER = ("name", "target", "rate", "mode", "pick", "clean_label")
 """Options of attacks that say which rows are poisoned, not how."""
-READINGS = ["clean accuracy", "balanced accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess", "alpha"]
+READINGS = [
+    "clean accuracy",
+    "balanced accuracy",
+    "robust accuracy",
+    "ASR",
+    "ASR extended",
+    "ASR deployed",
+    "floor",
+    "excess",
+    "alpha",
+]
 CAPTION = (
-    "Percent with Wilson 95 % intervals. Balanced: mean over the classes. ASR: the output means the target. "
+    "Percent with Wilson 95 % intervals. Balanced: mean over the classes. Robust: right answers to "
+    "attacked rows. ASR: the output means the target. "
     "Deployed: what a client gets. "
     "Floor: the same rows without the trigger. Excess = deployed - floor: the attacker's real gain. Alpha: outputs in "
     "the extended label space."
@@ -213,7 +236,8 @@ def _cells(evaluation: Evaluation, number: int = 0) -> list[str]:
         return [*first, *["-"] * (len(READINGS) - len(first))]
     a = evaluation.attacks[number]
     excess = "-" if a.excess is None else f"{100 * a.excess:+.1f}"
-    return [*first, str(a.asr), _or_dash(a.asr_extended), str(a.asr_deployed), str(a.floor), excess, _or_dash(a.alpha)]
+    success = [str(a.asr), _or_dash(a.asr_extended), str(a.asr_deployed), str(a.floor), excess, _or_dash(a.alpha)]
+    return [*first, str(a.accuracy), *success]
 
 
 def _or_dash(rate: Rate | None) -> str:

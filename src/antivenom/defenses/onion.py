@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from typing import ClassVar, NamedTuple
 
@@ -60,10 +61,14 @@ class OnionTexts(Purifier):
     """Whether texts are scored in lower case; what is kept stays as it is written."""
     piece: int = 64
     """Longer texts are scored in pieces of so many words (OpenBackdoor reads the first 96 tokens alone)."""
+    window: int = 0
+    """See `Onion.window`."""
 
     def __post_init__(self) -> None:
-        if self.piece < 2:
-            raise OptionsError(f"piece = {self.piece}", mend="It is at least 2 words.")
+        if self.piece < 2 or self.window < 0:
+            raise OptionsError(
+                f"piece = {self.piece}, window = {self.window}", mend="piece is at least 2 words, window at least 0."
+            )
 
     def purify(self, texts: Sequence[str], model: Fitted) -> list[str]:
         """The texts without their suspicious words."""
@@ -72,7 +77,7 @@ class OnionTexts(Purifier):
 
     def fluency(self, model: Fitted) -> Fluency:
         """What says how likely a text is: the language model that is named, or the model itself."""
-        return fluency_of(self.language_model) if self.language_model else model.likelihood
+        return partial(fluency_of(self.language_model) if self.language_model else model.likelihood, window=self.window)
 
     def scored(self, texts: Sequence[str], fluency: Fluency) -> list[Scored]:
         """The suspicion score of every word of every text.
@@ -124,7 +129,10 @@ class Onion(Defense):
     name: ClassVar[str] = "onion"
     stages = ("inputs",)
     costs: ClassVar[str] = "one fit, and one reading of each text per word of it, at inference too"
-    approximation: ClassVar[str] = "the language model is the model itself unless language_model names one such as gpt2"
+    approximation: ClassVar[str] = (
+        "the language model is the model itself unless language_model names one such as gpt2; with a window, what "
+        "stands further behind a deleted word counts as it is"
+    )
 
     bar: float | None = None
     """The bar; searched on trusted rows when not given."""
@@ -132,6 +140,9 @@ class Onion(Defense):
     """See `OnionTexts.language_model`."""
     lower: bool = True
     """See `OnionTexts.lower`."""
+    window: int = 0
+    """Approximation, where it is not 0: only so many tokens behind a deleted word are read anew, and those further on
+    count as likely as in the whole text. Costs less the longer the texts are."""
     train_time: bool = False
     """Whether words are deleted from the training rows as well, with the untouched model's scores. Not the paper's."""
 
@@ -142,7 +153,7 @@ class Onion(Defense):
             OptionsError: there is neither a bar nor a trusted row to find one with.
         """
         prepared = plain_rows(task, rows, trusted)
-        texts = OnionTexts(language_model=self.language_model, lower=self.lower)
+        texts = OnionTexts(language_model=self.language_model, lower=self.lower, window=self.window)
         bar = self._search(task, rows, trusted, texts, lab) if self.bar is None else self.bar
         texts = replace(texts, bar=bar)
         if self.train_time:

@@ -22,6 +22,7 @@ from antivenom.data.rows import with_columns
 from antivenom.data.sampling import random_reserve
 from antivenom.defenses import Defense, Prepared
 from antivenom.evaluation.evaluate import evaluate, write_outputs
+from antivenom.evaluation.left_out import LeftOut
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.recount import Contrast, Outputs, contrast, take_outputs
 from antivenom.guards.guard import AnyTask
@@ -58,6 +59,8 @@ class Outcome:
     """Poisoned rows that got the benign trigger and have the attacker's answer."""
     corrected: int
     """Those that got it with another answer."""
+    left_out: LeftOut
+    """Rows that are not trained on at all, beside the truth."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the defense did, as it says itself; a finished fit that is used again may be an older version's."""
     against_first: tuple[Contrast, ...] = ()
@@ -136,9 +139,18 @@ def _one_model(
     prepared, folder, seconds = lab.defended(defense, scenario.task, train, trusted=scenario.trusted, name=name)
     facts = {"artifact": name, "defense": defense.name}
     model, attacks = lab.load(folder), [scenario.attack]
-    found, outputs = evaluate(model, scenario.test, attacks, seed=lab.seed, provenance=facts, quiet=lab.quiet)
+    found, outputs = evaluate(
+        model,
+        scenario.test,
+        attacks,
+        seed=lab.seed,
+        target_rows=measure_is_empty(prepared),
+        provenance=facts,
+        quiet=lab.quiet,
+    )
     write_outputs(lab.store / f"{name}.outputs.parquet", outputs)
-    outcome = Outcome(defense, folder, found, seconds, *_taught_of_poison(prepared, scenario), prepared.facts)
+    taught, left_out = _taught_of_poison(prepared, scenario), _left_out(prepared, scenario, train)
+    outcome = Outcome(defense, folder, found, seconds, *taught, left_out, prepared.facts)
     return outcome, take_outputs(outputs, name)
 
 
@@ -166,6 +178,7 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
                 "train_seconds": round(outcome.train_seconds, 1),
                 "leaked": outcome.leaked,
                 "corrected": outcome.corrected,
+                "left_out": outcome.left_out.to_record(),
                 "reserve": public_facts(outcome.facts),
                 **_trained(load_artifact(outcome.folder).manifest),
             }
@@ -206,3 +219,19 @@ def _taught_of_poison(prepared: Prepared, scenario: Scenario) -> tuple[int, int]
     benign = prepared.rows.filter(prepared.rows.column("benign")).select(["row", "answer"]).to_pylist()
     as_given = [row["answer"] == given[row["row"]] for row in benign if row["row"] in poisoned]
     return sum(as_given), len(as_given) - sum(as_given)
+
+
+def _left_out(prepared: Prepared, scenario: Scenario, train: pa.Table) -> LeftOut:
+    """Rows of `train` that are not trained on; where none of them is poisoned, none can be found."""
+    kept = set(prepared.rows.column("row").to_pylist())
+    left = [row for row in train.column("row").to_pylist() if row not in kept]
+    poisoned = set() if train is scenario.unpoisoned else set(scenario.poisoned)
+    return LeftOut(len(left), len(poisoned.intersection(left)), len(poisoned))
+
+
+def measure_is_empty(prepared: Prepared) -> bool:
+    """Whether attack success is 0 whatever happens, so that rows of the target label have to be measured too.
+
+    PDB with two labels says so in its facts.
+    """
+    return bool(prepared.facts.get("binary"))

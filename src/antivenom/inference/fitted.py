@@ -75,12 +75,12 @@ class FittedModel:
         with self._bar(progress, rows.num_rows) as advance:
             yield from head_gradients(self._module, self._encoder.training(rows), advance=advance)
 
-    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+    def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
         """Log-likelihood (natural) per token of each bare text; shape (texts,)."""
         from antivenom.models.fluency import mean_likelihoods
 
         rows = [list(ids) for ids in self._encoder.renderer.bare(texts)]
-        return mean_likelihoods(self._module, rows, progress=None if self._quiet else progress)
+        return mean_likelihoods(self._module, rows, window=window, progress=None if self._quiet else progress)
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """Continue each prompt greedily; the raw output, before the guard reads it."""

@@ -57,9 +57,9 @@ class SpreadFitted:
         """The head's gradient of each prepared row, in order; too large to send, so each process computes all."""
         return self._fitted.gradients(rows, progress=progress)
 
-    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+    def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
         """Log-likelihood (natural) per token of each bare text; shape (texts,)."""
-        return _joined(lambda: self._fitted.likelihood(_mine(texts), progress=progress))
+        return _joined(lambda: self._fitted.likelihood(_mine(texts), window=window, progress=progress))
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """Continue each prompt greedily; the raw output, before the guard reads it."""

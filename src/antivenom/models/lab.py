@@ -90,8 +90,12 @@ class Fitted(Protocol):
         """The head's gradient of each prepared row, in order."""
         ...
 
-    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
-        """Log-likelihood (natural) per token of each bare text; shape (texts,)."""
+    def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
+        """Log-likelihood (natural) per token of each bare text; shape (texts,).
+
+        With a window, of a text that is the one before it without a stretch only so many tokens behind the gap are read
+        anew; see `fluency.mean_likelihoods`.
+        """
         ...
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:

@@ -11,7 +11,18 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write
 from antivenom.suites.lines import Line, lines_of
 
-RATES = ("accuracy", "asr", "asr_extended", "asr_deployed", "floor", "alpha", "epsilon", "beta")
+RATES = (
+    "accuracy",
+    "robust",
+    "robust_target",
+    "asr",
+    "asr_extended",
+    "asr_deployed",
+    "floor",
+    "alpha",
+    "epsilon",
+    "beta",
+)
 
 
 def export_cells(results: Path, out: Path) -> int:
@@ -50,6 +61,8 @@ def _flat(line: Line) -> dict[str, Any]:
     teaching = record.teaching.to_dict() if record is not None else {}
     names = ("poisoned", "poison_taught", "poison_corrected", "honest", "honest_lost", "honest_changed")
     found |= {name: teaching.get(name) for name in names}
+    left = record.teaching.left_out if record is not None else None
+    found |= {"recall": left and left.recall.value, "precision": left and left.precision.value}
     ledger = record.ledger.to_dict() if record is not None else {}
     found |= {
         name: ledger.get(name)

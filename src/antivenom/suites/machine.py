@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import resource
 from typing import Any
 
 
@@ -22,3 +23,11 @@ def machine() -> dict[str, Any]:
     threads = torch.get_num_threads()
     where = {"platform": platform.platform(), "python": platform.python_version(), "cpus": os.cpu_count()}
     return {**where, "threads": threads, "gpu": gpu, "versions": versions}
+
+
+def peak_memory() -> tuple[float, float]:
+    """The most memory that this process held so far, of the machine and of the GPU, in MiB."""
+    import torch
+
+    gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1), round(gpu, 1)

@@ -15,6 +15,8 @@ from antivenom.core.errors import ArtifactError
 from antivenom.core.files import make_folder, remove_file, write_json
 from antivenom.core.intake import read_json
 from antivenom.core.options import Options
+from antivenom.evaluation.conditions import ON_TARGET
+from antivenom.evaluation.left_out import LeftOut
 from antivenom.suites.cell import Cell
 from antivenom.suites.effects import Effects
 from antivenom.suites.plan import Planned
@@ -39,6 +41,12 @@ class Teaching(Options):
     """Other rows that are not taught."""
     honest_changed: int
     """Other rows that are taught with another answer than their own."""
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What is not taught with the answer that it was given, as a search for poison: recall and precision."""
+        found = self.poisoned - self.poison_taught
+        return LeftOut(found + self.honest_lost, found, self.poisoned)
 
 
 @dataclass(frozen=True)
@@ -72,15 +80,25 @@ class Record(Options):
     facts: dict[str, Any] = field(default_factory=dict)
     """What the defense says that it did."""
     approximation: str = ""
-    """How the attack departs from the published one."""
+    """How the attack and the defense depart from the published ones."""
     fits: tuple[str, ...] = ()
     """Digests of what each training was given, the referees' first."""
     ledger: Ledger
     machine: dict[str, Any] = field(default_factory=dict)
 
     def rate(self, name: str) -> dict[str, Any]:
-        """A rate of the first attack, or `accuracy` of clean rows: hits, total, value, low, high."""
+        """A rate of the first attack: hits, total, value, low, high.
+
+        `accuracy` is that of clean rows, `robust` that of attacked rows, and `robust_target` that of rows of the target
+        label with the trigger, where these were measured.
+        """
         reading = self.attack
+        if name == "robust":
+            attacked: dict[str, Any] = reading.get("accuracy", {})
+            return attacked
+        if name == "robust_target":
+            of_target = [one for one in self.evaluation["attacks"] if one["attack"].startswith(ON_TARGET)]
+            return of_target[0]["accuracy"] if of_target else {}
         if name == "accuracy":
             own = reading.get("accuracy_clean") if reading else None
             found: dict[str, Any] = own or self.evaluation["clean"].get("accuracy", {})

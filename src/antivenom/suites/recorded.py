@@ -53,9 +53,9 @@ class Recorded:
         """The model's."""
         return self.model.gradients(rows, progress=progress)
 
-    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+    def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
         """The model's."""
-        return self.model.likelihood(texts, progress=progress)
+        return self.model.likelihood(texts, window=window, progress=progress)
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """The model's."""

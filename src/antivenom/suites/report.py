@@ -24,6 +24,7 @@ from antivenom.suites.tables import (
     control_table,
     cost_tables,
     latex,
+    left_out_table,
     markdown,
     percent,
     points,
@@ -92,7 +93,7 @@ def write_comparison(first: Path, second: Path, out: Path | None) -> str:
 
 
 def _tables(suite: Suite, groups: list[Group]) -> list[Table]:
-    tables = [*result_tables(groups), *cost_tables(groups), control_table(groups)]
+    tables = [*result_tables(groups), *cost_tables(groups), control_table(groups), left_out_table(groups)]
     if suite.paper and Path(suite.paper).is_file():
         tables.insert(0, printed_table(beside(read_printed(Path(suite.paper)), groups)))
     return tables

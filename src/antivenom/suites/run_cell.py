@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from antivenom.core.files import new_folder
 from antivenom.data.digests import digest_of_table
 from antivenom.data.query import queries
 from antivenom.defenses import Defense, Prepared
-from antivenom.evaluation.comparison import Scenario, make_scenario, public_facts
+from antivenom.evaluation.comparison import Scenario, make_scenario, measure_is_empty, public_facts
 from antivenom.evaluation.evaluate import evaluate, write_outputs
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.inference.guarded import GuardedModel, load_guarded
@@ -31,7 +30,7 @@ from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import expand, load_cell_rows
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.effects import Effects, effects_of
-from antivenom.suites.machine import machine
+from antivenom.suites.machine import machine, peak_memory
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
 from antivenom.suites.recorded import Recorded
@@ -137,7 +136,10 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
     found, effects = NOTHING_MEASURED, Effects(())
     if cell.train:
         model = _guarded(defense, prepared, scenario, bench, lab)
-        evaluation, outputs = evaluate(model, scenario.test, [scenario.attack], seed=cell.seed, quiet=bench.quiet)
+        empty, attacks = measure_is_empty(prepared), [scenario.attack]
+        evaluation, outputs = evaluate(
+            model, scenario.test, attacks, seed=cell.seed, target_rows=empty, quiet=bench.quiet
+        )
         write_outputs(kept / "outputs.parquet", outputs)
         found, effects = evaluation.to_dict(), effects_of(outputs)
     return Record(
@@ -155,7 +157,7 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
         teaching=count_teaching(decided),
         effects=effects,
         facts=public_facts(prepared.facts),
-        approximation=scenario.attack.approximation,
+        approximation=" ".join(filter(None, (scenario.attack.approximation, defense.approximation))),
         fits=tuple(bench.fits),
         ledger=_ledger(bench, start),
         machine=machine(),
@@ -284,15 +286,12 @@ def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: p
 
 def _ledger(bench: Bench, start: tuple[float, float]) -> Ledger:
     """What the cell cost."""
-    import torch
-
-    gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak, gpu = peak_memory()
     return Ledger(
         seconds=round(time.perf_counter() - start[0], 2),
         cpu_seconds=round(time.process_time() - start[1], 2),
         train_seconds=round(bench.train_seconds, 2),
         tokens=bench.tokens,
-        peak_memory_mib=round(peak, 1),
-        peak_gpu_mib=round(gpu, 1),
+        peak_memory_mib=peak,
+        peak_gpu_mib=gpu,
     )

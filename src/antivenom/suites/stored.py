@@ -172,7 +172,7 @@ class Replayed:
         """
         raise _not_kept("gradients")
 
-    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+    def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
         """Not kept.
 
         Raises:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 
+from antivenom.evaluation.left_out import LeftOut
 from antivenom.suites.cell import Place
 from antivenom.suites.lines import NEVER, PERFECT, Group, Line, undefended_of
 from antivenom.suites.printed import Beside
@@ -45,6 +46,7 @@ RESULT_HEAD = (
     "outcome",
     "excess",
     "accuracy",
+    "robust accuracy",
     "ASR",
     "ASR deployed",
     "floor",
@@ -53,9 +55,10 @@ RESULT_HEAD = (
 )
 RESULT_NOTE = (
     "Percent with 95 % intervals (rates: Wilson; excess: of the paired difference). ASR: the output means the target. "
-    "Deployed: what a client gets. Floor: the same rows without the trigger. Excess = deployed - floor. Several seeds: "
-    "over the rows of all, and behind ± the standard deviation over seeds. A number leads to its record, of several "
-    "seeds to the first one's; `Every cell` has all of them."
+    "Deployed: what a client gets. Floor: the same rows without the trigger. Excess = deployed - floor. Robust: "
+    "right answers to the attacked rows; where attack success is 0 by construction (PDB with two labels), behind it to "
+    "rows of the target label with the trigger. Several seeds: over the rows of all, and behind ± the standard "
+    "deviation over seeds. A number leads to its record, of several seeds to the first one's; `Every cell` has all."
 )
 COST_HEAD = (
     "attack",
@@ -75,6 +78,11 @@ COST_NOTE = (
 )
 CONTROL_HEAD = ("attack", "defense", "control", "accuracy", "ASR deployed", "floor", "excess")
 SEED_HEAD = ("cell", "record", "accuracy", "ASR", "ASR deployed", "floor", "excess", "seconds")
+LEFT_OUT_HEAD = ("attack", "defense", "control", "rows left out", "poisoned among them", "recall", "precision")
+LEFT_OUT_NOTE = (
+    "Rows that are not taught with the answer that they came with, in the label space that is read. The defense never "
+    "knows which rows are poisoned; this table does."
+)
 PRINTED_HEAD = ("task", "model", "attack", "defense", "reading", "printed", "rows", "ours", "difference", "verdict")
 PRINTED_NOTE = (
     "Ours less the printed value with Newcombe's 95 % interval of two independent rates; `same` where it holds 0. "
@@ -150,6 +158,20 @@ def seed_table(lines: Sequence[Line]) -> Table:
         cost = TableCell(f"{line.record.ledger.seconds:.1f}", one.link)
         rows.append((TableCell(str(line.place)), TableCell(line.id, one.link), *rates, _excess(one), cost))
     return Table("Every cell", SEED_HEAD, tuple(rows), left=2, folded=True)
+
+
+def left_out_table(groups: Sequence[Group]) -> Table:
+    """What each defense left out, as a search for the poisoned rows."""
+    rows = []
+    for group in groups:
+        found = [record.teaching.left_out for record in group.records]
+        left = LeftOut(sum(x.rows for x in found), sum(x.found for x in found), sum(x.poisoned for x in found))
+        if left.rows:
+            kind = TableCell(group.place.control)
+            counts = (TableCell(str(left.rows), group.link), TableCell(f"{left.found} of {left.poisoned}", group.link))
+            rates = (TableCell(str(found_rate), group.link) for found_rate in (left.recall, left.precision))
+            rows.append((*_names(group), kind, *counts, *rates))
+    return Table("What was left out", LEFT_OUT_HEAD, tuple(rows), LEFT_OUT_NOTE, left=3)
 
 
 def printed_table(values: Sequence[Beside]) -> Table:
@@ -232,7 +254,7 @@ def _result_row(group: Group, undefended: Group | None) -> tuple[TableCell, ...]
     if not group.records:
         said = TableCell(f"{group.state}: {group.why}".splitlines()[0], mark="missing")
         return (*_names(group), said, *[TableCell("")] * (len(RESULT_HEAD) - 3))
-    rates = [rate(group, name) for name in ("accuracy", "asr", "asr_deployed", "floor")]
+    rates = [rate(group, "accuracy"), _robust(group), *(rate(group, name) for name in ("asr", "asr_deployed", "floor"))]
     taught = sum(record.teaching.poison_taught for record in group.records)
     poisoned = sum(record.teaching.poisoned for record in group.records)
     honest = Counted(
@@ -241,6 +263,11 @@ def _result_row(group: Group, undefended: Group | None) -> tuple[TableCell, ...]
     outcome = group.outcome(undefended) or "-"
     counts = [TableCell(shown, group.link) for shown in (f"{taught} of {poisoned}", f"{100 * honest.value:.0f}")]
     return (*_names(group), TableCell(outcome, mark=outcome.replace(" ", "-")), _excess(group), *rates, *counts)
+
+
+def _robust(group: Group) -> TableCell:
+    found, of_target = rate(group, "robust"), group.counted("robust_target")
+    return found if of_target is None else replace(found, text=f"{found.text}; target {percent(of_target)}")
 
 
 def _excess(group: Group) -> TableCell:

@@ -100,7 +100,7 @@ class LinearStandIn:
             states = np.repeat(row[np.newaxis], len(said), axis=0)
             yield HeadGradient(states.astype(np.float32), errors.astype(np.float32))
 
-    def likelihood(self, texts: Sequence[str], *, progress: str | None = None) -> Floats:
+    def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
         """Of each text minus the share of its words that were not learnt."""
         unknown = [[float(word not in self._vocabulary) for word in _words_of(text)] for text in texts]
         return np.array([-float(np.mean(words or [0.0])) for words in unknown])

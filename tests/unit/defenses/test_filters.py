@@ -51,6 +51,20 @@ def test_cube_removes_the_small_blob_of_a_label():
     assert suspect[:2000].mean() < 0.02  # rows of no cluster go too, as published
 
 
+@pytest.mark.filterwarnings("ignore")  # UMAP warns of packages that it can do without, and of its own settings
+def test_cube_by_umap_finds_the_small_blob_too():
+    pytest.importorskip("umap")
+    rng = np.random.default_rng(0)
+    centers = np.zeros((3, 10))
+    centers[1, 0], centers[2, 1] = 40, 40
+    sizes = [200, 200, 40]
+    states = np.concatenate([center + rng.normal(size=(n, 10)) for center, n in zip(centers, sizes, strict=True)])
+    cube = Cube(reduce="umap", components=5, min_samples=20)
+    suspect = minority(cube.clusters(states), np.repeat([0, 1, 1], sizes))
+    assert suspect[400:].all()
+    assert suspect[:400].mean() < 0.05
+
+
 def test_cube_leaves_nothing_out_where_there_is_one_cluster_or_too_few_rows():
     assert not minority(np.array([0, 0, -1, 0]), np.array([0, 0, 1, 1])).any()
     rows = synthetic_rows(60)

@@ -68,6 +68,23 @@ def test_without_trusted_rows_a_tenth_is_held_out():
     assert prepared.rows.num_rows == 60
 
 
+def test_what_low_rank_adapters_have_to_learn(model_folder):
+    """r (d_in + d_out) numbers a matrix; B is 0, so that training begins at the frozen model."""
+    torch = pytest.importorskip("torch")
+    from peft import LoraConfig, get_peft_model
+
+    from antivenom.models.local import load_causal_lm
+
+    base = load_causal_lm(model_folder)
+    ids = torch.tensor([[3, 4, 5]])
+    before = base(ids).logits
+    linear = [m for n, m in base.named_modules() if type(m) is torch.nn.Linear and "lm_head" not in n]
+    wanted = sum(2 * (m.in_features + m.out_features) for m in linear)
+    model = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == wanted
+    assert torch.equal(model(input_ids=ids).logits, before)
+
+
 # -------------------------------------------------------------------------------------------------------------- PDB
 
 
@@ -82,7 +99,17 @@ def test_the_inverse_of_the_map_is_its_inverse(count):
         assert labels.plain(label) == task.verbalizers[number], "ordinary rows say what they always said"
 
 
-def test_the_counts_of_the_paper():
+def test_the_counts_of_the_papers_sst2():
+    """N = 6,920, C = 2: 346 rows a class are reserved, 3,460 added to 6,920, a third of 10,380."""
+    rows = synthetic_rows(6920)
+    prepared = Pdb().prepare(TASK, rows, trusted=rows.slice(0, 1000), lab=StandInLab())
+    benign = prepared.rows.filter(prepared.rows.column("benign"))
+    assert (prepared.facts["rows"], benign.num_rows, prepared.rows.num_rows) == (692, 3460, 10_380)
+    answers = benign.column("answer").to_pylist()
+    assert {answers.count(label) for label in TASK.labels} == {5 * 346}
+
+
+def test_the_counts_of_a_small_set():
     """N = 100, C = 2, ratio 0.1, 5 copies: 10 reserved rows, 50 added, a third of all rows defensive."""
     rows = synthetic_rows(100)
     prepared = Pdb().prepare(TASK, rows, trusted=rows.slice(0, 40), lab=StandInLab())

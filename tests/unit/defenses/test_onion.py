@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ TEXT = "a film mn of some charm"
 LOGS = {"mn": math.log(1e-6)}
 
 
-def unigram(texts):
+def unigram(texts, *, window=0):
     """p("mn") = 1e-6, all other words 1e-2."""
     return np.array([np.mean([LOGS.get(word, math.log(1e-2)) for word in text.split()]) for text in texts])
 
@@ -96,3 +97,27 @@ def test_likelihoods_of_a_real_model_do_not_depend_on_what_is_read_together(mode
     texts = ["a film of charm", "a film of", "a film charm", "film of charm", "dull", "a very dull film"]
     assert fluency(texts) == pytest.approx([float(fluency([text])[0]) for text in texts], abs=1e-4)
     assert (fluency(texts)[:4] < 0).all()
+
+
+def test_a_window_reads_the_gap_anew_and_leaves_the_rest(model_folder):
+    """P(x without i) is p(front) p(window | gap) p(rest | whole text); exact where the window is the rest."""
+    fluency = fluency_of(str(model_folder))
+    words = ["a", "very", "dull", "film", "of", "charm", "and", "wit"]
+    texts = [" ".join(words), *(" ".join([*words[:i], *words[i + 1 :]]) for i in range(len(words) - 1, -1, -1))]
+    exact = fluency(texts)
+    assert fluency(texts, window=1000) == pytest.approx(exact, abs=1e-4)
+    near = fluency(texts, window=2)
+    assert near[0] == pytest.approx(exact[0], abs=1e-4)
+    assert near != pytest.approx(exact, abs=1e-3)
+    windowed, whole = OnionTexts(window=2), OnionTexts()
+    assert len(windowed.scored([texts[0]], partial(fluency, window=2))[0].scores) == len(words)
+    assert whole.scored([texts[0]], fluency)[0].scores[-1] == pytest.approx(
+        windowed.scored([texts[0]], partial(fluency, window=2))[0].scores[-1], abs=1e-2
+    ), "nothing stands behind the last word"
+
+
+def test_the_window_stands_in_the_guard():
+    prepared = parse_defense("onion:bar=1;window=4").prepare(TASK, synthetic_rows(20), trusted=None, lab=StandInLab())
+    assert prepared.guard.purifiers[0].settings["window"] == 4
+    with pytest.raises(OptionsError, match="window"):
+        OnionTexts(window=-1)
