@@ -40,6 +40,7 @@ ALLOWED = {
     "data/embedded_data.py:read_text": "data of an installed package",
     "attacks/substitution/wordnet.py:read_text": "data of an installed package",
     "rewriting/tagging.py:load": "an installed model of spaCy",
+    "rewriting/plain_sentences.py:load": "an installed model of spaCy",
     "data/delimited.py:open_csv": "of a file that came through the door",
     "data/images.py:open": "bytes that came through the door; decoded with all errors caught",
     "models/base_model.py:snapshot_download": "from the hub; its files are checked as any folder's are",
