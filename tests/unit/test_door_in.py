@@ -29,6 +29,7 @@ ALLOWED = {
     "core/registry.py:raw_decode": "words of the command line",
     "core/processes.py:open": "the null device, to write to",
     "cli/process.py:open": "the null device",
+    "cli/intake.py:open": "a stream that came through the door, in shards",
     "cli/__init__.py:read_text": "our own source",
     "suites/identity.py": "our own source, and digests of files that the user named",
     "suites/methods.py": "Python files of the user's own, which are run",
