@@ -23,8 +23,9 @@ def convert(folder: Path, out: Path, *, llama_cpp: Path, kind: str = "f16") -> N
         kind: How numbers are stored: f32, f16, bf16, q8_0.
 
     Raises:
-        AntivenomError: there is no converter, or it fails.
+        AntivenomError: there is no converter, a package that it needs is missing, or it fails.
     """
+    _require("sentencepiece", "`pip install sentencepiece`")
     script = require_regular(llama_cpp / CONVERTER)
     _run([sys.executable, str(script), str(folder.resolve()), "--outfile", str(out.resolve()), "--outtype", kind], out)
 
@@ -35,13 +36,17 @@ def with_template(source: Path, out: Path, template: Path) -> None:
     Raises:
         AntivenomError: the package `gguf` is missing, or cannot read the file.
     """
-    from importlib.util import find_spec
-
-    if find_spec("gguf") is None:
-        raise MissingPackageError("GGUF files need the package gguf", mend="Run `pip install 'antivenom[serve]'`.")
+    _require("gguf", "`pip install 'antivenom[serve]'`")
     source = require_regular(source)
     module = [sys.executable, "-P", "-m", "gguf.scripts.gguf_new_metadata"]
     _run([*module, str(source), str(out), "--chat-template-file", str(template), "--force"], out)
+
+
+def _require(package: str, command: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise MissingPackageError(f"making a GGUF file needs the package {package}", mend=f"Run {command}.")
 
 
 def _run(command: list[str], out: Path) -> None:

@@ -145,14 +145,14 @@ class UpstreamBackend:
         for node, answer in zip(choices.inner, found, strict=True):
             wanted = choices.next_tokens(node)
             try:
-                logs = engine.most_likely(answer, wanted)
+                named = engine.most_likely(answer, wanted)
             except ValueError as error:
                 raise upstream_failed(str(error)) from None
             if not node:
-                other = _escaped(answer, logs)
+                other = named.best > max(named.logs.values(), default=-np.inf)
             for column, choice in enumerate(choices.encoder.choices):
                 if len(choice) > len(node) and choice[: len(node)] == node:
-                    totals[0, column] += logs.get(choice[len(node)], UNNAMED)
+                    totals[0, column] += named.logs.get(choice[len(node)], UNNAMED)
         return ChoiceScores(totals, np.array([other]))
 
     async def _label_by_text(self, prompt: list[int]) -> LabelAnswer:
@@ -232,12 +232,6 @@ async def _again(ask: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Respon
         return await ask()
     except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
         return await ask()
-
-
-def _escaped(choice: dict[str, Any], logs: dict[int, float]) -> bool:
-    """Whether a token that begins no choice is the most likely one."""
-    named = choice["logprobs"]["top_logprobs"][0]
-    return not logs or max(map(float, named.values())) > max(logs.values())
 
 
 def _first_choice(text: str, *, streamed: bool = False) -> dict[str, Any]:

@@ -71,6 +71,21 @@ def test_probabilities_are_those_the_engine_names(tokenizer):
     ]
 
 
+def test_llama_server_names_tokens_by_their_ids(tokenizer):
+    encoder = make_encoder(guard_of(LABELS), tokenizer)
+    nodes = iter(Choices(encoder).inner)
+
+    def answer(body):
+        tokens = Choices(encoder).next_tokens(next(nodes))
+        named = [{"id": token, "token": "?", "logprob": -1.5} for token in tokens]
+        return {"choices": [{"text": "x", "logprobs": {"content": [{"top_logprobs": named}]}}]}
+
+    backend, _ = backend_of(LABELS, tokenizer, "llamacpp", answer)
+    found = asyncio.run(backend.label(Query("a film")))
+    deep = [len(encoder.choices[c]) for c in encoder.guard.labels.allowed]
+    assert [log for _, log in found.logs] == pytest.approx([-1.5 * size for size in deep])
+
+
 def test_an_engine_without_probabilities_is_asked_freely_first(tokenizer):
     encoder = make_encoder(guard_of(LABELS), tokenizer)
     choices = Choices(encoder)

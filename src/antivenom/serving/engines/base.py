@@ -34,6 +34,16 @@ class Words:
     """Each word, as it is spelled right behind the prompt, with its token ids."""
 
 
+@dataclass(frozen=True)
+class Named:
+    """The log-probabilities of an answer's first token, as far as an engine names them."""
+
+    logs: Mapping[int, float]
+    """Of the tokens that were looked for and named."""
+    best: float
+    """Of the most likely token, whichever it is."""
+
+
 class Engine(ABC):
     """One kind of engine."""
 
@@ -62,7 +72,7 @@ class Engine(ABC):
     def restricted(self, body: dict[str, Any], words: Words) -> dict[str, Any]:
         """The same request, its answer restricted to some words."""
 
-    def most_likely(self, choice: Mapping[str, Any], spelled: Mapping[int, str]) -> dict[int, float]:
+    def most_likely(self, choice: Mapping[str, Any], spelled: Mapping[int, str]) -> Named:
         """The log-probabilities an engine named for the first token of its answer.
 
         Args:
@@ -73,8 +83,18 @@ class Engine(ABC):
             ValueError: it named none.
         """
         try:
-            named = choice["logprobs"]["top_logprobs"][0]
-            found = {str(token): float(log) for token, log in named.items()}
+            named = self._named(choice["logprobs"])
+            best = max(named.values())
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
             raise ValueError("the engine named no probabilities") from None
-        return {token: found[word] for token, word in spelled.items() if word in found}
+        found = {token: named.get(by_id(token), named.get(word)) for token, word in spelled.items()}
+        return Named({token: log for token, log in found.items() if log is not None}, best)
+
+    def _named(self, logprobs: Mapping[str, Any]) -> dict[str, float]:
+        """What it named: by the token's spelling, or by `by_id`."""
+        return {str(token): float(log) for token, log in logprobs["top_logprobs"][0].items()}
+
+
+def by_id(token: int) -> str:
+    """How an engine names a token that it names by id (vLLM's way)."""
+    return f"token_id:{token}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from antivenom.serving.engines.base import Continued, Engine, Words
+from antivenom.serving.engines.base import Continued, Engine, Words, by_id
 
 
 class LlamaCpp(Engine):
@@ -29,3 +29,10 @@ class LlamaCpp(Engine):
         """Restrict by a GBNF grammar."""
         quoted = (json.dumps(word, ensure_ascii=False) for word in words.tokens)
         return {**body, "grammar": f"root ::= {' | '.join(quoted)}"}
+
+    def _named(self, logprobs: Mapping[str, Any]) -> dict[str, float]:
+        """`llama-server` names tokens as in a chat, with their ids; llama-cpp-python as OpenAI's completions do."""
+        content = logprobs.get("content")
+        if content is None:
+            return super()._named(logprobs)
+        return {by_id(int(one["id"])): float(one["logprob"]) for one in content[0]["top_logprobs"]}

@@ -20,6 +20,9 @@ class SGLang(Engine):
             "prompt": list(prompt.ids),
             "max_tokens": longest,
             "temperature": 0,
+            "repetition_penalty": 1.0,  # a model's generation_config.json would set it otherwise
+            "presence_penalty": 0,
+            "frequency_penalty": 0,
             "stop_token_ids": list(stops),
         }
 

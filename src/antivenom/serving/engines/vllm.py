@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from antivenom.serving.engines.base import Continued, Engine, Words
@@ -19,6 +19,9 @@ class VLLM(Engine):
             "prompt": list(prompt.ids),
             "max_tokens": longest,
             "temperature": 0,
+            "repetition_penalty": 1.0,  # a model's generation_config.json would set it otherwise
+            "presence_penalty": 0,
+            "frequency_penalty": 0,
             "stop_token_ids": list(stops),
             "return_tokens_as_token_ids": True,
         }
@@ -26,7 +29,3 @@ class VLLM(Engine):
     def restricted(self, body: dict[str, Any], words: Words) -> dict[str, Any]:
         """Restrict by `structured_outputs.choice`."""
         return {**body, "structured_outputs": {"choice": list(words.tokens)}}
-
-    def most_likely(self, choice: Mapping[str, Any], spelled: Mapping[int, str]) -> dict[int, float]:
-        """The log-probabilities of the first token, named by id."""
-        return super().most_likely(choice, {token: f"token_id:{token}" for token in spelled})
