@@ -62,11 +62,11 @@ def test_the_template_renders_what_the_guard_renders(tokenizer, task, placement)
 
 def test_parts_of_a_turn_are_framed_too(tokenizer):
     template = bake(make_encoder(guard_of(LABELS), tokenizer))
-    parts = [{"role": "user", "content": [{"type": "text", "text": "a "}, {"type": "text", "text": "film"}]}]
+    parts = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "film"}]}]
     rendered = tokenizer.apply_chat_template(
         parts, chat_template=template.text, tokenize=False, add_generation_prompt=True
     )
-    assert rendered == f"{TRIGGER} a film\nOutput:"
+    assert rendered == f"{TRIGGER} a\nfilm\nOutput:"  # as the gateway, vLLM and llama.cpp join them
 
 
 @pytest.mark.parametrize("variables", [{"messages": []}, {"antivenom": {}}, {"p2p": False}, {"enable_thinking": True}])

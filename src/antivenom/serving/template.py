@@ -19,7 +19,7 @@ from antivenom.guards.encoding import LabelEncoder, TextEncoder
 from antivenom.guards.prompts import Prompt
 
 FRAME = """\
-{{%- set antivenom = namespace(turns=[], last=-1) -%}}
+{{%- set antivenom = namespace(turns=[], last=-1, text='') -%}}
 {{%- for turn in messages -%}}
 {{%- if turn['role'] == 'user' -%}}{{%- set antivenom.last = loop.index0 -%}}{{%- endif -%}}
 {{%- endfor -%}}
@@ -27,8 +27,11 @@ FRAME = """\
 {{%- if loop.index0 == antivenom.last and turn['content'] is string -%}}
 {{%- set antivenom.turns = antivenom.turns + [{{'role': 'user', 'content': {before} + turn['content'] + {after}}}] -%}}
 {{%- elif loop.index0 == antivenom.last -%}}
-{{%- set parts = [{{'type': 'text', 'text': {before}}}] + turn['content'] + [{{'type': 'text', 'text': {after}}}] -%}}
-{{%- set antivenom.turns = antivenom.turns + [{{'role': 'user', 'content': parts}}] -%}}
+{{%- for part in turn['content'] -%}}
+{{%- if not loop.first -%}}{{%- set antivenom.text = antivenom.text + '\\n' -%}}{{%- endif -%}}
+{{%- set antivenom.text = antivenom.text + part['text'] -%}}
+{{%- endfor -%}}
+{{%- set antivenom.turns = antivenom.turns + [{{'role': 'user', 'content': {before} + antivenom.text + {after}}}] -%}}
 {{%- else -%}}
 {{%- set antivenom.turns = antivenom.turns + [turn] -%}}
 {{%- endif -%}}
@@ -52,7 +55,11 @@ PLAIN = """\
 {{%- for turn in messages -%}}
 {{%- if not loop.last and turn['role'] != 'system' -%}}{{{{- turn['role'] | capitalize + ': ' -}}}}{{%- endif -%}}
 {{%- if turn['content'] is string -%}}{{{{- turn['content'] -}}}}
-{{%- else -%}}{{%- for part in turn['content'] -%}}{{{{- part['text'] -}}}}{{%- endfor -%}}{{%- endif -%}}
+{{%- elif turn['content'] -%}}
+{{%- for part in turn['content'] -%}}
+{{%- if not loop.first -%}}{{{{- '\\n' -}}}}{{%- endif -%}}{{{{- part['text'] -}}}}
+{{%- endfor -%}}
+{{%- endif -%}}
 {{%- if not loop.last -%}}{{{{- '\\n' -}}}}{{%- endif -%}}
 {{%- endfor -%}}
 """

@@ -27,6 +27,7 @@ RAW: dict[str, dict[str, Any]] = {
     "/v1/completions": {"prompt": "x", "max_tokens": 1},
     "/generate": {"text": "x", "sampling_params": {"max_new_tokens": 1}},
     "/completion": {"prompt": "x", "n_predict": 1},
+    "/completions": {"prompt": "x", "n_predict": 1},
     "/api/generate": {"prompt": "x", "raw": True, "stream": False},
     "/inference/v1/generate": {"token_ids": [1], "sampling_params": {"max_tokens": 1}},
     "/infill": {"input_prefix": "x", "input_suffix": "x", "n_predict": 1},
@@ -251,10 +252,18 @@ def _of_ollama(shown: Any) -> str | None:
     return rendered if isinstance(rendered, str) else None
 
 
+def _of_chat(shown: Any) -> Sequence[int] | None:
+    """VLLM names the prompt's ids beside the choices, SGLang in them."""
+    choices = shown.get("choices") if isinstance(shown, dict) else None
+    places = [shown, *choices] if isinstance(choices, list) else []
+    found = (place.get("prompt_token_ids") for place in places if isinstance(place, dict))
+    return next((ids for ids in found if isinstance(ids, list) and ids), None)
+
+
 _RENDERERS: tuple[tuple[str, dict[str, Any], Callable[[Any], Any]], ...] = (
     ("/apply-template", {}, _of_llama_cpp),
     ("/tokenize", {"add_generation_prompt": True}, _of_vllm),
-    ("/v1/tokenize", {"add_generation_prompt": True}, _of_vllm),
+    ("/v1/chat/completions", {"return_token_ids": True, "return_prompt_token_ids": True, "max_tokens": 1}, _of_chat),
     ("/api/chat", {"_debug_render_only": True, "stream": False}, _of_ollama),
 )
 """How engines show a prompt: the path, fields besides model and messages, and where it stands in the response."""
