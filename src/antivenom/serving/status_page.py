@@ -14,13 +14,14 @@ PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="15">
 <meta name="viewport" content="width=device-width"><title>{name} · Antivenom</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }}
-h1 {{ font-size: 1.4rem }} table {{ border-collapse: collapse; width: 100% }}
+h1 {{ font-size: 1.4rem }} h2 {{ font-size: 1.1rem; margin-top: 2rem }}
+table {{ border-collapse: collapse; width: 100% }}
 td {{ padding: .3rem .6rem; border-bottom: 1px solid #d8dee4; vertical-align: top }}
-td:first-child {{ color: #57606a; white-space: nowrap; width: 12rem }}
+td:first-child {{ color: #57606a; white-space: nowrap; width: 1%; padding-right: 1.5rem }}
 .good {{ color: #116329 }} .bad {{ color: #a40e26; font-weight: 600 }} svg {{ width: 100%; height: auto }}
-p.note {{ color: #57606a; font-size: .85rem }}
+p.note, div.ends {{ color: #57606a; font-size: .85rem }} div.ends {{ display: flex; justify-content: space-between }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #0d1117; color: #e6edf3 }}
- td {{ border-color: #30363d }} td:first-child, p.note {{ color: #9198a1 }}
+ td {{ border-color: #30363d }} td:first-child, p.note, div.ends {{ color: #9198a1 }}
  .good {{ color: #57d364 }} .bad {{ color: #ff7b72 }} }}
 </style></head><body>
 <h1>{name}</h1>
@@ -31,7 +32,7 @@ p.note {{ color: #57606a; font-size: .85rem }}
 text. Bars are answers per minute, the red part is escapes. The page renews itself every 15 seconds.</p>
 </body></html>
 """
-WIDTH, HEIGHT = 720, 120
+WIDTH, HEIGHT, LEAST = 720, 120, 2
 
 
 def status_page(service: Service, *, ready: bool) -> str:
@@ -56,11 +57,11 @@ def status_page(service: Service, *, ready: bool) -> str:
 def _requests(service: Service) -> str:
     responses = service.metrics.responses
     good = sum(count for status, count in responses.items() if status == 200)
-    return f"{sum(responses.values())} since the start, {good} answered, {service.metrics.running} running"
+    return f"{sum(responses.values()):,} since the start, {good:,} answered, {service.metrics.running} running"
 
 
 def _escapes(monitor: EscapeMonitor) -> str:
-    said = f"{monitor.escapes} of {monitor.answers} answers; {monitor.recent:.1%} of the last ones"
+    said = f"{monitor.escapes:,} of {monitor.answers:,} answers; {monitor.recent:.1%} of the last ones"
     if monitor.band is None:
         return f"{said}. No band was measured (--held-out), so there is no alarm."
     within = "ALARM: outside" if monitor.alarm else "within"
@@ -81,13 +82,11 @@ def _chart(monitor: EscapeMonitor) -> str:
     for ago, answers, escapes in minutes:
         x = WIDTH - (ago + 1) * width
         for count, color in ((answers, "#8c959f"), (escapes, "#cf222e")):
-            tall = HEIGHT * count / most
+            tall = max(LEAST if count else 0, HEIGHT * count / most)
             bars.append(f'<rect x="{x:.1f}" y="{HEIGHT - tall:.1f}" width="{width:.1f}" height="{tall:.1f}" '
                         f'fill="{color}"/>')  # fmt: skip
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 16}" role="img" aria-label="Answers and escapes by minute">'
-        f"{''.join(bars)}"
-        f'<text x="0" y="{HEIGHT + 13}" font-size="11" fill="#8c959f">{MINUTES // 60} hours ago</text>'
-        f'<text x="{WIDTH}" y="{HEIGHT + 13}" font-size="11" fill="#8c959f" text-anchor="end">now · '
-        f"at most {most} a minute</text></svg>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Answers and escapes by minute" '
+        f'shape-rendering="crispEdges">{"".join(bars)}</svg>'
+        f'<div class="ends"><span>{MINUTES // 60} hours ago</span><span>now; at most {most} a minute</span></div>'
     )
