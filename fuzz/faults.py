@@ -6,7 +6,7 @@
 After each run it is checked that the exit code is that of a result or of an error, that an error is told in a few lines
 without a traceback, that no file changed but those that the command may make, that the home holds nothing new outside
 its cache, that the temporary folder is empty, and that whatever holds the secret can be read by its owner alone.
-Needs root: disks are mounted, and the nameless user is one.
+Needs root, to mount disks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import pwd
 import resource
 import signal
 import stat
@@ -23,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from fuzz import forked
 from fuzz.workshop import COMMANDS, WORDS, Command, Workshop, workshop
@@ -42,8 +44,6 @@ class Condition:
     """Called in the process of the command."""
     disk: str = ""
     """How the disk of the working folder is mounted: options of tmpfs, `ro` for one that is read-only."""
-    owner: int = 0
-    """Whose the working folder is."""
     silent: bool = False
     """Whether nothing can be said."""
 
@@ -61,9 +61,11 @@ def _homeless() -> None:
 
 
 def _nameless() -> None:
+    def unknown(number: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
     _homeless()
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
+    os.getuid, pwd.getpwuid = lambda: NOBODY, unknown
 
 
 def _few_handles() -> None:
@@ -84,7 +86,7 @@ CONDITIONS = {
     "latin-1": Condition(encoding="latin-1"),
     "closed streams": Condition(prepare=_close_streams, silent=True),
     "no home": Condition(prepare=_homeless),
-    "nameless user": Condition(prepare=_nameless, owner=NOBODY),
+    "nameless user": Condition(prepare=_nameless),
     "read-only disk": Condition(disk="ro"),
     "full disk": Condition(disk="full"),
     "small files": Condition(prepare=_small_files),
@@ -163,8 +165,6 @@ def try_one(shop: Workshop, name: str, condition: Condition) -> tuple[int, list[
     """Run a command under a condition; returns its exit code and what is wrong."""
     command = COMMANDS[name]
     with mounted(shop, condition) as place:
-        if condition.owner:
-            subprocess.run(["chown", "-R", str(condition.owner), place, shop.said], check=True)
         before, home = listing(place), listing(shop.home)
         ended = shop.run(command, place, encoding=condition.encoding, prepare=condition.prepare)
         others, at_home = changed(before, listing(place)), changed(home, listing(shop.home))
@@ -182,7 +182,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     failures = 0
     with workshop(given.workshop) as shop:
-        shop.root.chmod(0o755)
         for said in given.conditions:
             results = Counter[str]()
             for name in given.commands:

@@ -222,10 +222,23 @@ def load_tokenizer(folder: Path) -> Any:
         foreign(f"{folder} holds no tokenizer that can be loaded", error=ArtifactError, mend=mend),
     ):
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        _try(tokenizer)
     tokenizer.name_or_path = str(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _try(tokenizer: Any) -> None:
+    """Use a tokenizer as everything here does; settings of a wrong type are not noticed by its loader."""
+    for special in (True, False):
+        [ids] = tokenizer(["a word"], add_special_tokens=special, verbose=False)["input_ids"]
+        tokenizer.decode(ids)
+    names = [str(token.content) for token in tokenizer.added_tokens_decoder.values()]
+    tokenizer.convert_tokens_to_ids([*names, *map(str, tokenizer.all_special_tokens)])
+    for number in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
+        if number is not None and not 0 <= number < len(tokenizer):
+            raise ValueError(f"a special token has the number {number}, of {len(tokenizer)}")
 
 
 def word_pieces_of(folder: Path) -> Callable[[Sequence[str]], npt.NDArray[np.int64]]:
