@@ -8,6 +8,7 @@ os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ["ANTIVENOM_PRECISION"] = "fp32"  # tiny models are compared exactly; tests of bf16 ask for it
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads cost more than they bring
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +17,9 @@ from hypothesis import HealthCheck, settings
 
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows, tiny_model
+from surroundings import Surroundings
 
+SURROUNDINGS = Surroundings()
 settings.register_profile("offline", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("offline")
 
@@ -41,3 +44,21 @@ def task() -> Classification:
 @pytest.fixture(scope="session")
 def rows() -> pa.Table:
     return synthetic_rows(200)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Note what the test leaves around it."""
+    yield
+    SURROUNDINGS.look(request.node.nodeid)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_changed() -> Iterator[None]:
+    """Fail where anything is left outside the folders of the tests when all of them have ended."""
+    yield
+    assert SURROUNDINGS.left() == []
+
+
+def pytest_unconfigure() -> None:
+    SURROUNDINGS.remove()

@@ -1,0 +1,65 @@
+"""Nothing changes around the tests: a home and a temporary folder of their own, looked at after every test.
+
+What a test leaves in them, or anywhere in the repository, is told with its name when all tests have ended. A home may
+hold `.cache`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+CACHES = {".git", ".venv", "__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache", ".mypy_cache", "demo"}
+KEPT = {"ANTIVENOM_CACHE": "antivenom", "HF_HOME": "huggingface"}
+"""Caches that stay those of the user: the models in them were fetched once."""
+
+
+class Surroundings:
+    """The folders, and what appeared in them after which test."""
+
+    def __init__(self) -> None:
+        """Make the folders, and lead everything there that is started from here on."""
+        real = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        self.root = Path(tempfile.mkdtemp(prefix="antivenom-tests-"))
+        self.home, self.temporary = self.root / "home", self.root / "tmp"
+        for folder in (self.home, self.temporary):
+            folder.mkdir()
+        for variable, name in KEPT.items():
+            os.environ.setdefault(variable, str(real / name))
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where pytest keeps what tests wrote
+        os.environ.update(HOME=str(self.home), TMPDIR=str(self.temporary))
+        tempfile.tempdir = None
+        self._before = self._repository()
+        self._seen: dict[Path, str] = {}
+
+    def look(self, test: str) -> None:
+        """Note what is new since the last test."""
+        for path in self._around():
+            self._seen.setdefault(path, test)
+
+    def left(self) -> list[str]:
+        """What is there that should not be, with the test that left it; empty where all is as it was."""
+        self.look("the end")
+        found = [f"{path} (after {test})" for path, test in self._seen.items() if path.exists() or path.is_symlink()]
+        after = self._repository()
+        found += [f"{path} in the repository" for path in sorted(after ^ self._before)]
+        return found
+
+    def remove(self) -> None:
+        """Remove the folders."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _around(self) -> list[Path]:
+        at_home = [path for path in self.home.iterdir() if path.name != ".cache"]
+        return [*at_home, *self.temporary.iterdir()]
+
+    @staticmethod
+    def _repository() -> set[str]:
+        found = set()
+        for place, folders, names in os.walk(REPOSITORY):
+            folders[:] = [name for name in folders if name not in CACHES and not name.endswith(".egg-info")]
+            found |= {str(Path(place, name).relative_to(REPOSITORY)) for name in names}
+        return found
