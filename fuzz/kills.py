@@ -101,7 +101,8 @@ def meet(shop: Workshop, name: str) -> Failures:
         failures.note(name, f"the first ended with {done.code}: {done.err}")
     if found := differences(outcome(place), expected):
         failures.note(name, f"two at once made other bytes: {', '.join(found)}")
-    print(f"{name}: the second says: {second.err.splitlines()[0] if second.err else '-'}", flush=True)
+    told = [line for line in second.err.splitlines() if "in use by" in line]
+    print(f"{name}: {failures.total()} failures; the second says: {told}", flush=True)
     return failures
 
 
