@@ -1,6 +1,7 @@
 """Nothing changes around the tests: a home and a temporary folder of their own, looked at after every test.
 
-What a test leaves in them, or anywhere in the repository, is told with its name when all tests have ended. A home may
+With ANTIVENOM_SURROUNDINGS=1. What a test leaves in them, or anywhere in the repository, is told with its name when all
+tests have ended. A home may
 hold `.cache`.
 """
 
