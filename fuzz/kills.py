@@ -12,6 +12,8 @@ a second line where one was promised.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import random
 import signal
 import sys
@@ -23,10 +25,14 @@ from pathlib import Path
 from fuzz import forked
 from fuzz.workshop import COMMANDS, KILLED, Command, Workshop, differences, outcome, workshop
 
+from antivenom.core.locks import SUFFIX
+
 STOPPED = "antivenom: stopped; repeat the command to go on"
 SIGNALS = {"SIGKILL": -9, "SIGINT": 130, "SIGTERM": 143}
 """How a command ends that got the signal in time."""
-WRITERS = tuple(name for name, command in COMMANDS.items() if command.makes)
+TOGETHER = ("bench run", "bench report")
+"""Several processes share the cells of a suite, and write the same report."""
+WRITERS = tuple(name for name, command in COMMANDS.items() if command.makes and name not in TOGETHER)
 TRIES = 20
 
 
@@ -109,11 +115,19 @@ def meet(shop: Workshop, name: str) -> Failures:
 def _hold(child: forked.Child, place: Path) -> bool:
     """Stop a command as soon as it has a lock; false where it ended before."""
     while not child.poll():
-        if any(path.stat().st_size for path in place.rglob("*.antivenom-lock")):
+        if _locks(place):
             child.send(signal.SIGSTOP)
-            return any(place.rglob("*.antivenom-lock"))
+            return bool(_locks(place))
         time.sleep(0.001)
     return False
+
+
+def _locks(place: Path) -> list[str]:
+    """The signed locks in a folder in which files come and go."""
+    found = [Path(folder, name) for folder, _, names in os.walk(place) for name in names]
+    with contextlib.suppress(FileNotFoundError):
+        return [str(path) for path in found if path.name.endswith(SUFFIX) and path.stat().st_size]
+    return []
 
 
 def main(argv: Sequence[str] | None = None) -> int:

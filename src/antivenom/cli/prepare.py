@@ -25,6 +25,7 @@ from antivenom.cli.options import (
     Training,
 )
 from antivenom.cli.tables import show_report
+from antivenom.core.claims import named_outputs
 from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.core.files import require_outputs
@@ -255,21 +256,21 @@ def poison(
     for path in (target, truth_path):
         if path.exists():
             raise OptionsError(f"{path} exists", mend="Choose another --out or --truth; nothing is overwritten.")
-    task_options = task_options.filled(row_options.file)
-    loaded = row_options.load(rows, task_options.labels)
-    task = task_options.task(loaded.labels, images=row_options.has_images, report=loaded.report)
-    table = row_options.accept(loaded, task.classes, loaded.report)
-    show_report(loaded.report)
-    if probes:
-        attacked = chosen.probes(task, table, seed=seed)
-        write_rows(target, attacked)
-        say(f"{attacked.num_rows} attacked test rows (true labels kept) are in {target}")
+    with named_outputs({"--out": out, "--truth": str(truth_path)}, "poison", force=False):
+        task_options = task_options.filled(row_options.file)
+        loaded = row_options.load(rows, task_options.labels)
+        task = task_options.task(loaded.labels, images=row_options.has_images, report=loaded.report)
+        table = row_options.accept(loaded, task.classes, loaded.report)
+        show_report(loaded.report)
+        if probes:
+            attacked = chosen.probes(task, table, seed=seed)
+            write_rows(target, attacked)
+            say(f"{attacked.num_rows} attacked test rows (true labels kept) are in {target}")
+            return 0
+        poisoned = chosen.poison(task, table, seed=seed)
+        write_rows(target, poisoned.rows)
+        positions, helpers = ([index + 1 for index in part] for part in (poisoned.indices, poisoned.companions))
+        facts = {"attack": chosen.to_dict(), "seed": seed, "poisoned_rows": positions, "companion_rows": helpers}
+        write_json(truth_path, facts)
+        say(f"{len(positions)} of {table.num_rows} rows are poisoned in {target}; which ones: {truth_path}")
         return 0
-    poisoned = chosen.poison(task, table, seed=seed)
-    write_rows(target, poisoned.rows)
-    positions = [index + 1 for index in poisoned.indices]
-    helpers = [index + 1 for index in poisoned.companions]
-    facts = {"attack": chosen.to_dict(), "seed": seed, "poisoned_rows": positions, "companion_rows": helpers}
-    write_json(truth_path, facts)
-    say(f"{len(positions)} of {table.num_rows} rows are poisoned in {target}; which ones: {truth_path}")
-    return 0

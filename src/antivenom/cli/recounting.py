@@ -10,9 +10,9 @@ from cyclopts import Parameter
 
 from antivenom.cli.options import Force, Json
 from antivenom.cli.tables import show_contrasts, show_evaluation
+from antivenom.core.claims import named_outputs
 from antivenom.core.console import say_json
 from antivenom.core.errors import OptionsError
-from antivenom.core.files import require_outputs
 from antivenom.evaluation.picture import write_page
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.text_picture import write_text_page
@@ -55,22 +55,22 @@ def recount(
     """
     from antivenom.evaluation.recount import contrast, read_outputs
 
-    require_outputs({"--picture": picture}, force=force)
-    first = read_outputs(outputs)
-    if other is not None:
-        if picture is not None:
-            raise OptionsError("--picture shows one file, and two were given")
-        contrasts = contrast(first, read_outputs(other))
-        if json:
-            say_json([one.to_dict() for one in contrasts])
-        else:
-            show_contrasts(f"{outputs} (first) beside {other} (second)", contrasts)
+    with named_outputs({"--picture": picture}, "recount", force=force):
+        first = read_outputs(outputs)
+        if other is not None:
+            if picture is not None:
+                raise OptionsError("--picture shows one file, and two were given")
+            contrasts = contrast(first, read_outputs(other))
+            if json:
+                say_json([one.to_dict() for one in contrasts])
+            else:
+                show_contrasts(f"{outputs} (first) beside {other} (second)", contrasts)
+            return 0
+        found, title = first.evaluation(), f"{outputs}, {first.provenance.get('rows', '?')} test rows"
+        if picture:
+            draw(Path(picture), title, found, first.table, first.reading)
+        present(title, found, json)
         return 0
-    found, title = first.evaluation(), f"{outputs}, {first.provenance.get('rows', '?')} test rows"
-    if picture:
-        draw(Path(picture), title, found, first.table, first.reading)
-    present(title, found, json)
-    return 0
 
 
 def present(title: str, evaluation: Evaluation, json: bool) -> None:

@@ -14,6 +14,7 @@ from antivenom.cli.endpoints import EndpointOptions
 from antivenom.cli.options import Json
 from antivenom.core.console import say, say_json, warn
 from antivenom.core.errors import OptionsError
+from antivenom.core.locks import locked
 
 PASSWORD = "ANTIVENOM_KEY_PASSWORD"
 
@@ -42,10 +43,11 @@ def sign(
     from antivenom.artifacts.artifact import load_artifact
 
     load_artifact(artifact).verify(model=model)
-    if new_key:
-        public = signature.new_key(Path(key))
-        warn(f"The public key is in {public}: give it to those who use the artifact, and keep {key}.")
-    path = signature.sign(Path(artifact), signature.SecretKey.read(Path(key), _password), comment=comment)
+    with locked(Path(artifact), "sign"):
+        if new_key:
+            public = signature.new_key(Path(key))
+            warn(f"The public key is in {public}: give it to those who use the artifact, and keep {key}.")
+        path = signature.sign(Path(artifact), signature.SecretKey.read(Path(key), _password), comment=comment)
     if json:
         say_json({"signature": str(path)})
     else:

@@ -14,9 +14,9 @@ from antivenom.cli.endpoints import EndpointOptions
 from antivenom.cli.options import Force, ImageOptions, Json, Quiet, RowOptions, Seed
 from antivenom.cli.recounting import draw, present
 from antivenom.cli.tables import show_answers
+from antivenom.core.claims import named_outputs
 from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
-from antivenom.core.files import require_outputs
 from antivenom.core.hashing import digest_of_files
 from antivenom.data.query import Asked, as_query
 from antivenom.inference.writing import OnEscape
@@ -195,25 +195,25 @@ def evaluate(
     from antivenom.evaluation.evaluate import evaluate as evaluate_model
     from antivenom.evaluation.evaluate import write_outputs
 
-    require_outputs({"--outputs": outputs, "--picture": picture}, force=force)
-    attacks = [parse_attack(spec) for spec in attack]
-    opened = load_artifact(artifact)
-    labels = opened.guard.task.classes
-    loaded = _remembering(row_options, opened, test).load(test, labels=labels)
-    table = row_options.sample(row_options.accept(loaded, labels, loaded.report), labels, seed=seed)
-    facts = {"artifact": Path(artifact).name, "weights_sha256": opened.manifest.weights_sha256}
-    facts |= {"source": Path(test).name, **({"base_url": str(endpoint.base_url)} if endpoint else {})}
-    model = _model(opened, endpoint, on_escape, base)
-    found, kept = evaluate_model(
-        model, table, attacks, seed=seed, target_rows=target_rows, provenance=facts, quiet=quiet
-    )
-    title = f"{artifact} on {table.num_rows} rows of {test}"
-    present(title, found, json)  # first: a file that cannot be written must not cost the numbers
-    if outputs:
-        write_outputs(Path(outputs), kept)
-    if picture:
-        draw(Path(picture), title, found, kept, opened.guard if labels is None else opened.guard.labels)
-    return 0
+    with named_outputs({"--outputs": outputs, "--picture": picture}, "evaluate", force=force):
+        attacks = [parse_attack(spec) for spec in attack]
+        opened = load_artifact(artifact)
+        labels = opened.guard.task.classes
+        loaded = _remembering(row_options, opened, test).load(test, labels=labels)
+        table = row_options.sample(row_options.accept(loaded, labels, loaded.report), labels, seed=seed)
+        facts = {"artifact": Path(artifact).name, "weights_sha256": opened.manifest.weights_sha256}
+        facts |= {"source": Path(test).name, **({"base_url": str(endpoint.base_url)} if endpoint else {})}
+        model = _model(opened, endpoint, on_escape, base)
+        found, kept = evaluate_model(
+            model, table, attacks, seed=seed, target_rows=target_rows, provenance=facts, quiet=quiet
+        )
+        title = f"{artifact} on {table.num_rows} rows of {test}"
+        present(title, found, json)  # first: a file that cannot be written must not cost the numbers
+        if outputs:
+            write_outputs(Path(outputs), kept)
+        if picture:
+            draw(Path(picture), title, found, kept, opened.guard if labels is None else opened.guard.labels)
+        return 0
 
 
 def _remembering(options: RowOptions, artifact: Artifact, source: str) -> RowOptions:

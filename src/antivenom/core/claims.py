@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from antivenom.core.errors import AntivenomError, ArtifactError
-from antivenom.core.files import PART, make_folder, remove_file, remove_if_empty, require_folder, write_json
+from antivenom.core.files import (
+    PART,
+    make_folder,
+    remove_file,
+    remove_if_empty,
+    require_folder,
+    require_outputs,
+    write_json,
+)
 from antivenom.core.intake import read_json
 from antivenom.core.locks import SUFFIX, locked
 
@@ -95,6 +103,26 @@ def laboratory(folder: Path, doing: str) -> Iterator[None]:
     """
     with output_folder(folder, doing):
         claim(folder, LABORATORY)
+        yield
+
+
+@contextlib.contextmanager
+def named_outputs(named: Mapping[str, str | None], doing: str, *, force: bool) -> Iterator[None]:
+    """Files that the user names and that a command writes at its end: no other process writes them meanwhile.
+
+    Args:
+        named: Option and path; options that were not given have None.
+        doing: The command, for those who meet a lock.
+        force: Whether foreign files may be replaced; links, folders and devices never are.
+
+    Raises:
+        ArtifactError: one of them is there and is not ours, or another process writes it.
+    """
+    require_outputs(named, force=force)
+    with contextlib.ExitStack() as stack:
+        for path in sorted({Path(path) for path in named.values() if path is not None}):
+            make_folder(path.parent)
+            stack.enter_context(locked(path, doing))
         yield
 
 

@@ -22,6 +22,7 @@ from antivenom.artifacts.manifest import MANIFEST, Manifest
 from antivenom.core.claims import require_empty
 from antivenom.core.errors import ArtifactError
 from antivenom.core.files import make_folder, new_folder
+from antivenom.core.locks import locked
 from antivenom.core.options import Options
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
 from antivenom.guards.guard import Guard
@@ -97,6 +98,14 @@ def finish(folder: Path, described: Path, *, model: str, out: Path | None = None
         ArtifactError: the folder is an artifact already, holds no trained weights that can be served exactly, or the
             model has not learnt its rows.
     """
+    tokenizer_files(folder)  # before anything is locked: it says where there is no such folder
+    if out is not None:
+        make_folder(out.parent)
+    with locked(folder if out is None else out, "finish"):
+        return _bind(folder, described, model, out, check)
+
+
+def _bind(folder: Path, described: Path, model: str, out: Path | None, check: bool) -> Finished:
     if (folder / MANIFEST).exists():
         raise ArtifactError(
             f"{folder} is an artifact already", mend="`antivenom show` says which; nothing was changed."
