@@ -221,7 +221,6 @@ def _take_json(path: Path) -> None:
     from antivenom.artifacts.artifact import load_artifact
     from antivenom.artifacts.manifest import MANIFEST, digest_of_manifest
     from antivenom.core.claims import claim_of
-    from antivenom.inference.answers_file import _read_note
     from antivenom.models.adapter_files import read_adapter_config
 
     if path.name == MANIFEST:
@@ -237,7 +236,6 @@ def _take_json(path: Path) -> None:
         read_adapter_config(path.parent, ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.up_proj"])
     else:
         claim_of(path.parent)
-        _read_note(path)
 
 
 def _take_outputs(path: Path) -> None:

@@ -13,6 +13,18 @@ BUG = 70
 PIPE_CLOSED = 141
 """128 + SIGPIPE, as of programs that the signal ends."""
 LONGEST_REASON = 300
+MEND_FILES = "Check the path, its permissions and the space left on the disk."
+FILE_ERRORS = (
+    *(
+        "No space left on device",
+        "Disk quota exceeded",
+        "File too large",
+        "Too many open files",
+        "Read-only file system",
+    ),
+    *("Permission denied", "PytorchStreamWriter failed", "inline_container", "iostream error"),
+)
+"""What libraries without errors of their own for files say (safetensors, torch) where the system refused."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -44,8 +56,9 @@ def explain(error: BaseException) -> Failure:
         return Failure(1, (f"antivenom: the package {error.name} is missing", "Run `pip install 'antivenom[train]'`."))
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
-        mend = "Check the path, its permissions and the space left on the disk."
-        return Failure(1, (f"antivenom: {error.strerror or error}{where}", mend))
+        return Failure(1, (f"antivenom: {error.strerror or error}{where}", MEND_FILES))
+    if foreign := next((sign for sign in FILE_ERRORS if sign in str(error)), None):
+        return Failure(1, (f"antivenom: a file cannot be written or read ({foreign})", MEND_FILES))
     if isinstance(error, MemoryError) or _is_of(error, "torch", "OutOfMemoryError"):
         return Failure(1, ("antivenom: out of memory", "Lower --batch-size, --max-tokens or the number of rows."))
     reason = (str(error).strip().splitlines() or [""])[0][:LONGEST_REASON]
