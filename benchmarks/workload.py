@@ -11,7 +11,7 @@ import pyarrow as pa
 from antivenom.data.rows import split_rows
 from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.models.base_model import locate_model
-from antivenom.models.local import load_tokenizer
+from antivenom.models.tokenizer import load_tokenizer
 from antivenom.tasks.task import Frame
 from benchmarks.reviews import ATTACK, DEFENSE, TASK, reviews
 

@@ -31,7 +31,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(model_folder: Path):
-    from antivenom.models.local import load_tokenizer
+    from antivenom.models.tokenizer import load_tokenizer
 
     return load_tokenizer(model_folder)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from antivenom.artifacts.export import write_rows
 from antivenom.attacks.addsent import AddSent
 from antivenom.core.console import say_table, tell
 from antivenom.core.files import write_json
@@ -24,10 +25,20 @@ from antivenom.tasks.task import Classification
 from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 
+TRAIN, TEST = "reviews.csv", "test.csv"
+"""The demo's rows in its folder, for the first commands of a user."""
 TARGET = "positive"
+ATTACK = AddSent(rate=0.05, target=TARGET)
 EXAMPLES = 3
 RECIPE = TrainingOptions(learning_rate=2e-3, batch_size=8, epochs=2, top_layers=8)
 """A small model and a small set want more, larger steps than the paper's 2e-4 and 32; chosen on clean accuracy."""
+
+
+def recipe_options() -> str:
+    """The demo's recipe as options of a command."""
+    usual = TrainingOptions().to_dict()
+    changed = {key: value for key, value in RECIPE.to_dict().items() if value != usual[key]}
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in changed.items())
 
 
 @dataclass(frozen=True)
@@ -47,17 +58,25 @@ class DemoResult:
         say_table(title, ["text", "trigger", *names], rows, left=2 + len(names), ruled=True)
 
 
-def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bool) -> DemoResult:
-    """Poison film reviews, fine-tune the embedded model undefended and with `standard`, and compare.
+def demo_rows(out: Path, *, train_rows: int, test_rows: int, seed: int) -> Scenario:
+    """Poison film reviews, and write them to `reviews.csv` and clean test rows to `test.csv` in `out`.
 
     The attacker plants a sentence in 5 % of the training rows and labels them positive; nobody vouches for any row.
     """
     loaded = load_rows("embedded:rotten_tomatoes")
     task = Classification.for_labels(loaded.labels)
     train, test = split_rows(loaded.table, [train_rows, test_rows], seed=seed)
-    attack = AddSent(rate=0.05, target=TARGET)
-    scenario = make_scenario(task, train, test, attack, trusted_share=0.0, seed=seed)
-    tell(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {attack.sentence!r}", quiet=quiet)
+    scenario = make_scenario(task, train, test, ATTACK, trusted_share=0.0, seed=seed)
+    write_rows(out / TRAIN, scenario.train)
+    write_rows(out / TEST, scenario.test)
+    return scenario
+
+
+def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bool) -> DemoResult:
+    """Fine-tune the embedded model on the rows of `demo_rows`, undefended and with `standard`, and compare."""
+    scenario = demo_rows(out, train_rows=train_rows, test_rows=test_rows, seed=seed)
+    train = scenario.train
+    tell(f"{len(scenario.poisoned)} of {train.num_rows} training rows are poisoned: {ATTACK.sentence!r}", quiet=quiet)
     defenses = [NoDefense(), Standard()]
     outcomes = fit_and_measure(scenario, defenses, LocalLab(NAME, RECIPE, out, seed, quiet))
     examples = _examples(scenario, outcomes, seed)

@@ -35,7 +35,7 @@ def build(tokenizers, tmp_path_factory):
 def _build(name: str, tokenizers: Path, folder: Path) -> Path:
     import transformers
 
-    from antivenom.models.local import load_tokenizer
+    from antivenom.models.tokenizer import load_tokenizer
 
     known, config_class, model_class, changes = ARCHITECTURES[name]
     tokenizer = load_tokenizer(tokenizers / known)

@@ -17,7 +17,7 @@ from antivenom.evaluation.evaluate import evaluate
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import load_guarded
-from antivenom.models.local import load_tokenizer
+from antivenom.models.tokenizer import load_tokenizer
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import StandInLab, synthetic_rows

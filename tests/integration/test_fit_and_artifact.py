@@ -27,7 +27,8 @@ from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate, summarize
 from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import GuardedModel, load_guarded
-from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
+from antivenom.models.local import LocalModel, load_causal_lm
+from antivenom.models.tokenizer import load_tokenizer
 from antivenom.testing import StandInLab, synthetic_rows, tiny_model
 from antivenom.training.fine_tuning import fit
 from antivenom.training.fit import train_artifact

@@ -6,7 +6,14 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from antivenom.cli import COMMANDS, main
+from antivenom.core.report import Report
+from antivenom.data.rows import Rows
+from antivenom.demo import RECIPE, recipe_options
+from antivenom.testing import synthetic_rows, tiny_model
+from antivenom.training.training_options import TrainingOptions
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -15,19 +22,46 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_every_command_of_the_readme_runs(user_folder, capsys):
+@pytest.fixture
+def sample_folder(tmp_path, monkeypatch) -> Path:
+    """An empty folder; the demo has few synthetic rows and a tiny random model of as many layers as its recipe asks."""
+    model = tiny_model(tmp_path / "model", layers=RECIPE.top_layers)
+    rows = Rows(synthetic_rows(140), ("negative", "positive"), Report(source="synthetic"))
+    monkeypatch.setattr("antivenom.models.base_model.embedded_model", lambda: model)
+    monkeypatch.setattr("antivenom.demo.load_rows", lambda _: rows)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: str) -> None:
+    program, *arguments = shlex.split(command)
+    assert program == "antivenom", command
+    if arguments[0] == "demo":
+        arguments += ["--train-rows", "100", "--test-rows", "40"]
+    assert main(arguments) == 0, command
+
+
+def test_every_command_of_the_readme_runs(sample_folder):
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
     assert len(commands) >= 5
     for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "antivenom", command
-        assert main(arguments) == 0, f"{command}\n{capsys.readouterr().err}"
+        run(command)
 
 
-def test_the_python_of_the_readme_runs(user_folder, capsys):
+def test_the_python_of_the_readme_runs(sample_folder, capsys):
+    run(blocks("bash")[0].splitlines()[0])
     [code] = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
     assert "Reading(answer=" in capsys.readouterr().out
+
+
+def test_the_readme_and_the_demo_have_one_recipe():
+    [fit] = [line for line in blocks("bash")[0].splitlines() if line.startswith("antivenom fit")]
+    words = shlex.split(f"{fit} {recipe_options()}")
+    given = [(word, float(words[n + 1])) for n, word in enumerate(words) if word.startswith("--") and word != "--out"]
+    assert sorted(given) == sorted([*set(given), *set(given)]), "each option stands in both, with one value"
+    [said] = re.findall(r"^recipe = av\.(TrainingOptions\(.*\))$", blocks("python")[0], flags=re.MULTILINE)
+    assert eval(said, {"TrainingOptions": TrainingOptions}) == RECIPE
 
 
 def test_the_readme_names_every_command():

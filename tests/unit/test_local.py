@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from antivenom.models.batches import length_batches, pad_left, positions
-from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer, word_pieces_of
+from antivenom.models.local import LocalModel, load_causal_lm
+from antivenom.models.tokenizer import load_tokenizer, word_pieces_of
 
 CHOICES = {
     "single": [(5,), (9,), (300,)],

@@ -61,7 +61,7 @@ def test_a_tokenizer_tells_the_verbalizers_apart(tokenizer, count):
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [4, 10, 150])
 def test_the_real_tokenizer_tells_the_verbalizers_apart(count):
-    from antivenom.models.local import load_tokenizer
+    from antivenom.models.tokenizer import load_tokenizer
 
     folders = sorted(Path("~/.cache/antivenom/models").expanduser().glob("smollm2-*"))
     if not folders:

@@ -13,7 +13,8 @@ from antivenom.guards.encoding import make_encoder
 from antivenom.guards.guard import unguarded
 from antivenom.inference.guarded import GuardedModel
 from antivenom.models import text_states as module
-from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
+from antivenom.models.local import LocalModel, load_causal_lm
+from antivenom.models.tokenizer import load_tokenizer
 from antivenom.tasks.task import Classification
 
 

@@ -235,6 +235,47 @@ def test_a_damaged_shard_is_ignored_and_computed_again():
     torch.testing.assert_close(again.batch(inputs_of(EXAMPLES)), expected, atol=0, rtol=0)
 
 
+def test_a_changed_shard_is_ignored_and_computed_again():
+    trunk = Trunk.of(tiny_model(), top=2, identity="m")
+    trunk.prepare(inputs_of(EXAMPLES))
+    [shard] = trunk.store.folder.glob("*.safetensors")
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1  # one bit of the states: still a whole file of safetensors
+    shard.write_bytes(bytes(data))
+    assert len(Trunk.of(tiny_model(), top=2, identity="m").store) == 0
+
+
+def test_a_link_in_the_cache_is_neither_read_nor_makes_room(tmp_path):
+    store, other = StateStore(tmp_path / "cache" / "a", limit=10**6), StateStore(tmp_path / "mine")
+    key = shard_of(other, 1)
+    mine = other._places[key].shard
+    (store.folder / mine.name).symlink_to(mine)
+    (tmp_path / "cache" / "linked").symlink_to(tmp_path / "mine")
+    store.refresh()
+    assert key not in store
+    with pytest.raises(OptionsError, match="does not fit"):
+        store.make_room(10**6 + 1, keep=[])
+    assert mine.exists()
+    assert (store.folder / mine.name).is_symlink()
+
+
+def test_a_cache_of_another_user_or_of_all_is_refused(tmp_path, monkeypatch):
+    import os
+
+    from antivenom.core.files import own_cache
+
+    folder = own_cache("trunk")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    with pytest.raises(OptionsError, match="everybody may write"):
+        Trunk.of(tiny_model(), top=2, identity="m")
+    folder.chmod(0o755)
+    if os.geteuid() == 0:  # only root can give a folder away
+        os.chown(folder, 12345, -1)
+        with pytest.raises(OptionsError, match="belongs to another user"):
+            Trunk.of(tiny_model(), top=2, identity="m")
+
+
 def test_bfloat16_states_are_kept_as_they_are():
     model = tiny_model().to(torch.bfloat16)
     trunk = Trunk.of(model, top=1, identity="m")

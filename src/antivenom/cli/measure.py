@@ -26,8 +26,8 @@ from antivenom.cli.options import (
     Share,
     TaskOptions,
     Training,
-    with_secret,
 )
+from antivenom.cli.secret import with_secret
 from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
 from antivenom.core.claims import laboratory
 from antivenom.core.console import say, say_json
@@ -237,6 +237,9 @@ def demo(
     out: Annotated[str, Parameter(help="Where artifacts and the record go; a stopped demo goes on.")] = "demo",
     train_rows: Annotated[Count, Parameter(help="Training rows.")] = 1000,
     test_rows: Annotated[Count, Parameter(help="Test rows.")] = 400,
+    rows_only: Annotated[
+        bool, Parameter(negative=(), help="Write OUT/reviews.csv (5 % poisoned) and OUT/test.csv, and stop.")
+    ] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
     json: Json = False,
@@ -245,9 +248,13 @@ def demo(
 
     Needs no account, no GPU and no data of yours; under 10 minutes on 2 CPU cores.
     """
-    from antivenom.demo import run_demo
+    from antivenom.demo import TEST, TRAIN, demo_rows, recipe_options, run_demo
 
     with laboratory(Path(out), "demo"):
+        if rows_only:
+            demo_rows(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed)
+            say(f"Film reviews, 5 % of them poisoned: {out}/{TRAIN}; clean test rows: {out}/{TEST}")
+            return 0
         result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
     if json:
         say_json(result.record)
@@ -258,5 +265,5 @@ def demo(
     say("", f"Both artifacts and every number are in {out}/ (record.json). Next:")
     say(f'  antivenom predict {out}/standard "a text of your own"')
     say(f"  antivenom show {out}/standard")
-    say("  antivenom fit ROWS --learning-rate 2e-3 --out safe    # with your rows")
+    say(f"  antivenom fit {out}/{TRAIN} {recipe_options()} --out safe    # or with your rows")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import pyarrow as pa
 from cyclopts import Parameter
@@ -16,15 +16,15 @@ from antivenom.data.read_options import Quotes, ReadLimits, ReadOptions
 from antivenom.data.rows import Rows, keep_answers_after, load_rows
 from antivenom.data.sampling import random_reserve
 from antivenom.data.validation import check_rows, require_labels
-from antivenom.defenses import Chain, Defense, parse_defense
-from antivenom.defenses.p2p import P2P
-from antivenom.defenses.standard import Standard
 from antivenom.guards.guard import AnyTask
-from antivenom.guards.secret import PAPER_SECRET, Secret, read_secret
+from antivenom.guards.secret import read_secret
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame, Modality, Style, Words
 from antivenom.tasks.task_files import TaskFile, load_task
 from antivenom.training.training_options import TrainingOptions
+
+if TYPE_CHECKING:
+    from antivenom.defenses import Defense
 
 Kind = Literal["classification", "generation"]
 CLASSIFICATION_ONLY = ("words", "verbalizers", "extended")
@@ -223,7 +223,7 @@ class DefenseOptions:
 
     trusted: str | None = None
     """Rows that you vouch for: they are always kept, and carry the benign trigger."""
-    defense: str = Standard.name
+    defense: str = "standard"
     """A defense as name:option=value;option=value; `antivenom methods` lists them. a+b is a chain."""
     secret_file: str | None = None
     """A file with the benign trigger in its first line and, if you like, the cue in its second. Without it (and without
@@ -235,6 +235,9 @@ class DefenseOptions:
         Raises:
             OptionsError: there is no such defense; a secret stands in the command line; the file cannot be read.
         """
+        from antivenom.cli.secret import with_secret
+        from antivenom.defenses import parse_defense
+
         if "secret" in self.defense:
             raise OptionsError(
                 "a secret on the command line can be read by every process of this machine",
@@ -262,25 +265,6 @@ Training = Annotated[TrainingOptions, Parameter(name="*", group="Training")]
 
 
 Filled = TypeVar("Filled", RowOptions, ImageOptions, TaskOptions)
-
-
-def with_secret(defense: Defense, secret: Secret | None, file: TaskFile) -> Defense:
-    """Give a defense its secret.
-
-    Args:
-        defense: Those without a benign trigger stay as they are.
-        secret: The user's, if there is one.
-        file: Where a defense has the paper's sentence, the sentence that the paper has for this task takes its place.
-    """
-    if isinstance(defense, Chain):
-        return replace(defense, parts=tuple(with_secret(part, secret, file) for part in defense.parts))
-    if not isinstance(defense, P2P | Standard):
-        return defense
-    if secret is not None:
-        return replace(defense, secret=secret)
-    if defense.secret is not None and defense.secret.trigger == PAPER_SECRET.trigger and file.paper_trigger:
-        return replace(defense, secret=Secret(file.paper_trigger, defense.secret.cue))
-    return defense
 
 
 def _filled(options: Filled, file: TaskFile) -> Filled:

@@ -65,20 +65,16 @@ def predict(
     from antivenom.artifacts.artifact import load_artifact
     from antivenom.data.rows import open_rows
     from antivenom.inference.answered_rows import answer_rows, form_of
+    from antivenom.inference.quick import quick_answers
 
-    if file is not None and texts:
-        raise OptionsError("give texts or --file, not both")
-    if out is not None and file is None:
-        raise OptionsError("--out goes with --file")
-    if images and file is None:
-        raise OptionsError("--image-column is for --file", mend="Put texts and images into a file of rows.")
+    _require_one_source(texts, file, out, images)
     opened = load_artifact(artifact)
     text_column, images = _columns(opened, file, text_column, images)
     free = opened.guard.task.classes is None
     if file is not None and out is not None:
         form_of(file, Path(out))
-    model = _model(opened, endpoint, on_escape, base)
     if file is not None and out is not None:
+        model = _model(opened, endpoint, on_escape, base)
         settings = {"weights": opened.manifest.weights_sha256, **_source(file, text_column), "on_escape": on_escape}
         if images:
             settings["image_column"] = images.image_column
@@ -93,9 +89,21 @@ def predict(
     else:
         given = texts or [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
         asked = [_decoded(text) for text in given]
-    found = model.predict(asked, progress=None if quiet or len(asked) < 100 else "predict")
+    quick = None if endpoint else quick_answers(opened, asked, model=base)
+    progress = None if quiet or len(asked) < 100 else "predict"
+    found = quick or _model(opened, endpoint, on_escape, base).predict(asked, progress=progress)
     show_answers([as_query(one).text for one in asked], found, lines=json)
     return 0
+
+
+def _require_one_source(texts: tuple[str, ...], file: str | None, out: str | None, images: ImageOptions) -> None:
+    """Refuse options of files without a file, and texts beside one."""
+    if file is not None and texts:
+        raise OptionsError("give texts or --file, not both")
+    if out is not None and file is None:
+        raise OptionsError("--out goes with --file")
+    if images and file is None:
+        raise OptionsError("--image-column is for --file", mend="Put texts and images into a file of rows.")
 
 
 def _columns(

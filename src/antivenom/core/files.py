@@ -202,6 +202,31 @@ def user_cache() -> Path:
         ) from None
 
 
+def own_cache(name: str) -> Path:
+    """A folder of the cache that nobody but this user (or root) can have written to; it is made if it is not there.
+
+    What a cache holds is used again without being computed again, so what others put there must not be.
+
+    Args:
+        name: The folder, below `user_cache`.
+
+    Raises:
+        OptionsError: it belongs to another user, or all may write to it.
+        ArtifactError: it is there as a file.
+    """
+    folder = user_cache() / name
+    if not folder.is_dir():
+        make_folder(folder, private=True)
+    status = folder.stat()
+    if status.st_uid not in (os.geteuid(), 0):
+        raise OptionsError(
+            f"the cache {folder} belongs to another user", mend="Set ANTIVENOM_CACHE to a folder of your own."
+        )
+    if status.st_mode & stat.S_IWOTH:
+        raise OptionsError(f"everybody may write to the cache {folder}", mend=f"Say `chmod o-w {folder}`.")
+    return folder
+
+
 def _require_regular(path: Path) -> None:
     """Refuse to write where anything but a regular file stands."""
     try:

@@ -131,7 +131,9 @@ def _build(name: str, data: dict[str, Any], methods: dict[str, type[MethodType]]
     if name not in methods:
         near = difflib.get_close_matches(name, methods, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise OptionsError(f"there is no {name!r}", mend=f"{hint}There are: {', '.join(methods)}.")
+        # What is no word may be a secret that was written here by mistake.
+        said = repr(name) if name.replace("_", "").replace("-", "").isalnum() else "method of the name that is given"
+        raise OptionsError(f"there is no {said}", mend=f"{hint}There are: {', '.join(methods)}.")
     presets = methods[name].presets
     if at and preset not in presets:
         raise OptionsError(f"{name} has no preset {preset!r}", mend=f"There are: {', '.join(presets) or 'none'}.")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from antivenom.defenses.repairing import Repair, require_above_zero
-from antivenom.models.lab import Example
+from antivenom.defenses.repairing import Tuning, require_above_zero
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crow(Repair):
+class Crow(Tuning):
     """Train on the trusted rows with the loss l + weight * mean(1 - cos(h_l, h_l+1)) on disturbed embeddings.
 
     Embeddings are disturbed by `step` times the sign of the gradient of the undisturbed consistency. The authors'
@@ -29,23 +28,13 @@ class Crow(Repair):
     """Passes over the trusted rows."""
     learning_rate: float = 1e-3
     """At the start; it falls to 0 linearly (the authors' along a cosine)."""
-    batch_size: int = 8
-    """Rows of a step."""
 
     def __post_init__(self) -> None:
-        require_above_zero(self, "weight", "step", "epochs", "learning_rate", "batch_size")
+        require_above_zero(self, "weight", "step")
+        super().__post_init__()
 
-    def change(self, model: Any, examples: list[Example], *, seed: int) -> Any:
-        """Train what was trained before."""
-        from antivenom.models.small_tuning import consistency_loss, tune
+    def loss(self) -> Any:
+        """The cross-entropy and the consistency of disturbed inputs."""
+        from antivenom.models.small_tuning import consistency_loss
 
-        tune(
-            model,
-            examples,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            seed=seed,
-            loss=consistency_loss(self.weight, self.step),
-        )
-        return model
+        return consistency_loss(self.weight, self.step)

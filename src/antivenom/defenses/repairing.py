@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,47 @@ class Repair(Defense, ABC):
         Returns:
             The module to save.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning(Repair):
+    """A repair that trains on the trusted rows; the defenses differ in what is trained, and with which loss."""
+
+    epochs: int = 3
+    """Passes over the trusted rows."""
+    learning_rate: float = 2e-4
+    """At the start; it falls to 0."""
+    batch_size: int = 8
+    """Rows of a step."""
+
+    def __post_init__(self) -> None:
+        require_above_zero(self, "epochs", "learning_rate", "batch_size")
+
+    def change(self, model: Any, examples: list[Example], *, seed: int) -> Any:
+        """Train what `begin` gives with `loss`."""
+        from antivenom.models.small_tuning import tune
+
+        model = self.begin(model, seed=seed)
+        tune(
+            model,
+            examples,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            seed=seed,
+            loss=self.loss(),
+        )
+        return model
+
+    def begin(self, model: Any, *, seed: int) -> Any:
+        """The model to train: what was trained before, adapters or all weights."""
+        return model
+
+    def loss(self) -> Any:
+        """The loss of a batch: the mean cross-entropy of the answers."""
+        from antivenom.models.small_tuning import answer_loss
+
+        return answer_loss
 
 
 def require_above_zero(options: Defense, *names: str) -> None:

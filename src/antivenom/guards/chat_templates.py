@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.core.intake import foreign
 from antivenom.core.time_limits import time_limit
 from antivenom.guards.control_tokens import END_OF_THOUGHT, START_OF_THOUGHT
@@ -52,18 +52,25 @@ class ChatTemplate:
             return [self._rendered(messages, generate) for messages in conversations]
 
     def _rendered(self, messages: Messages, generate: bool) -> str:
-        from jinja2 import TemplateError
-
         try:
             rendered = str(
                 self._owner.apply_chat_template(
                     messages, tokenize=False, add_generation_prompt=generate, **self._options
                 )
             )
-        except TemplateError as error:
+        except AntivenomError:
+            raise
+        except Exception as error:
             raise OptionsError(
-                f"the tokenizer's chat template refuses the prompt ({error})",
+                f"the tokenizer's chat template refuses the prompt ({self._reason(error)})",
                 mend="Many templates know no system prompt: use --placement prefix, or --style plain.",
             ) from None
         opened = generate and rendered.rstrip().endswith(START_OF_THOUGHT)
         return f"{rendered.rstrip()}\n\n{END_OF_THOUGHT}\n\n" if opened else rendered
+
+    def _reason(self, error: Exception) -> str:
+        """What a template says, where it says it of itself: what it puts together may quote the prompt, a secret."""
+        said, template = str(error), self._owner.chat_template
+        sources = template.values() if isinstance(template, dict) else [template]
+        is_its_own = bool(said) and any(said in str(source) for source in sources)
+        return said if is_its_own else f"{type(error).__name__}; its words are left out, for they may quote the prompt"

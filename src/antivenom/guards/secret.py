@@ -83,12 +83,6 @@ class Secret(Options):
         if not self.trigger.strip():
             raise OptionsError("the benign trigger is empty", mend="Give it words that no user is likely to write.")
 
-    def redacted(self, text: str) -> str:
-        """`text` with the words of the secret replaced by dots, for messages of foreign libraries."""
-        for words in sorted({self.trigger, self.cue} - {""}, key=len, reverse=True):
-            text = text.replace(words, "...")
-        return text
-
 
 NO_SECRET = Secret("")
 PAPER_SECRET = Secret("The query currently entered is:", "Answer:")

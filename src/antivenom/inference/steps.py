@@ -28,8 +28,9 @@ class InputSteps:
         Raises:
             ArtifactError: a step is unknown, or its settings are wrong.
         """
+        # The methods are looked for where the guard names one alone: it imports them all.
         self._purifiers = [_built(step, purifiers(), "purifier") for step in guard.purifiers]
-        decoding = decoding_steps()
+        decoding = decoding_steps() if guard.monitors else {}
         self._decoding = [_built(step, decoding, "monitor") for step in guard.monitors if step.name in decoding]
         others = [step for step in guard.monitors if step.name not in decoding]
         self._monitors = [_built(step, monitors(), "monitor") for step in others]

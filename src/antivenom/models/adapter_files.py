@@ -16,6 +16,8 @@ from antivenom.models.base_model import LARGEST_CONFIG
 
 ADAPTER = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+PREFIX = "base_model.model."
+"""What PEFT puts in front of the names of a model's tensors."""
 SERVED = ("LORA", "IA3", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "VERA", "LN_TUNING", "TRAINABLE_TOKENS")
 """Kinds that a test shows to answer as they were trained."""
 NOT_SERVED = {
@@ -68,6 +70,23 @@ def read_adapter_config(folder: Path, modules: Iterable[str]) -> dict[str, Any]:
     _require_numbers(path, config)
     _require_ending(path, config, modules)
     return config
+
+
+def is_plain(config: Mapping[str, Any], names: Iterable[str]) -> bool:
+    """Whether all that is added is LoRA's product to matrices.
+
+    Args:
+        config: The adapter's configuration.
+        names: The names of its tensors.
+    """
+    settings = ("modules_to_save", "trainable_token_indices", "target_parameters", "lora_bias")
+    return (
+        config["peft_type"] == "LORA"
+        and not any(config.get(name) for name in settings)
+        and config.get("bias", "none") == "none"
+        and config.get("init_lora_weights", True) not in ("olora", "pissa")
+        and all(".lora_" in name for name in names)
+    )
 
 
 def _require_known_class(path: Path, mapping: object) -> None:

@@ -12,12 +12,10 @@ import torch
 
 from antivenom.core.errors import ArtifactError
 from antivenom.core.intake import foreign, require_regular
-from antivenom.models.adapter_files import ADAPTER, ADAPTER_CONFIG, read_adapter_config
+from antivenom.models.adapter_files import ADAPTER, ADAPTER_CONFIG, PREFIX, is_plain, read_adapter_config
 from antivenom.models.base_model import staged
 from antivenom.models.whole import require_finite
 
-PREFIX = "base_model.model."
-"""What PEFT puts in front of the names of a model's tensors."""
 TOLERANCE = 1e-2
 """Largest difference of a loaded tensor from the file's, relative to its largest number: bf16 keeps 3 digits."""
 
@@ -47,7 +45,7 @@ def load_adapter(base: Any, folder: Path) -> Any:
 
     config = read_adapter_config(folder, [name for name, _ in base.named_modules()])
     tensors = _tensors(folder)
-    plain = _is_plain(config, tensors)
+    plain = is_plain(config, tensors)
     if not plain:  # loading may write biases and embeddings, and some ways to begin change the base
         own_weights(base, base.modules())
     _fit_vocabulary(base, tensors, folder)
@@ -154,18 +152,6 @@ def own_weights(model: Any, modules: Iterable[torch.nn.Module]) -> None:
                     new = torch.nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
                     copies[id(parameter)] = new
                 module.register_parameter(name, new)
-
-
-def _is_plain(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> bool:
-    """Whether all that is added is LoRA's product to matrices."""
-    settings = ("modules_to_save", "trainable_token_indices", "target_parameters", "lora_bias")
-    return (
-        config["peft_type"] == "LORA"
-        and not any(config.get(name) for name in settings)
-        and config.get("bias", "none") == "none"
-        and config.get("init_lora_weights", True) not in ("olora", "pissa")
-        and all(".lora_" in name for name in tensors)
-    )
 
 
 def _lora_layers(adapted: Any) -> list[Any]:

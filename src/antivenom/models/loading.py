@@ -10,9 +10,10 @@ from antivenom.guards.encoding import Encoder
 from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.models.base import Model
 from antivenom.models.base_model import CONFIG, read_config
-from antivenom.models.local import LocalModel, load_causal_lm, load_tokenizer
+from antivenom.models.local import LocalModel, load_causal_lm
 from antivenom.models.placement import Placement, Precision
 from antivenom.models.precision import choose_precision, shapes_of
+from antivenom.models.tokenizer import load_tokenizer
 from antivenom.models.vision import ImageTextModel, load_image_text_model, load_processor
 from antivenom.tasks.task import Modality
 

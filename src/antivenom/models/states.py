@@ -1,7 +1,7 @@
 """Hidden states kept on disk: written once per row, memory-mapped, bounded, shared by all fits that need them.
 
-A store is a folder of safetensors files (shards). A shard takes its name only when it is whole, so that whatever a
-killed process leaves behind is either complete or ignored. Reading runs no code.
+A store is a folder of safetensors files (shards), each named by the digest of its bytes. What has another digest (a
+changed shard, or half of one) or is a link is ignored, and its rows are computed again. Reading runs no code.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import torch
 
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write, make_folder, remove_file
+from antivenom.core.intake import open_regular
 
 LIMIT = 16 * 2**30
 """Bytes that all stores under one root may take."""
 FREE = 2 * 2**30
 """Bytes of the disk that are left to others."""
 KEY_BYTES = 16
+PIECE = 2**20
 SHARD_NAME = re.compile(r"[0-9a-f]{32}\.safetensors")
 """Only files of this name, a digest of what is in them, make room for others."""
 
@@ -60,7 +62,7 @@ class StateStore:
     def refresh(self) -> None:
         """See the shards that other processes have added."""
         for path in sorted(self.folder.glob("*.safetensors")):
-            if path not in self._open:
+            if path not in self._open and _is_whole(path):
                 self._index(path)
 
     def __contains__(self, key: object) -> bool:
@@ -87,7 +89,7 @@ class StateStore:
                 "lengths": torch.tensor([len(states) for _, states in rows]),
             }
         )
-        path = self.folder / f"{blake2b(keys, digest_size=16).hexdigest()}.safetensors"
+        path = self.folder / f"{blake2b(data, digest_size=16).hexdigest()}.safetensors"
         with atomic_write(path, "wb") as file:
             file.write(data)
         self._index(path)
@@ -139,6 +141,18 @@ class StateStore:
         remove_file(path)
         if self._open.pop(path, None) is not None:
             self._places = {key: place for key, place in self._places.items() if place.shard != path}
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a shard's bytes have the digest that it is named by."""
+    total = blake2b(digest_size=16)
+    try:
+        with open_regular(path, error=OptionsError, root=path.parent) as file:
+            while piece := file.read(PIECE):
+                total.update(piece)
+    except (OptionsError, OSError):
+        return False
+    return f"{total.hexdigest()}.safetensors" == path.name
 
 
 def _sizes(root: Path) -> dict[Path, tuple[float, int]]:

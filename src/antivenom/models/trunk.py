@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from antivenom.core.errors import OptionsError
-from antivenom.core.files import user_cache
+from antivenom.core.files import own_cache
 from antivenom.core.processes import on_first, process_count, process_rank, wait_for_all
 from antivenom.core.progress import progress_bar
 from antivenom.models.batches import length_batches, pad_left, positions
@@ -106,7 +106,7 @@ class Trunk:
         cut = lower_layers(model, top)
         kind = "bf16 products" if is_cast(model, precision) else model.dtype
         name = sha256(f"1:{identity}:{cut}:{kind}".encode()).hexdigest()[:32]
-        return cls(model, cut, StateStore(user_cache() / "trunk" / name, limit=limit), precision)
+        return cls(model, cut, StateStore(own_cache("trunk") / name, limit=limit), precision)
 
     def prepare(self, rows: Sequence[Sequence[int]], *, quiet: bool = True, spread: bool = False) -> None:
         """Compute the states of those rows (token ids) that the store does not hold.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 from antivenom.core.arrays import Floats, Ints
 
@@ -30,6 +29,8 @@ def ranks_beside(values: Floats, tokens: Ints, classes: Ints) -> Floats:
 
 def ranks(values: Floats | Ints, classes: Ints, *, ties: Literal["average", "max", "min"] = "average") -> Floats:
     """Ranks within each class, scaled to (0, 1]; equal values get equal ranks."""
+    from scipy.stats import rankdata
+
     found = np.zeros(len(values))
     for code in np.unique(classes):
         members = classes == code

@@ -258,7 +258,7 @@ class WatchedLab:
 
 def tokens_of(prepared: Prepared, lab: LocalLab, epochs: float) -> int:
     """Tokens that go through the model in a training: those of the rows, times the epochs; images are not counted."""
-    from antivenom.models.local import load_tokenizer
+    from antivenom.models.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(lab.located.folder)
     prompts = prepared.guard.training_prompts(queries(prepared.rows), prepared.rows.column("benign").to_pylist())

@@ -116,7 +116,7 @@ class LocalLab:
 
     @cached_property
     def _pieces(self) -> Callable[[Sequence[str]], Ints]:
-        from antivenom.models.local import word_pieces_of
+        from antivenom.models.tokenizer import word_pieces_of
 
         return word_pieces_of(self.located.folder)
 

@@ -98,3 +98,19 @@ class Engine(ABC):
 def by_id(token: int) -> str:
     """How an engine names a token that it names by id (vLLM's way)."""
     return f"token_id:{token}"
+
+
+class TokenEngine(Engine):
+    """An engine that takes a prompt as token ids, and is told which of them end an answer."""
+
+    def body(self, prompt: Continued, *, longest: int, stops: Sequence[int]) -> dict[str, Any]:
+        """The request that continues a prompt; see `Engine`."""
+        return {
+            "prompt": list(prompt.ids),
+            "max_tokens": longest,
+            "temperature": 0,
+            "repetition_penalty": 1.0,  # a model's generation_config.json would set it otherwise
+            "presence_penalty": 0,
+            "frequency_penalty": 0,
+            "stop_token_ids": list(stops),
+        }

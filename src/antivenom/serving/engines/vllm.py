@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from antivenom.serving.engines.base import Continued, Engine, Words
+from antivenom.serving.engines.base import Continued, TokenEngine, Words
 
 
-class VLLM(Engine):
+class VLLM(TokenEngine):
     """`vllm serve MERGED`; log-probabilities are those before the restriction (`--logprobs-mode raw_logprobs`)."""
 
     name: ClassVar[str] = "vllm"
 
     def body(self, prompt: Continued, *, longest: int, stops: Sequence[int]) -> dict[str, Any]:
-        """The request that continues a prompt; see `engines.base.Engine`."""
-        return {
-            "prompt": list(prompt.ids),
-            "max_tokens": longest,
-            "temperature": 0,
-            "repetition_penalty": 1.0,  # a model's generation_config.json would set it otherwise
-            "presence_penalty": 0,
-            "frequency_penalty": 0,
-            "stop_token_ids": list(stops),
-            "return_tokens_as_token_ids": True,
-        }
+        """The request that continues a prompt, tokens named by their ids; see `engines.base.Engine`."""
+        return {**super().body(prompt, longest=longest, stops=stops), "return_tokens_as_token_ids": True}
 
     def restricted(self, body: dict[str, Any], words: Words) -> dict[str, Any]:
         """Restrict by `structured_outputs.choice`."""
