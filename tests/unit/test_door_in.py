@@ -46,7 +46,7 @@ ALLOWED = {
     "data/images.py:open": "bytes that came through the door; decoded with all errors caught",
     "models/base_model.py:snapshot_download": "from the hub; its files are checked as any folder's are",
     "models/embedded.py": "a wheel whose digest is pinned",
-    "models/states.py:safe_open": "states of ours; a damaged file is ignored and computed again",
+    "models/states.py:safe_open": "states of ours, whose digest was compared",
     "models/precision.py:read_text": "/proc/cpuinfo",
     "inference/writing.py:read_text": "an answer",
     "serving/client.py:read_text": "an answer",
