@@ -24,8 +24,8 @@ from antivenom.models.base_model import locate_model
 from antivenom.models.batches import pad_right
 from antivenom.models.fluency import FluentModel
 from antivenom.models.local import load_causal_lm
-from antivenom.models.tokenizer import load_tokenizer
 from antivenom.models.precision import laid_out
+from antivenom.models.tokenizer import load_tokenizer
 from benchmarks.harness import Line, alternate, record
 from benchmarks.reviews import reviews
 
