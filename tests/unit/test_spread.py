@@ -40,7 +40,7 @@ class Fitted:
     def score(self, asked, *, progress=None):
         return ChoiceScores(self.states(asked), np.array([len(text) % 2 == 0 for text in asked], dtype=bool))
 
-    def likelihood(self, texts, *, progress=None):
+    def likelihood(self, texts, *, window=0, progress=None):
         return self.states(texts)[:, 0]
 
     def losses(self, rows, *, progress=None):

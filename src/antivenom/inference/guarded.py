@@ -133,7 +133,9 @@ def load_guarded(
     return GuardedModel(encoder, scorer(weights, encoder, precision))
 
 
-def trained_weights(folder: Path, base: LocatedModel, modality: Modality, store: BaseStore) -> Any:
+def trained_weights(
+    folder: Path, base: LocatedModel, modality: Modality, store: BaseStore, *, trainable: bool = False
+) -> Any:
     """The model of a folder of trained weights: the base with its adapter, or full weights.
 
     Args:
@@ -141,6 +143,7 @@ def trained_weights(folder: Path, base: LocatedModel, modality: Modality, store:
         base: The model that it was trained on.
         modality: What the task asks about.
         store: Where the base model comes from.
+        trainable: Whether it is to be trained further: an adapter then stays one.
 
     Raises:
         ArtifactError: the weights are not whole, not finite, or of a kind that cannot be served exactly.
@@ -150,7 +153,7 @@ def trained_weights(folder: Path, base: LocatedModel, modality: Modality, store:
 
     if not (folder / ADAPTER).exists():
         return load_model(folder, modality)
-    return load_adapter(store.adaptable(base, modality), folder)
+    return load_adapter(store.adaptable(base, modality), folder, trainable=trainable)
 
 
 def predict(artifact: Artifact | Path | str, texts: Sequence[Asked]) -> list[Reading] | list[TextReading]:

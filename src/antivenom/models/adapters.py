@@ -20,7 +20,7 @@ TOLERANCE = 1e-2
 """Largest difference of a loaded tensor from the file's, relative to its largest number: bf16 keeps 3 digits."""
 
 
-def load_adapter(base: Any, folder: Path) -> Any:
+def load_adapter(base: Any, folder: Path, *, trainable: bool = False) -> Any:
     """Put the adapter of a folder on a base model.
 
     Plain LoRA is merged into weights of its own, which gives the same scores (to rounding) without the extra
@@ -31,9 +31,10 @@ def load_adapter(base: Any, folder: Path) -> Any:
         base: A model without adapters. It is adapted in place; tensors that it shares with other models are not
             written to.
         folder: The folder with `adapter_config.json` and `adapter_model.safetensors`.
+        trainable: Leave the adapter what it was while it was trained, so that it can be trained further.
 
     Returns:
-        A transformers model that scores and generates.
+        A transformers model that scores and generates; of PEFT where it is to be trained.
 
     Raises:
         ArtifactError: the kind of adapter cannot be served, or its tensors are not those that its configuration and
@@ -58,8 +59,10 @@ def load_adapter(base: Any, folder: Path) -> Any:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # what they warn of is compared below
-        adapted = PeftModel.from_pretrained(base, str(place), use_safetensors=True)
+        adapted = PeftModel.from_pretrained(base, str(place), use_safetensors=True, is_trainable=trainable)
         _require_loaded(adapted, tensors, folder)
+        if trainable:
+            return adapted
         layers = _lora_layers(adapted) if plain else []
         if layers and _used_once(adapted, layers):
             own_weights(adapted, [layer.get_base_layer() for layer in layers])

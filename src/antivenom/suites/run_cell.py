@@ -23,7 +23,7 @@ from antivenom.defenses import Defense, Prepared
 from antivenom.evaluation.comparison import Scenario, make_scenario, measure_is_empty, public_facts
 from antivenom.evaluation.evaluate import evaluate, write_outputs
 from antivenom.guards.guard import AnyTask, Guard
-from antivenom.inference.guarded import GuardedModel, load_guarded
+from antivenom.inference.guarded import GuardedModel, load_guarded, trained_weights
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.lab import Example, Fitted, Lab, TrainingChanges
 from antivenom.suites.cell import Cell
@@ -194,11 +194,10 @@ def _guarded(
     from antivenom.models.decoding import LocalGenerator
     from antivenom.models.loading import scorer
 
-    model = load_guarded(folder)
-    whole: Any = model.model
-    repaired = defense.repair(whole.model, scenario.task, trusted=scenario.trusted, prepared=prepared, lab=lab)
+    model, store, located = load_guarded(folder), bench.lab.bases, bench.lab.located
+    learnt = trained_weights(folder, located, scenario.task.frame.modality, store, trainable=True)
+    repaired = defense.repair(learnt, scenario.task, trusted=scenario.trusted, prepared=prepared, lab=lab)
     if isinstance(model, GuardedWriter):
-        store, located = bench.lab.bases, bench.lab.located
         return GuardedWriter(model.encoder, LocalGenerator(repaired), base=lambda: store.adaptable(located).eval())
     return GuardedModel(model.encoder, scorer(repaired, model.encoder))
 
