@@ -106,8 +106,10 @@ def _require_fits(engine: ExportFormat, adapter: bool, llama_cpp: Path | None, g
 def _merge(artifact: Artifact, base: Path, out: Path) -> None:
     """Write base and adapter as one model: then there is nothing else that a client could choose."""
     from antivenom.inference.guarded import merged_weights
+    from antivenom.models.local import quiet_libraries
 
-    merged_weights(artifact.folder, base, "text").save_pretrained(out)
+    with quiet_libraries():
+        merged_weights(artifact.folder, base, "text").save_pretrained(out)
 
 
 def _write_template(out: Path, encoder: LabelEncoder | TextEncoder, template: BakedTemplate) -> bool:
