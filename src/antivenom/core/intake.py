@@ -94,12 +94,13 @@ def read_bytes(
 ) -> bytes:
     """All bytes of a regular file inside `root`, at most `most_bytes`; errors are those of `require_regular`."""
     with open_regular(path, error=error, root=root, most_bytes=most_bytes) as file:
+        size = os.fstat(file.fileno()).st_size
         try:
-            found = file.read(most_bytes + 1)
+            found = file.read(size + 1)  # as many bytes are allocated as are asked for
         except OSError as reason:
             raise _unopened(path, reason, error) from None
-    if len(found) > most_bytes:  # it grew while it was read
-        raise _too_large(path, len(found), most_bytes, error)
+    if len(found) > size:
+        raise error(f"{path} grew while it was read", mend="Wait until it is written, and repeat the command.")
     return found
 
 
