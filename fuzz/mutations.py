@@ -231,7 +231,7 @@ def _take_json(path: Path) -> None:
             path.with_name(MANIFEST).write_text(json.dumps({**data, "manifest_sha256": digest_of_manifest(data)}))
         artifact = load_artifact(path.parent)
         artifact.guard.wrap("a film")
-        artifact.verify()
+        artifact.verify(model=str(path.parent / "model"))
     elif path.name == "adapter_config.json":
         read_adapter_config(path.parent, ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.up_proj"])
     else:
