@@ -311,8 +311,8 @@ def prepare(shop: Workshop) -> Path:
     if folder.exists():
         return folder
     shutil.copytree(shop.bench / "signed", folder)
-    for path in (shop.bench / "model").iterdir():
-        shutil.copy(path, folder)
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(shop.bench / "model" / name, folder)
     shutil.copytree(shop.bench / "model", folder / "model")
     for name in ("rows.csv", "outputs.parquet", "suite.yaml", "key", "key.pub"):
         shutil.copy(shop.bench / name, folder)
