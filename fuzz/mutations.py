@@ -200,7 +200,7 @@ def _take_rows(path: Path) -> None:
 
     with contextlib.suppress(AntivenomError):
         list(iterate_texts(str(path)))
-    if path.name == "chats.jsonl":
+    if path.name in ("chats.jsonl", "nested.parquet"):
         load_dialogs(str(path))
         return
     rows = load_rows(str(path))
