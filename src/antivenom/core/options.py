@@ -67,8 +67,32 @@ def _reader(cls: Any) -> Any:
 
 
 def _secrets(cls: type[Options]) -> set[str]:
-    """The fields that `repr` leaves out."""
-    return {field.name for field in dataclasses.fields(cls) if not field.repr}  # type: ignore[arg-type]
+    """The names of fields whose values are not shown: those that `repr` leaves out, and all of a class without `repr`.
+
+    Fields of such a class count in whichever class they stand.
+    """
+    hidden, left, seen = set[str](), [cls], set[Any]()
+    while left:
+        part = left.pop()
+        if part in seen:
+            continue
+        seen.add(part)
+        hints = get_type_hints(part)
+        for field in dataclasses.fields(part):  # type: ignore[arg-type]
+            inner = [kind for kind in (hints[field.name], *get_args(hints[field.name])) if _is_options(kind)]
+            left += inner
+            if not field.repr or not _shows(part) or not all(map(_shows, inner)):
+                hidden.add(field.name)
+    return hidden
+
+
+def _is_options(kind: object) -> bool:
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
+def _shows(kind: Any) -> bool:
+    """Whether a class of options prints its values."""
+    return bool(kind.__dataclass_params__.repr)
 
 
 def _explain(errors: list[Any], secrets: set[str]) -> str:
