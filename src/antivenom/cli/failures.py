@@ -8,6 +8,8 @@ from typing import Any
 
 from antivenom.core.errors import AntivenomError
 
+WRITTEN_WRONGLY = 2
+"""The exit code of a command that cannot be read."""
 BUG = 70
 """As `sysexits.h` has it: an internal error."""
 PIPE_CLOSED = 141
@@ -49,9 +51,9 @@ def explain(error: BaseException) -> Failure:
     if isinstance(error, BrokenPipeError):
         return Failure(PIPE_CLOSED, ())
     if _is_of(error, "cyclopts", "UnknownOptionError"):
-        return Failure(2, _unknown_option(error))
+        return Failure(WRITTEN_WRONGLY, _unknown_option(error))
     if _is_of(error, "cyclopts", "CycloptsError"):
-        return Failure(2, (*f"antivenom: {error}".splitlines(), "Try: antivenom --help"))
+        return Failure(WRITTEN_WRONGLY, (*f"antivenom: {error}".splitlines(), "Try: antivenom --help"))
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("antivenom"):
         return Failure(1, (f"antivenom: the package {error.name} is missing", "Run `pip install 'antivenom[train]'`."))
     if isinstance(error, OSError):
