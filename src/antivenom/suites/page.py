@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from antivenom.suites.figures import Figure
@@ -19,8 +19,8 @@ STYLE = """
 h2 { font-size: 1.2rem; margin: 2em 0 .5em } p, li { max-width: 75ch }
 .soft, .note { color: var(--soft); font-size: .9em }
 nav a { margin-right: 1.2em } a { color: var(--main) } .wide { overflow-x: auto; border: 1px solid var(--edge);
-  border-radius: 6px } table { border-collapse: collapse; font-size: .86em; font-variant-numeric: tabular-nums;
-  width: 100% } th, td { padding: 4px 10px; text-align: right; border-bottom: 1px solid var(--edge);
+  border-radius: 6px } table { border-collapse: collapse; font-size: .84em; font-variant-numeric: tabular-nums;
+  width: 100% } th, td { padding: 4px 7px; text-align: right; border-bottom: 1px solid var(--edge);
   white-space: nowrap } th { background: var(--wash); font-weight: 600 } tbody tr:last-child td { border-bottom: 0 }
 .l { text-align: left } .missing { color: var(--soft); font-style: italic; white-space: normal; text-align: left }
 .better, .erased { color: var(--good) } .worse, .persistent, .invalid { color: var(--bad); font-weight: 600 }
@@ -68,7 +68,7 @@ def page(
 
 def _table(table: Table, anchor: str) -> str:
     head = "".join(f'<th{_left(i, table)} scope="col">{escape(name)}</th>' for i, name in enumerate(table.head))
-    rows = "".join(f"<tr>{''.join(_cell(c, i, table) for i, c in enumerate(row))}</tr>" for row in table.rows)
+    rows = "".join(f"<tr>{''.join(_cells(row, table))}</tr>" for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     grid = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     shown = f'<div class="wide">{grid}</div>{note}'
@@ -77,11 +77,21 @@ def _table(table: Table, anchor: str) -> str:
     return f'<h2 id="{anchor}">{escape(table.title)}</h2>{shown}'
 
 
+def _cells(row: Sequence[TableCell], table: Table) -> Iterator[str]:
+    """The cells of a row; what is missing takes the room of the empty ones behind it."""
+    for place, cell in enumerate(row):
+        if cell.mark == "missing":
+            rest = row[place + 1 :]
+            room = next((number for number, each in enumerate(rest) if each.text), len(rest)) + 1
+            yield f'<td class="missing" colspan="{room}">{escape(cell.text)}</td>'
+            yield from (_cell(each, place + room + number, table) for number, each in enumerate(rest[room - 1 :]))
+            return
+        yield _cell(cell, place, table)
+
+
 def _cell(cell: TableCell, place: int, table: Table) -> str:
     text = escape(cell.text)
     shown = f'<a href="{escape(cell.link, quote=True)}">{text}</a>' if cell.link else text
-    if cell.mark == "missing":
-        return f'<td class="missing">{shown}</td>'
     kinds = " ".join(kind for kind in ("l" if place < table.left else "", cell.mark) if kind)
     return f'<td class="{kinds}">{shown}</td>' if kinds else f"<td>{shown}</td>"
 

@@ -109,7 +109,7 @@ def forest(rows: Sequence[ForestRow], what: str, *, around_zero: bool = True) ->
 
 
 def scatter(dots: Sequence[Dot], x_name: str, y_name: str, what: str) -> str:
-    """Points with their names, which give way to each other."""
+    """Points by number, and their names beside them."""
     right, bottom, left, top = 520.0, 270.0, 60.0, 34.0
     across, up = (steps_between(*ends([getattr(dot, axis) for dot in dots])) for axis in ("x", "y"))
 
@@ -123,16 +123,13 @@ def scatter(dots: Sequence[Dot], x_name: str, y_name: str, what: str) -> str:
         parts += [f'<path class="grid" d="M{left} {y:.1f}H{right}"/>', _text(left - 6, y + 4, f"{tick:g}", "end")]
     parts += [_text(place(tick, up[0])[0], bottom + 18, f"{tick:g}", "middle") for tick in across]
     parts += [_text((left + right) / 2, bottom + 38, x_name, "middle"), _text(left, 16, y_name, "start")]
-    written: list[tuple[float, float, float]] = []
-    for dot in sorted(dots, key=lambda dot: (dot.x, dot.y)):
+    for number, dot in enumerate(sorted(dots, key=lambda dot: (dot.x, dot.y)), 1):
         x, y = place(dot.x, dot.y)
-        end, line = x + 10 + CHAR * len(dot.name), y + 4
-        while any(x < other_end and other_x < end and abs(line - other) < 13 for other_x, other_end, other in written):
-            line -= 13
-        written.append((x, end, line))
         parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(dot.name)}</title></circle>')
-        parts.append(_text(x + 8, line, dot.name, "start"))
-    return _picture(max([right, *(end for _, end, _ in written)]) + 10, bottom + 46, parts, what)
+        parts.append(_text(x + 5, y - 6, str(number), "start"))
+        parts.append(_text(right + 34, top + 16 * (number - 1), f"{number}  {dot.name}", "start"))
+    wide = right + 34 + _width([dot.name for dot in dots])
+    return _picture(wide, max(bottom + 46, top + 16 * len(dots)), parts, what)
 
 
 def ends(values: Sequence[float]) -> tuple[float, float]:

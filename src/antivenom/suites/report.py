@@ -18,14 +18,13 @@ from antivenom.suites.progress import Spent, duration
 from antivenom.suites.record import Results, same_but_for_cost
 from antivenom.suites.statistics import difference_of_rates
 from antivenom.suites.suite import Suite
+from antivenom.suites.table_text import latex, markdown
 from antivenom.suites.tables import (
     Table,
     TableCell,
     control_table,
     cost_tables,
-    latex,
     left_out_table,
-    markdown,
     percent,
     points,
     printed_table,

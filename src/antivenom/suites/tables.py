@@ -1,12 +1,9 @@
-"""The tables of a report as plain cells, and as Markdown, LaTeX and CSV."""
+"""The tables of a report as plain cells."""
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from io import StringIO
 
 from antivenom.evaluation.left_out import LeftOut
 from antivenom.suites.cell import Place
@@ -139,9 +136,13 @@ def control_table(groups: Sequence[Group]) -> Table:
     """The controls: what the trigger does without poison, and what leaving out the poison alone costs."""
     rows = []
     for group in groups:
-        if group.place.control in (NEVER, PERFECT):
-            cells = [rate(group, name) for name in ("accuracy", "asr_deployed", "floor")]
-            rows.append((*_names(group), TableCell(group.place.control), *cells, _excess(group)))
+        if group.place.control not in (NEVER, PERFECT):
+            continue
+        names = (*_names(group), TableCell(group.place.control))
+        if not group.records:
+            rows.append((*names, _absent(group), *[TableCell("")] * 3))
+            continue
+        rows.append((*names, *(rate(group, name) for name in ("accuracy", "asr_deployed", "floor")), _excess(group)))
     return Table("Controls", CONTROL_HEAD, tuple(rows), left=3)
 
 
@@ -150,8 +151,7 @@ def seed_table(lines: Sequence[Line]) -> Table:
     rows = []
     for line in lines:
         if line.record is None:
-            said = TableCell(f"{line.state}: {line.why}".splitlines()[0], mark="missing")
-            rows.append((TableCell(str(line.place)), said, *[TableCell("")] * (len(SEED_HEAD) - 2)))
+            rows.append((TableCell(str(line.place)), _absent(line), *[TableCell("")] * (len(SEED_HEAD) - 2)))
             continue
         one = Group(line.place, (line,))
         rates = [rate(one, name) for name in ("accuracy", "asr", "asr_deployed", "floor")]
@@ -214,35 +214,6 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}"
 
 
-def markdown(table: Table) -> str:
-    """A table as Markdown, its links kept."""
-    lines = [f"| {' | '.join(table.head)} |", "|" + "---|" * table.left + "---:|" * (len(table.head) - table.left)]
-    for row in table.rows:
-        cells = [cell.text.replace("|", "&#124;").replace("\n", " ") for cell in row]
-        linked = [f"[{text}]({cell.link})" if cell.link else text for text, cell in zip(cells, row, strict=True)]
-        lines.append(f"| {' | '.join(linked)} |")
-    return "\n".join([f"## {table.title}", "", *lines, *(["", table.note] if table.note else [])])
-
-
-def latex(table: Table) -> str:
-    """A table as LaTeX, for the package booktabs."""
-    columns = "l" * table.left + "r" * (len(table.head) - table.left)
-    lines = [f"% {_tex(table.title)}", f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
-    lines += [" & ".join(map(_tex, table.head)) + r" \\", "\\midrule"]
-    lines += [" & ".join(_tex(cell.text) for cell in row) + r" \\" for row in table.rows]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
-
-
-def comma_separated(table: Table) -> str:
-    """A table as CSV; cells that a spreadsheet would compute are quoted as text."""
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.head)
-    for row in table.rows:
-        writer.writerow(f"'{cell.text}" if re.match(r"[=@\t]|[+-]\D", cell.text) else cell.text for cell in row)
-    return out.getvalue()
-
-
 def _by_setting(groups: Sequence[Group]) -> list[tuple[str, list[Group]]]:
     found: dict[Place, list[Group]] = {}
     for group in groups:
@@ -252,8 +223,7 @@ def _by_setting(groups: Sequence[Group]) -> list[tuple[str, list[Group]]]:
 
 def _result_row(group: Group, undefended: Group | None) -> tuple[TableCell, ...]:
     if not group.records:
-        said = TableCell(f"{group.state}: {group.why}".splitlines()[0], mark="missing")
-        return (*_names(group), said, *[TableCell("")] * (len(RESULT_HEAD) - 3))
+        return (*_names(group), _absent(group), *[TableCell("")] * (len(RESULT_HEAD) - 3))
     rates = [rate(group, "accuracy"), _robust(group), *(rate(group, name) for name in ("asr", "asr_deployed", "floor"))]
     taught = sum(record.teaching.poison_taught for record in group.records)
     poisoned = sum(record.teaching.poisoned for record in group.records)
@@ -268,6 +238,11 @@ def _result_row(group: Group, undefended: Group | None) -> tuple[TableCell, ...]
 def _robust(group: Group) -> TableCell:
     found, of_target = rate(group, "robust"), group.counted("robust_target")
     return found if of_target is None else replace(found, text=f"{found.text}; target {percent(of_target)}")
+
+
+def _absent(place: Group | Line) -> TableCell:
+    """Why there are no numbers."""
+    return TableCell(f"{place.state}: {place.why}".splitlines()[0], mark="missing")
 
 
 def _excess(group: Group) -> TableCell:
@@ -290,8 +265,3 @@ def _family_wise(tests: Sequence[tuple[str, float]]) -> list[float]:
         for i, value in zip(places, holm([tests[i][1] for i in places]), strict=True):
             found[i] = value
     return found
-
-
-def _tex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
