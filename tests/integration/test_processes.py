@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -66,14 +67,16 @@ def run_two(model, out, options, *, shard=False):
     return said
 
 
-def kill_one(model, out, options, rank, *, shard=False):
-    """Kill a process as soon as there is a checkpoint, and then the other, as launchers do."""
+def kill_one(model, out, options, rank, *, shard=False, later=0.0):
+    """Kill a process as soon as there is another checkpoint, or a little later, and then the other, as launchers do."""
+    before = latest_checkpoint(out / WORK)
     with launched(model, out, options, shard=shard) as processes:
         deadline = time.monotonic() + 600
-        while latest_checkpoint(out / WORK) is None:
+        while latest_checkpoint(out / WORK) == before:
             assert processes[rank].poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.01)
+        time.sleep(later)
         processes[rank].send_signal(signal.SIGKILL)
         processes[rank].wait()
         assert not (out / MANIFEST).exists()
@@ -110,6 +113,17 @@ def test_a_run_that_lost_a_process_ends_with_the_same_weights(model_folder, tmp_
     options = {**options, "save_every": 1, "epochs": 3}
     run_two(model_folder, tmp_path / "whole", options)
     kill_one(model_folder, tmp_path / "killed", options, rank)
+    run_two(model_folder, tmp_path / "killed", options)
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.slow
+def test_kills_at_ten_moments_end_with_the_same_weights(model_folder, tmp_path):
+    """Either process, five times each, while it computes, writes a checkpoint, or waits for the other."""
+    options, rng = {**OPTIONS, "dropout": 0.1, "save_every": 1, "epochs": 6}, random.Random(0)
+    run_two(model_folder, tmp_path / "whole", options)
+    for number in range(10):
+        kill_one(model_folder, tmp_path / "killed", options, number % 2, later=rng.uniform(0, 0.1))
     run_two(model_folder, tmp_path / "killed", options)
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 
