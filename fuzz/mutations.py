@@ -308,8 +308,7 @@ def prepare(shop: Workshop) -> Path:
     import pyarrow.parquet as pq
 
     folder = shop.root / "cases"
-    if folder.exists():
-        return folder
+    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(shop.bench / "signed", folder)
     for name in ("config.json", "model.safetensors"):
         shutil.copy(shop.bench / "model" / name, folder)
