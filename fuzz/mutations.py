@@ -249,7 +249,7 @@ def _take_outputs(path: Path) -> None:
 
 def _take_tokenizer(path: Path) -> None:
     from antivenom.guards.encoding import make_encoder
-    from antivenom.models.local import load_tokenizer
+    from antivenom.models.tokenizer import load_tokenizer
     from antivenom.tasks.task import Classification, Frame
 
     tokenizer = load_tokenizer(path.parent)

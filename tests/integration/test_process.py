@@ -64,7 +64,8 @@ def test_a_nameless_user_without_a_home_is_told_where_to_put_the_cache():
 def test_a_signal_ends_the_command_with_one_line(number, code):
     waiting = "import sys; from antivenom.cli.process import stop_on_signals; stop_on_signals()\n"
     waiting += "import antivenom.cli as cli, time\n"
-    waiting += "cli._run = lambda words: (print('ready', flush=True), time.sleep(60))\nsys.exit(cli.main([]))"
+    waiting += "cli._run = lambda words: exec(\"print('ready', flush=True); time.sleep(60)\")\n"
+    waiting += "from antivenom.cli.process import finish_output; sys.exit(finish_output(cli.main([])))"
     with subprocess.Popen(
         [sys.executable, "-c", waiting], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -49,9 +49,13 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 def finish_output(code: int) -> int:
     """Write out what is still held back, before the interpreter does it where nobody catches an error.
 
+    An interrupt that came inside `exec` (libraries make classes with it) is remembered by the interpreter, which would
+    end by the signal, although it was caught; evaluating anything makes it forget.
+
     Returns:
         The exit code: that of the command, unless its output could not be written.
     """
+    eval("0")
     try:
         sys.stdout.flush()
     except OSError as error:
