@@ -73,8 +73,9 @@ def test_the_readme_has_the_figures_of_the_demo():
     attacked, floor = (percent(standard["evaluation"]["attacks"][0][name]) for name in ("asr_deployed", "floor"))
     require_figures(README, attacked, floor)
     require_figures(README, after, before, f"{standard['against_first'][0]['pairing']['p_value']:.2f}")
-    earlier = [read(f"demo/2026-11-29-standard-31-{cores}.json")["outcomes"][1] for cores in ("2cores", "1core")]
-    require_figures(README, *(percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in earlier))
+    earlier = read("demo/2026-11-29-standard-32-2cores.json")["outcomes"][1]["evaluation"]
+    rates = [earlier["clean"]["accuracy"], *(earlier["attacks"][0][name] for name in ("asr_deployed", "floor"))]
+    require_figures(README, *map(percent, rates))
     require_figures(README, standard["reserve"]["rows"], 1000)
 
 

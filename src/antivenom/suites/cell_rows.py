@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -62,6 +64,22 @@ def expand(attack: Attack, data: Path, learned: Path) -> Attack:
         if key != "name"
     }
     return type(attack).from_dict(options)
+
+
+def without_places(evaluation: dict[str, Any], places: Mapping[str, Path]) -> dict[str, Any]:
+    """What was measured, with the files of attacks named as the suite names them: a record names no folder of a machine.
+
+    Args:
+        evaluation: Each of its `attacks` spells the options of one.
+        places: What stands for each folder, such as `{data}`.
+    """
+    attacks = []
+    for one in evaluation["attacks"]:
+        spelled = one["attack"]
+        for name, folder in places.items():
+            spelled = spelled.replace(str(folder), name)
+        attacks.append({**one, "attack": spelled})
+    return {**evaluation, "attacks": attacks}
 
 
 def _load(source: str, file: TaskFile, data: Path, split: str, *, made_up: int, labels: tuple[str, ...] | None) -> Rows:

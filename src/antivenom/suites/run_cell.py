@@ -27,7 +27,7 @@ from antivenom.inference.guarded import GuardedModel, load_guarded, trained_weig
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.lab import Example, Fitted, Lab, TrainingChanges
 from antivenom.suites.cell import Cell
-from antivenom.suites.cell_rows import expand, load_cell_rows
+from antivenom.suites.cell_rows import expand, load_cell_rows, without_places
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.effects import Effects, effects_of
 from antivenom.suites.machine import machine, peak_memory
@@ -141,7 +141,8 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
             model, scenario.test, attacks, seed=cell.seed, target_rows=empty, quiet=bench.quiet
         )
         write_outputs(kept / "outputs.parquet", outputs)
-        found, effects = evaluation.to_dict(), effects_of(outputs)
+        places = {"{data}": bench.data, "{results}": bench.results.folder}
+        found, effects = without_places(evaluation.to_dict(), places), effects_of(outputs)
     return Record(
         id=key,
         cell=cell,

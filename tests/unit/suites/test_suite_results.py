@@ -11,6 +11,7 @@ import pytest
 
 from antivenom.cli import main
 from antivenom.core.errors import ArtifactError
+from antivenom.suites.cell_rows import without_places
 from antivenom.suites.executors import Here, Pool
 from antivenom.suites.lines import groups_of, lines_of, undefended_of
 from antivenom.suites.record import Results, same_but_for_cost
@@ -165,3 +166,10 @@ def test_without_training_decisions_are_counted(small_suite: Path, tmp_path: Pat
     assert record.teaching.poisoned == 8
     assert record.fits == ()
     assert main(["bench", "report", str(tmp_path / "out")]) == 0
+
+
+def test_a_record_names_the_files_of_an_attack_as_the_suite_does():
+    measured = {"clean": {}, "attacks": [{"attack": 'synattack:train="/data of/me/train.tsv"', "excess": 0.1}]}
+    found = without_places(measured, {"{data}": Path("/data of/me"), "{results}": Path("/elsewhere")})
+    assert found["attacks"] == [{"attack": 'synattack:train="{data}/train.tsv"', "excess": 0.1}]
+    assert measured["attacks"][0]["attack"].endswith('me/train.tsv"'), "what was measured stays as it is"
