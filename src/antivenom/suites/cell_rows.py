@@ -67,7 +67,7 @@ def expand(attack: Attack, data: Path, learned: Path) -> Attack:
 
 
 def without_places(evaluation: dict[str, Any], places: Mapping[str, Path]) -> dict[str, Any]:
-    """What was measured, with the files of attacks named as the suite names them: a record names no folder of a machine.
+    """What was measured, with the files of attacks named as the suite names them: a record names no place of a machine.
 
     Args:
         evaluation: Each of its `attacks` spells the options of one.
