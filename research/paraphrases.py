@@ -69,11 +69,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--rows", type=int, default=250, help="test rows, and as many positive ones with the trigger")
     parser.add_argument("--only", nargs="*", default=list(OURS), help="which of our systems")
+    parser.add_argument("--first", type=int, help="ask these systems about so many of the rows alone")
     parser.add_argument("--tasks", nargs="*", default=list(TASKS))
     asked = parser.parse_args()
     for task in asked.tasks:
         path = asked.out / f"{task}.json"
-        record = measured(task, asked.data, asked.rows, asked.only)
+        record = measured(task, asked.data, asked.rows, asked.only, asked.first)
         if path.exists():
             before = read_json(path, root=asked.out)
             if before["command"] == record["command"]:
@@ -82,8 +83,8 @@ def main() -> None:
         print(table_of(task, record))
 
 
-def measured(task: str, data: Path, rows: int, only: Sequence[str]) -> dict[str, Any]:
-    """One task: every system on the same rows."""
+def measured(task: str, data: Path, rows: int, only: Sequence[str], some: int | None) -> dict[str, Any]:
+    """One task: every system on the same rows, or ours on the first of them."""
     train, test, theirs = TASKS[task]
     classify = classifier(labelled(data / train, task))
     whole = labelled(data / test, task)
@@ -103,7 +104,7 @@ def measured(task: str, data: Path, rows: int, only: Sequence[str]) -> dict[str,
     if task == "sst2" and "scpd_rule" in only:
         found["template"] = template_counts(data / "scpn/sst-2/test.tsv")
     for spec in only:
-        found |= of_system(spec, classify, drawn, attacked)
+        found |= of_system(spec, classify, drawn.slice(0, some), attacked.slice(0, some))
     return {
         "command": f"python -m research.paraphrases --data DATA --rows {rows}",
         "task": task,
