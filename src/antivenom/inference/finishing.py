@@ -106,10 +106,11 @@ def finish(folder: Path, described: Path, *, model: str, out: Path | None = None
 
 
 def _bind(folder: Path, described: Path, model: str, out: Path | None, check: bool) -> Finished:
-    if (folder / MANIFEST).exists():
-        raise ArtifactError(
-            f"{folder} is an artifact already", mend="`antivenom show` says which; nothing was changed."
-        )
+    for place in (folder, out or folder):
+        if (place / MANIFEST).exists():
+            raise ArtifactError(
+                f"{place} is an artifact already", mend="`antivenom show` says which; nothing was changed."
+            )
     if out is None:
         require_harmless(folder)
     else:
