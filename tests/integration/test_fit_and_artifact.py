@@ -31,7 +31,7 @@ from antivenom.models.local import LocalModel, load_causal_lm
 from antivenom.models.tokenizer import load_tokenizer
 from antivenom.testing import StandInLab, synthetic_rows, tiny_model
 from antivenom.training.fine_tuning import fit
-from antivenom.training.fit import train_artifact
+from antivenom.training.fit import fingerprint_of, train_artifact
 from antivenom.training.lab import LocalLab
 from antivenom.training.training_options import TrainingOptions
 
@@ -297,7 +297,7 @@ sys.path.insert(0, {tests!r})
 from test_fit_and_artifact import RECIPE, prepare
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
-from antivenom.training.fit import train_artifact
+from antivenom.training.fit import fingerprint_of, train_artifact
 task = Classification.for_labels(("negative", "positive"))
 train_artifact(prepare(task, synthetic_rows(200)), model={model!r}, out={out!r}, options=RECIPE, quiet=True)
 """
@@ -418,3 +418,16 @@ def test_full_fine_tuning_learns_the_answers_and_prints_nothing(task, model_fold
     assert np.exp(before.log_probabilities).sum(axis=1).max() < 0.1, "a random model says anything"
     extended = np.exp(after.log_probabilities[:, 2:]).sum(axis=1)
     assert extended.min() > 0.9, "under the benign trigger the trained one says extended verbalizers"
+
+
+def test_a_fit_of_a_laboratory_that_was_killed_while_it_tidied_is_tidied(task, rows, model_folder, tmp_path):
+    prepared, lab = prepare(task, rows), LocalLab(str(model_folder), RECIPE, tmp_path, 0, True)
+    folder = lab.artifact(prepared, name="one")
+    before = (folder / MANIFEST).read_bytes()
+    key = fingerprint_of(prepared, lab.located, lab.options.on(prepared), lab.seed)
+    (folder / NOTE).write_text(json.dumps({"antivenom": 1, "what": "fit", "settings": key}), encoding="utf-8")
+    (folder / WORK).mkdir()
+    assert lab.artifact(prepared, name="one") == folder
+    assert not (folder / WORK).exists()
+    assert not (folder / NOTE).exists()
+    assert (folder / MANIFEST).read_bytes() == before

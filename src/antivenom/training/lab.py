@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.arrays import Ints
-from antivenom.core.claims import LABORATORY, claim
+from antivenom.core.claims import LABORATORY, claim, claim_of
 from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.core.files import atomic_write, write_json
 from antivenom.core.intake import foreign, open_regular, read_json
@@ -248,8 +248,8 @@ class LocalLab:
 
 
 def _noted(folder: Path, note: Path) -> tuple[bool, dict[str, Any]]:
-    """Whether a fit is finished, and what is noted of it."""
-    finished = (folder / MANIFEST).exists()
+    """Whether a fit is finished, and what is noted of it; one that was killed while it tidied still has its claim."""
+    finished = (folder / MANIFEST).exists() and claim_of(folder) is None
     return finished, read_json(note, error=ArtifactError) if finished and note.exists() else {}
 
 
