@@ -297,7 +297,7 @@ sys.path.insert(0, {tests!r})
 from test_fit_and_artifact import RECIPE, prepare
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
-from antivenom.training.fit import fingerprint_of, train_artifact
+from antivenom.training.fit import train_artifact
 task = Classification.for_labels(("negative", "positive"))
 train_artifact(prepare(task, synthetic_rows(200)), model={model!r}, out={out!r}, options=RECIPE, quiet=True)
 """
