@@ -47,6 +47,8 @@ def require(engine: str) -> None:
     """Skip where an engine is missing, and say which."""
     if engine == "transformers":
         pytest.importorskip("fastapi", reason="transformers serve needs fastapi")
+        if program("transformers") is None:
+            pytest.skip("transformers is not on PATH nor in ANTIVENOM_TOOLS")
     if engine == "llamacpp":
         if program("llama-server") is None:
             pytest.skip("llama-server is not on PATH nor in ANTIVENOM_TOOLS")
