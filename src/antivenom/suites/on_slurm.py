@@ -61,6 +61,8 @@ class OnSlurm:
         if self.cluster == "slurm":
             parameters = {f"slurm_{name}": value for name, value in self.options.items()}
             executor.update_parameters(slurm_array_parallelism=self.slots, **parameters)
+        elif "time" in self.options:
+            executor.update_parameters(timeout_min=self.options["time"])
         handles = executor.map_array(run_command, [job.command() for job in jobs])
         waiting = dict(zip(range(len(jobs)), zip(jobs, handles, strict=True), strict=True))
         started: set[int] = set()

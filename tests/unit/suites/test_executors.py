@@ -112,7 +112,7 @@ def test_submitit_runs_the_cells(small_suite: Path, results: Path, tmp_path: Pat
     pytest.importorskip("submitit")
     from antivenom.suites.on_slurm import OnSlurm
 
-    executor = OnSlurm.parse("cluster=local,time=10", tmp_path)
+    executor = OnSlurm.parse("cluster=local,time=60", tmp_path)
     found = run_suite(
         small_suite, out=tmp_path, data=Path(), executor=executor, only=["defense=undefended"], quiet=True
     )
