@@ -18,7 +18,8 @@ STYLE = """
   background: var(--paper); font: 15px/1.5 system-ui, sans-serif; } h1 { font-size: 1.6rem; margin: .2em 0 }
 h2 { font-size: 1.2rem; margin: 2em 0 .5em } p, li { max-width: 75ch }
 .soft, .note { color: var(--soft); font-size: .9em }
-nav a { margin-right: 1.2em; white-space: nowrap } a { color: var(--main) } .wide { overflow-x: auto; border: 1px solid var(--edge);
+nav a { margin-right: 1.2em; white-space: nowrap }
+a { color: var(--main) } .wide { overflow-x: auto; border: 1px solid var(--edge);
   border-radius: 6px } table { border-collapse: collapse; font-size: .84em; font-variant-numeric: tabular-nums;
   width: 100% } th, td { padding: 4px 7px; text-align: right; border-bottom: 1px solid var(--edge);
   white-space: nowrap } th { background: var(--wash); font-weight: 600 } tbody tr:last-child td { border-bottom: 0 }
