@@ -86,7 +86,8 @@ class PlainLlama:
             states = states + self._attend(f"{at}.self_attn", read, turns)
             read = _normal(states, self.weights[f"{at}.post_attention_layernorm.weight"], epsilon)
             gate = self._linear(f"{at}.mlp.gate_proj", read)
-            inner = gate / (1 + np.exp(-gate)) * self._linear(f"{at}.mlp.up_proj", read)
+            silu = gate * (1 + np.tanh(gate / 2)) / 2  # gate / (1 + exp(-gate)), which overflows
+            inner = silu * self._linear(f"{at}.mlp.up_proj", read)
             states = states + self._linear(f"{at}.mlp.down_proj", inner)
         last = _normal(states[-1], self.weights["model.norm.weight"], epsilon)
         tied = self.config["tie_word_embeddings"]

@@ -19,7 +19,7 @@ from antivenom.serving.spelling import Choices
 from antivenom.serving.upstream import Link, UpstreamBackend
 
 FIELDS = {"prompt", "max_tokens", "temperature", "stop_token_ids", "return_tokens_as_token_ids", "logprobs", "model",
-          "stream", "structured_outputs"}  # fmt: skip
+          "repetition_penalty", "presence_penalty", "frequency_penalty", "stream", "structured_outputs"}  # fmt: skip
 USER = {"role": "user", "content": "a warm film"}
 
 FIELD_ATTEMPTS = {
