@@ -13,6 +13,8 @@ from antivenom.guards.control_tokens import END_OF_THOUGHT, START_OF_THOUGHT
 SECONDS = 10.0
 """The time that rendering may take in any case; a usual template takes a tenth of a millisecond a prompt."""
 SECONDS_PER_PROMPT = 0.05
+MOST_CHARACTERS, MOST_TIMES = 200_000, 8
+"""What a template may write for one prompt: so many characters, and so many times the prompt's own."""
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -65,6 +67,11 @@ class ChatTemplate:
                 f"the tokenizer's chat template refuses the prompt ({self._reason(error)})",
                 mend="Many templates know no system prompt: use --placement prefix, or --style plain.",
             ) from None
+        if len(rendered) > MOST_CHARACTERS + MOST_TIMES * len(str(messages)):
+            raise OptionsError(
+                f"the tokenizer's chat template writes {len(rendered)} characters for one prompt",
+                mend="Use a model with another chat template, or --style plain.",
+            )
         opened = generate and rendered.rstrip().endswith(START_OF_THOUGHT)
         return f"{rendered.rstrip()}\n\n{END_OF_THOUGHT}\n\n" if opened else rendered
 

@@ -18,6 +18,9 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 """Names of the class that reads `tokenizer.json` as it is."""
 
+MOST_STEPS = 32
+"""Of a normalizer or pre-tokenizer; those in use have fewer than ten."""
+
 
 def load_tokenizer(folder: Path) -> Any:
     """Load a tokenizer, never running code from the folder; one without a padding token pads with its end token.
@@ -44,7 +47,15 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def _try(tokenizer: Any) -> None:
-    """Use a tokenizer as everything here does; settings of a wrong type are not noticed by its loader."""
+    """Use a tokenizer as everything here does; settings of a wrong type are not noticed by its loader.
+
+    Steps that follow one another can lengthen a text many times, in a call that nothing interrupts: so there are few.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        steps = getattr(backend, part, None)
+        if steps is not None and steps.__getstate__().count(b'"type":') > MOST_STEPS:
+            raise ValueError(f"its {part} has more than {MOST_STEPS} steps")
     for special in (True, False):
         [ids] = tokenizer(["a word"], add_special_tokens=special, verbose=False)["input_ids"]
         tokenizer.decode(ids)
