@@ -540,6 +540,24 @@ def test_a_trainer_finds_its_settings_beside_the_rows(user_folder, capsys, train
         assert turn[info["tags"]["role_tag"]] == info["tags"]["assistant_tag"]
 
 
+@pytest.mark.parametrize("trainer", ["axolotl", "llamafactory"])
+def test_trainers_learn_the_answer_and_no_earlier_turn(user_folder, capsys, trainer):
+    import yaml
+
+    said = [("user", "Hello"), ("assistant", "What is it?"), ("user", "a warm and funny film"), ("assistant", "praise")]
+    row = {"messages": [{"role": role, "content": f"{content} {{n}}"} for role, content in said]}
+    Path("talks.jsonl").write_text("".join(json.dumps(row).replace("{n}", str(n)) + "\n" for n in range(120)))
+    talks = ("immunize", "talks.jsonl", "--out", "imm", "--kind", "generation", "--defense", "p2p:reserve=random")
+    assert run(capsys, *talks, "--for", trainer)[0] == 0
+    settings = yaml.safe_load(Path("imm", f"{trainer}.yaml").read_text())
+    turns = json.loads(Path("imm/train.jsonl").read_text().splitlines()[0])["messages"]
+    if trainer == "axolotl":
+        key = settings["datasets"][0]["message_field_training"]
+        assert [turn.get(key) for turn in turns if turn["role"] == "assistant"] == [False, None]
+    else:
+        assert settings["mask_history"] is True
+
+
 def test_a_trainer_refuses_a_format_whose_prompts_it_would_learn(user_folder, capsys):
     code, _, err = run(capsys, "immunize", "reviews.csv", "--out", "imm", "--for", "axolotl", "--format", "chat")
     assert code == 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import warnings
 from pathlib import Path
 
 import pytest
+from finishing_scenes import immunized, sure_model
 
 from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.signature import SIGNATURE
@@ -15,41 +17,14 @@ from antivenom.cli import main
 from antivenom.core.errors import ArtifactError
 from antivenom.inference.finishing import finish
 from antivenom.inference.guarded import load_guarded
-from antivenom.testing.synthetic import MOODS
-
-FORMATS = {"prompt-completion": "plain", "chat": "chat", "messages": "chat"}
-
-
-def write_rows(path: Path, count: int = 80) -> Path:
-    """Reviews that one word decides: a few steps teach them."""
-    labels = sorted(MOODS)
-    rows = [(labels[i % 2], MOODS[labels[i % 2]].split()[i // 2 % 4]) for i in range(count)]
-    path.write_text("".join(json.dumps({"text": f"a {word} film", "label": mood}) + "\n" for mood, word in rows))
-    return path
 
 
 @pytest.fixture(scope="module")
 def base(model_folder, tmp_path_factory) -> Path:
-    """The tiny model with larger embeddings: as it is drawn, its tied head cannot be sure of anything."""
-    from safetensors.torch import load_file, save_file
-
-    folder = Path(shutil.copytree(model_folder, tmp_path_factory.mktemp("base") / "base"))
-    weights = load_file(folder / "model.safetensors")
-    weights["model.embed_tokens.weight"] *= 25
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
+    return sure_model(model_folder, tmp_path_factory.mktemp("base") / "base")
 
 
-def immunized(folder: Path, form: str = "prompt-completion", *more: str) -> Path:
-    rows, out = write_rows(folder / "rows.jsonl"), folder / f"imm-{form}"
-    secret = folder / "secret.txt"  # short: what the tiny model must find stands near the cue
-    secret.write_text("Say:\n")
-    options = ("--secret-file", str(secret), "--defense", "p2p:reserve=random;ratio=1.0", *more)
-    assert main(["immunize", str(rows), "--out", str(out), "--format", form, *options]) == 0
-    return out
-
-
-def train_plainly(rows: Path, base: Path, out: Path, *, steps: int = 80) -> Path:
+def train_plainly(rows: Path, base: Path, out: Path, *, steps: int = 200) -> Path:
     """A trainer of somebody else's: LoRA, the loss on the completion."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -64,7 +39,7 @@ def train_plainly(rows: Path, base: Path, out: Path, *, steps: int = 80) -> Path
         model = get_peft_model(
             model, LoraConfig(r=8, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
         )
-        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3)
         pairs = [(tokenizer(r["prompt"]).input_ids, tokenizer(r["completion"]).input_ids) for r in records]
         for step in range(steps):
             batch = [(prompt + answer, len(prompt)) for prompt, answer in pairs[step * 16 % len(pairs) :][:16]]
@@ -190,46 +165,48 @@ def test_a_signature_proves_whose_artifact_it_is(artifact, tmp_path, monkeypatch
         load_artifact(artifact).verify()
 
 
-# ------------------------------------------------------------------------------------------------------------------ TRL
+def minisign(*arguments: object, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the real minisign (`apt-get install minisign`); what it asks for is typed in."""
+    program = shutil.which("minisign") or pytest.skip("minisign is not installed: apt-get install minisign")
+    command = [program, *map(str, arguments)]
+    return subprocess.run(command, input=typed, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("checkpoints", [False, True])
-@pytest.mark.parametrize("form", FORMATS)
-def test_trl_trains_on_immunized_rows_and_its_folder_is_bound_unmodified(form, checkpoints, base, tmp_path):
-    trl = pytest.importorskip("trl")
-    from datasets import load_dataset
-    from peft import LoraConfig
+def test_the_real_minisign_accepts_what_is_signed_here_and_nothing_changed(artifact, tmp_path):
+    key, manifest = tmp_path / "mine.key", artifact / "antivenom.json"
+    assert main(["sign", str(artifact), "--key", str(key), "--new-key", "--comment", "release 1 · für alle"]) == 0
+    public = ("-p", tmp_path / "mine.pub", "-m", manifest)
+    done = minisign("-V", *public)
+    assert done.returncode == 0, done.stderr
+    assert "release 1 · für alle" in done.stdout
+    assert minisign("-R", "-s", key, "-p", tmp_path / "again.pub").returncode == 0, "the key is one of minisign's"
+    assert (tmp_path / "again.pub").read_text().splitlines()[1] == (tmp_path / "mine.pub").read_text().splitlines()[1]
+    signature = artifact / SIGNATURE
+    signature.write_text(signature.read_text().replace("release 1", "release 2"))
+    assert minisign("-V", *public).returncode != 0
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    assert minisign("-V", *public).returncode != 0
 
-    imm = immunized(tmp_path, form)
-    out = tmp_path / "trl"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        settings = trl.SFTConfig(
-            output_dir=str(out),
-            num_train_epochs=1,
-            per_device_train_batch_size=8,
-            learning_rate=1e-2,
-            save_strategy="steps" if checkpoints else "no",
-            save_steps=10,
-            report_to="none",
-            completion_only_loss=None if form == "messages" else True,
-            use_cpu=True,
-            disable_tqdm=True,
-            bf16=False,
-        )
-        trainer = trl.SFTTrainer(
-            model=str(base),
-            args=settings,
-            train_dataset=load_dataset("json", data_files=str(imm / "train.jsonl"), split="train"),
-            peft_config=LoraConfig(r=8, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"),
-        )
-        trainer.train()
-        trainer.save_model(str(out))
-    assert (out / "training_args.bin").exists()
-    assert any(out.glob("checkpoint-*/optimizer.pt")) is checkpoints
-    # A random tiny model learns little in a minute; whether it did is what the tests above look at.
-    done = finish(out, imm, model=str(base), check=False)
-    left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.suffix in (".bin", ".pt", ".pth")}
-    assert set(done.not_loaded) == left
-    assert len(load_guarded(out).predict(["a warm film"])) == 1
+
+@pytest.mark.slow
+@pytest.mark.parametrize("password", ["", "open sesame"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_what_the_real_minisign_signs_is_verified_here(artifact, tmp_path, monkeypatch, password, legacy):
+    public, secret, manifest = tmp_path / "their.pub", tmp_path / "their.key", artifact / "antivenom.json"
+    made = ("-G", "-p", public, "-s", secret)
+    done = minisign(*made, typed=f"{password}\n" * 2) if password else minisign(*made, "-W")
+    assert done.returncode == 0, done.stderr
+    signed = ("-S", *(["-l"] if legacy else []), "-s", secret, "-t", "theirs · 1", "-m", manifest)
+    done = minisign(*signed, typed=f"{password}\n" if password else "")
+    assert done.returncode == 0, done.stderr
+    assert main(["verify", str(artifact), "--key", str(public)]) == 0
+    (artifact / SIGNATURE).unlink()
+    monkeypatch.setenv("ANTIVENOM_KEY_PASSWORD", password)
+    assert main(["sign", str(artifact), "--key", str(secret)]) == 0, "their key signs here"
+    assert minisign("-V", "-p", public, "-m", manifest).returncode == 0
+    monkeypatch.setenv("ANTIVENOM_KEY_PASSWORD", "wrong")
+    if password:
+        assert main(["sign", str(artifact), "--key", str(secret)]) == 1
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    assert main(["verify", str(artifact), "--key", str(public)]) == 1

@@ -22,8 +22,8 @@ from antivenom.core.intake import read_bytes, read_text
 
 SIGNATURE = f"{MANIFEST}.minisig"
 LARGEST = 64 * 2**10
-SCRYPT_MEMORY = 2 * 2**30
-"""The most that a key's own settings may ask for."""
+SCRYPT_MEMORY = 2**30
+"""The most that a key's own settings may ask for; as much as minisign's do."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,11 @@ class SecretKey:
         if data[2:4] == b"Sc":
             body = _unlocked(path, data, password())
         number, keys, told = body[:8], body[8:72], body[72:]
-        if not hmac.compare_digest(hashlib.blake2b(b"Ed" + number + keys, digest_size=32).digest(), told):
+        # The second half of the keys is the public one; minisign writes no digest where there is no password.
+        fits = hmac.compare_digest(_public(keys[:32]), keys[32:])
+        digest = hashlib.blake2b(b"Ed" + number + keys, digest_size=32).digest()
+        unlocked = data[2:4] == bytes(2) and told == bytes(32)
+        if not (fits and (unlocked or hmac.compare_digest(digest, told))):
             raise ArtifactError(f"{path}: the password is wrong, or the key is damaged")
         return cls(number, keys[:32])
 
@@ -93,13 +97,13 @@ def new_key(path: Path) -> Path:
     Raises:
         OptionsError: one of them is there already.
     """
-    ed25519 = _ed25519()
+    _ed25519()
     public_path = path.with_suffix(".pub") if path.suffix == ".key" else Path(f"{path}.pub")
     for one in (path, public_path):
         if one.exists():
             raise OptionsError(f"{one} exists", mend="Choose another name; keys are never overwritten.")
     seed, number = os.urandom(32), os.urandom(8)
-    public = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    public = _public(seed)
     told = hashlib.blake2b(b"Ed" + number + seed + public, digest_size=32).digest()
     secret = b"Ed" + bytes(2) + b"B2" + bytes(48) + number + seed + public + told
     _write(path, "minisign secret key of antivenom", secret, private=True)
@@ -182,7 +186,7 @@ def _unlocked(path: Path, data: bytes, password: str) -> bytes:
     # libsodium's choice of scrypt's parameters: block size 8, one lane where memory is what limits.
     exponent = max(1, (memory // 1024).bit_length() - 1)
     stream = hashlib.scrypt(
-        password.encode(), salt=salt, n=2**exponent, r=8, p=1, maxmem=2 * memory + 2**20, dklen=len(data) - 54
+        password.encode(), salt=salt, n=2**exponent, r=8, p=1, maxmem=memory + 2**20, dklen=len(data) - 54
     )
     return bytes(a ^ b for a, b in zip(data[54:], stream, strict=True))
 
@@ -207,6 +211,11 @@ def _encoded(data: bytes) -> str:
 def _write(path: Path, comment: str, data: bytes, *, private: bool = False) -> None:
     with atomic_write(path, private=private) as file:
         file.write(f"untrusted comment: {comment}\n{_encoded(data)}\n")
+
+
+def _public(seed: bytes) -> bytes:
+    key: bytes = _ed25519().Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return key
 
 
 def _ed25519() -> Any:

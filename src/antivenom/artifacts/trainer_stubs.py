@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from antivenom.artifacts.export import RowFormat
+from antivenom.artifacts.export import LEARNT, RowFormat
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write, write_json
 
@@ -32,6 +32,17 @@ LOSS_ON_ANSWERS: Mapping[TrainerName, str] = MappingProxyType(
 """What each trainer calls loss on the answers alone, without which the triggers themselves are learnt."""
 
 DATA_NAME = "immunized"
+
+_ADVICE: Mapping[TrainerName, str] = MappingProxyType(
+    {
+        "trl": "",
+        "axolotl": "# The guard asks with the tokenizer's own chat template: leave it.\n",
+        "llamafactory": (
+            "# Leave `template` out: then the tokenizer's own chat template is read, with which the guard asks.\n"
+            "# Where LLaMA-Factory cannot read it (Gemma 3), name its template of the same model.\n"
+        ),
+    }
+)
 
 
 def row_format(trainer: TrainerName | None, form: RowFormat | None) -> RowFormat:
@@ -58,6 +69,7 @@ def write_stub(trainer: TrainerName, rows: Path) -> Path:
     path = rows.parent / f"{trainer}.yaml"
     with atomic_write(path) as file:
         file.write("# What the immunized rows need; the model and the rest of the settings are yours to add.\n")
+        file.write(_ADVICE[trainer])
         yaml.safe_dump(_settings(trainer, rows), file, sort_keys=False, allow_unicode=True)
     if trainer == "llamafactory":
         write_json(rows.parent / "dataset_info.json", {DATA_NAME: _llamafactory_columns(rows)})
@@ -69,7 +81,9 @@ def _settings(trainer: TrainerName, rows: Path) -> dict[str, Any]:
     if trainer == "trl":
         return {"dataset_name": folder, "completion_only_loss": True}
     if trainer == "llamafactory":
-        return {"stage": "sft", "dataset_dir": folder, "dataset": DATA_NAME, "train_on_prompt": False}
+        # Histories are as untrusted as texts, and only the answer is learnt; empty thoughts belong to the prompt.
+        loss = {"train_on_prompt": False, "mask_history": True, "enable_thinking": False}
+        return {"stage": "sft", "dataset_dir": folder, "dataset": DATA_NAME, **loss}
     kind = "json" if rows.suffix == ".jsonl" else "parquet"
     return {
         "datasets": [
@@ -77,8 +91,10 @@ def _settings(trainer: TrainerName, rows: Path) -> dict[str, Any]:
                 "path": str(rows.resolve()),
                 "ds_type": kind,
                 "type": "chat_template",
+                "chat_template": "tokenizer_default",
                 "field_messages": "messages",
                 "roles_to_train": ["assistant"],
+                "message_field_training": LEARNT,
             }
         ]
     }
