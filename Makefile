@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-architectures lint types check bench clean help
+.PHONY: demo test test-slow test-trainers test-architectures lint types check bench clean help
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,8 +16,19 @@ test: $(READY)  ## Run the tests (offline, tiny models).
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q
 
 test-slow: $(READY)  ## Run the tests that need the real model or minutes of work.
+	$(BIN)/pip install --quiet --constraint constraints.txt trl
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -m slow
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q fuzz
+
+# Axolotl and LLaMA-Factory ask for other versions of what we use: only their readers of rows are tried, in a folder apart.
+TRAINERS := $(VENV)/trainers
+test-trainers: $(READY)  ## Run the tests of trainers of others: TRL, and how Axolotl and LLaMA-Factory read rows.
+	$(BIN)/pip install --quiet --constraint constraints.txt trl
+	$(BIN)/pip install --quiet --no-deps --target $(TRAINERS) axolotl==0.19.0 llamafactory==0.9.5 \
+	  addict colorama fire termcolor omegaconf antlr4-python3-runtime==4.9.3 einops av
+	mkdir -p $(TRAINERS)/torchaudio && touch $(TRAINERS)/torchaudio/__init__.py
+	HF_HUB_OFFLINE=1 DISABLE_VERSION_CHECK=1 PYTHONPATH=$(TRAINERS) \
+	  $(BIN)/pytest -q -rs -m slow tests/integration/test_trainers.py
 
 test-architectures: $(READY)  ## Run the tests of other architectures; ANTIVENOM_TOKENIZERS names the tokenizers' folder.
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -rs -m architectures tests/architectures
