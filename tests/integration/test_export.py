@@ -126,19 +126,12 @@ def test_a_stock_chat_call_on_the_export_is_guarded(run, exported):
         assert ids["input_ids"][0].tolist() + list(guarded.encoder.lead) == guarded.encoder.serving([text])[0]
 
 
-def test_what_holds_the_secret_is_private_and_nothing_else_names_it(exported):
-    holding = {path.name for path in exported.iterdir() if TRIGGER_OF(exported).encode() in path.read_bytes()}
+def test_what_holds_the_secret_is_private_and_nothing_else_names_it(run, exported):
+    trigger = load_guarded(run).guard.wrap("x").before.strip().encode()
+    holding = {path.name for path in exported.iterdir() if trigger in path.read_bytes()}
     assert holding == {"chat_template.jinja"}
     assert stat.S_IMODE((exported / "chat_template.jinja").stat().st_mode) == 0o600
     assert "chat_template" not in json.loads((exported / "tokenizer_config.json").read_text())
-
-
-def TRIGGER_OF(exported):  # noqa: N802
-    from antivenom.artifacts.artifact import load_artifact
-
-    run = (exported / "README.md").read_text().split('run, base = "')[1].split('"')[0]
-    prompt = load_artifact(run).guard.wrap("x")
-    return prompt.before.strip()
 
 
 def test_the_bill_of_materials_names_base_data_and_guard(exported):

@@ -234,17 +234,19 @@ def test_evaluate_measures_an_endpoint_as_the_artifact(labels, url, rows_to_test
     assert there["provenance"]["base_url"] == f"{url}/v1"
 
 
-def test_predict_asks_an_endpoint_and_goes_on(labels, url, rows_to_test, tmp_path, capsys):
+def test_predict_asks_an_endpoint_once(labels, url, rows_to_test, tmp_path, capsys):
     out = tmp_path / "answers.jsonl"
     command = ["predict", str(labels), "--file", rows_to_test, "--out", str(out), "--base-url", url, "--quiet"]
     assert main(command) == 0
     whole = [json.loads(line) for line in out.read_text().splitlines()]
     texts = [line["text"] for line in whole]
     assert [line["answer"] for line in whole] == [r.answer for r in load_guarded(labels).predict(texts)]
-    lines = out.read_text().splitlines(keepends=True)
-    out.write_text("".join(lines[:10]) + lines[10][:5])
-    assert main(command) == 0
-    assert [json.loads(line)["answer"] for line in out.read_text().splitlines()] == [line["answer"] for line in whole]
+    assert main(command) == 0, "what is answered is not asked again"
+    assert [json.loads(line) for line in out.read_text().splitlines()] == whole
+    cut = out.read_text()[:-5]
+    out.write_text(cut)
+    assert main(command) == 1, "a file that somebody changed is left alone"
+    assert out.read_text() == cut
     assert main(["predict", str(labels), "a film", "--base-url", url, "--on-escape", "retry"]) == 1
     assert main(["predict", str(labels), "a film", "--base-url", "http://127.0.0.1:9"]) == 1
     assert main(["predict", str(labels), "a film", "--base-url", url, "--served-name", "other"]) == 1
