@@ -136,6 +136,7 @@ def test_what_holds_the_secret_is_private_and_nothing_else_names_it(run, exporte
 
 def test_the_bill_of_materials_names_base_data_and_guard(exported):
     bill = json.loads((exported / "bom.cdx.json").read_text())
+    assert not [part for part in bill["components"] if part["name"].startswith(".")], "our own notes are no part of it"
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     kinds = {component["type"] for component in bill["components"]}
     assert kinds == {"machine-learning-model", "data", "file"}

@@ -153,7 +153,9 @@ def _write_gguf(
 
 
 def _write_papers(out: Path, card: Card) -> None:
-    digests = {str(path.relative_to(out)): digest_of_files([path]) for path in sorted(out.rglob("*")) if path.is_file()}
+    # Our own notes about the folder are no part of the export: a lock holds the number of a process.
+    exported = (path for path in sorted(out.rglob("*")) if path.is_file() and not path.name.startswith(".antivenom-"))
+    digests = {str(path.relative_to(out)): digest_of_files([path]) for path in exported}
     write_json(out / "bom.cdx.json", bill_of_materials(card.manifest, card.name, digests))
     with atomic_write(out / "README.md") as file:
         file.write(card.markdown())
