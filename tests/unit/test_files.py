@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antivenom.core.files import atomic_write, write_json
+from antivenom.core.files import atomic_write, remove_tree, write_json
 from antivenom.core.hashing import digest_of_files, row_keys
 from antivenom.data.digests import digest_of_table
 from antivenom.data.rows import table_of
@@ -72,3 +73,24 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_json(path, {"a": object()})
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ü", "b": 1}
     assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_folder_whose_removal_was_killed_is_still_known_and_holds_nothing_that_looks_whole(tmp_path, monkeypatch):
+    folder = tmp_path / "store"
+    (folder / "fit").mkdir(parents=True)
+    for name in ("fit/manifest", "note", "seed.json", "work.npy"):
+        (folder / name).write_text("x")
+    unlink = Path.unlink
+
+    def killed(path, **how):
+        if path.name == "seed.json":
+            raise KeyboardInterrupt
+        unlink(path, **how)
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        remove_tree(folder, last=("seed.json", "note"))
+    assert sorted(path.name for path in folder.iterdir()) == ["note", "seed.json"]
+    monkeypatch.undo()
+    remove_tree(folder, last=("seed.json", "note"))
+    assert not folder.exists()

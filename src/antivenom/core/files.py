@@ -18,13 +18,15 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.core.locks import is_still, try_lock
 
+GONE = ".gone-"
+"""What the name of a folder begins with that is being removed."""
 PART = ".antivenom-part"
 """Ending of temporary names."""
 STAMP = "made-by-antivenom"
@@ -168,15 +170,29 @@ def remove_file(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def remove_tree(folder: Path) -> None:
+def remove_tree(folder: Path, *, last: Sequence[str] = ()) -> None:
     """Remove a folder of ours with all that is in it, if it is there; links in it are removed, not followed.
+
+    Killed on the way, it leaves no folder inside that looks whole, and what is named last is still there.
+
+    Args:
+        folder: The folder.
+        last: Names of files in it by which a repeated command knows whose it is.
 
     Raises:
         ArtifactError: it is a file or a link.
     """
     require_folder(folder)
-    if folder.exists():
-        shutil.rmtree(folder)
+    if not folder.exists():
+        return
+    for entry in sorted(folder.iterdir(), key=lambda one: (one.name in last, one.name)):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry if entry.name.startswith(GONE) else entry.rename(folder / f"{GONE}{entry.name}"))
+        elif entry.name not in last:
+            entry.unlink()
+    for name in last:
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
 
 
 def remove_if_empty(folder: Path) -> None:

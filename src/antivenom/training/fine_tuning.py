@@ -14,14 +14,13 @@ from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.claims import LABORATORY, Claim, claim_of, output_folder
 from antivenom.core.console import warn
-from antivenom.core.files import remove_tree
 from antivenom.core.processes import is_first, on_first
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
 from antivenom.guards.guard import AnyTask
 from antivenom.training.fit import train_artifact
-from antivenom.training.lab import LocalLab, run_seed
+from antivenom.training.lab import LocalLab, remove_store, run_seed
 from antivenom.training.remaining import Remaining
 from antivenom.training.training_options import TrainingOptions
 
@@ -87,7 +86,7 @@ def fit(
         else:
             artifact = _train(lab, prepared, out, data, repair if "repair" in defense.stages else None)
         on_first(lambda: write_decisions(artifact.folder, train, trusted, prepared))
-        on_first(lambda: remove_tree(store))
+        on_first(lambda: remove_store(store))
         return artifact
 
 

@@ -16,14 +16,13 @@ from antivenom.artifacts.trainer_stubs import TrainerName, row_format, write_stu
 from antivenom.core.claims import new_output
 from antivenom.core.console import warn
 from antivenom.core.errors import OptionsError
-from antivenom.core.files import remove_tree
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.secret import draw_seed
 from antivenom.training.fine_tuning import SHOWN_CLASSES
-from antivenom.training.lab import LocalLab, RowsLab, run_seed
+from antivenom.training.lab import LocalLab, RowsLab, remove_store, run_seed
 from antivenom.training.remaining import Remaining
 from antivenom.training.training_options import TrainingOptions
 
@@ -137,7 +136,7 @@ def _prepare(
     store = Path(f"{out}.referee")
     lab = LocalLab(referee, options, store, run_seed(store, seed))
     prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
-    remove_tree(store)
+    remove_store(store)
     return prepared, lab.seed
 
 

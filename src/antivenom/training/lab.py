@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.core.arrays import Ints
-from antivenom.core.claims import LABORATORY, claim, claim_of
+from antivenom.core.claims import LABORATORY, NOTE, claim, claim_of
 from antivenom.core.errors import ArtifactError, OptionsError
-from antivenom.core.files import atomic_write, write_json
+from antivenom.core.files import atomic_write, remove_tree, write_json
 from antivenom.core.intake import foreign, open_regular, read_json
 from antivenom.core.processes import is_first, on_first
 from antivenom.core.progress import Stages
@@ -38,6 +38,7 @@ from antivenom.screening.subword_splits import uncut
 from antivenom.training.fit import fingerprint_of, train_artifact
 from antivenom.training.training_options import TrainingOptions
 
+SEED = "seed.json"
 KEY_LENGTH = 16
 """Hexadecimal digits of a fit's content that name its folder."""
 
@@ -278,7 +279,7 @@ def run_seed(store: Path, seed: int | None) -> int:
         OptionsError: an unfinished run has another one than was asked for.
     """
     claim(store, LABORATORY)  # first: nothing is read from a folder that is not ours, and none is removed
-    note = store / "seed.json"
+    note = store / SEED
     if note.exists():
         drawn = _noted_seed(note)
         if seed not in (None, drawn):
@@ -287,3 +288,8 @@ def run_seed(store: Path, seed: int | None) -> int:
     chosen = draw_seed() if seed is None else seed
     write_json(note, {"seed": chosen}, private=True)
     return chosen
+
+
+def remove_store(store: Path) -> None:
+    """Remove the store of a run that needs it no more; killed on the way, it is still ours, and has its seed."""
+    remove_tree(store, last=(SEED, NOTE))
