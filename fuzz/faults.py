@@ -6,6 +6,7 @@
 After each run it is checked that the exit code is that of a result or of an error, that an error is told in a few lines
 without a traceback, that no file changed but those that the command may make, that the home holds nothing new outside
 its cache, that the temporary folder is empty, and that whatever holds the secret can be read by its owner alone.
+`serve` is asked once, and then ended by SIGTERM.
 Needs root, to mount disks.
 """
 
@@ -13,18 +14,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
+import json
 import os
-import pwd
 import resource
 import signal
 import stat
 import subprocess
 import sys
+import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from fuzz import forked
 from fuzz.workshop import COMMANDS, WORDS, Command, Workshop, workshop
@@ -33,6 +36,8 @@ NOBODY = 54321
 """A user that this machine has no name for."""
 MOST_LINES = 12
 CLEAR = (0, 1, 2, 3, 141)
+PATIENCE = 60
+"""Seconds after which a server hangs that does not answer, or does not end when it is told to."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,19 @@ def _homeless() -> None:
 
 
 def _nameless() -> None:
-    def unknown(number: int) -> NoReturn:
-        raise KeyError(f"getpwuid(): uid not found: {number}")
-
+    """Become a user without a name, whose are the working folder and the temporary one; what root has can be read."""
     _homeless()
-    os.getuid, pwd.getpwuid = lambda: NOBODY, unknown
+    for folder in (Path.cwd(), Path(os.environ["TMPDIR"])):
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    system, keep_capabilities, third_version, read_and_search = ctypes.CDLL(None), 8, 0x20080522, 1 << 2
+    system.prctl(keep_capabilities, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    who, may = (ctypes.c_uint32 * 2)(third_version, 0), (ctypes.c_uint32 * 6)(read_and_search, read_and_search)
+    if system.capset(who, may):
+        raise OSError("the system did not let a user be nameless")
 
 
 def _few_handles() -> None:
@@ -138,7 +151,7 @@ def problems(
     silent: bool,
 ) -> Iterator[str]:
     """What is wrong after a run."""
-    if ended.code not in CLEAR or not (ended.code in command.ends or ended.err or silent):
+    if ended.code not in (*CLEAR, *command.ends) or not (ended.code in command.ends or ended.err or silent):
         yield f"exit code {ended.code}: {ended.err[-1500:]}"
     if "Traceback" in ended.err or "Traceback" in ended.out:
         yield f"a traceback: {ended.err[-1500:]}"
@@ -161,12 +174,44 @@ def problems(
             yield f"{path.name} with the secret can be read by others"
 
 
+def _served(child: forked.Child, port: int) -> forked.Ended:
+    """Ask a server for an answer, end it by SIGTERM, and return how it ended; one that hangs is killed."""
+    answers = _within_patience(lambda: child.poll() or _answers(port)) and not child.poll()
+    child.send(signal.SIGTERM if answers else signal.SIGKILL)
+    if not _within_patience(child.poll):
+        child.send(signal.SIGKILL)
+    return child.wait()
+
+
+def _within_patience(is_so: Callable[[], bool]) -> bool:
+    """Whether something comes true in time."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if is_so():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _answers(port: int) -> bool:
+    asked = {"model": "safe", "messages": [{"role": "user", "content": "a warm film"}]}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/chat/completions",
+        data=json.dumps(asked).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=PATIENCE) as response:
+        return json.load(response)["choices"][0]["message"]["content"] in ("negative", "positive")
+    return False
+
+
 def try_one(shop: Workshop, name: str, condition: Condition) -> tuple[int, list[str]]:
     """Run a command under a condition; returns its exit code and what is wrong."""
     command = COMMANDS[name]
     with mounted(shop, condition) as place:
         before, home = listing(place), listing(shop.home)
-        ended = shop.run(command, place, encoding=condition.encoding, prepare=condition.prepare)
+        child = shop.start(command, place, encoding=condition.encoding, prepare=condition.prepare)
+        ended = _served(child, command.port) if command.port else child.wait()
         others, at_home = changed(before, listing(place)), changed(home, listing(shop.home))
         wrong = list(problems(shop, command, place, ended, others=others, home=at_home, silent=condition.silent))
     shop.clear_temporary()

@@ -23,6 +23,7 @@ from types import ModuleType
 LOADED = (
     *("torch", "transformers", "peft", "accelerate", "datasets", "pyarrow.parquet", "pyarrow.csv", "scipy.sparse"),
     *("antivenom.cli", "antivenom.cli.learn", "antivenom.cli.measure", "antivenom.cli.prepare", "antivenom.cli.use"),
+    *("uvicorn", "starlette.applications", "antivenom.cli.serve", "antivenom.serving.assembly"),
     *("antivenom.training.fine_tuning", "antivenom.training.lab", "antivenom.inference.finishing", "rich.table"),
 )
 ENVIRONMENT = {

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ class Command:
     """Beginnings of the names, relative to the workshop, of all that it may make or change."""
     ends: tuple[int, ...] = (0,)
     """Exit codes of an undisturbed run."""
+    port: int = 0
+    """Where it answers until it is told to end; 0 of commands that end by themselves."""
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _made(line: str, *makes: str, ends: tuple[int, ...] = (0,), more: list[str] | None = None) -> Command:
@@ -71,7 +79,10 @@ OTHERS = {
     "bench run": _made("bench run suite.yaml --out out", "out"),
     "bench report": _made("bench report ran --out out", "out"),
 }
-COMMANDS = KILLED | OTHERS
+PORT = _free_port()
+SERVED = {"serve": Command(("serve", "safe", "--port", str(PORT)), ends=(143,), port=PORT)}
+"""Commands that stay until SIGTERM ends them."""
+COMMANDS = KILLED | OTHERS | SERVED
 SUITE = """\
 about: one cell
 tasks: {made up: {train: "synthetic:60", test: "synthetic:30", target: positive}}
