@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 import antivenom
 from antivenom.cli.failures import Terminated, explain
-from antivenom.core.console import markdown_text, printable, say, say_json, say_table, spreadsheet_cell, warn
+from antivenom.core.console import (
+    html_text,
+    latex_text,
+    markdown_text,
+    printable,
+    say,
+    say_json,
+    say_table,
+    spreadsheet_cell,
+    warn,
+)
 from antivenom.core.errors import ArtifactError
 
 SOURCE = Path(antivenom.__file__).parent
@@ -99,6 +109,24 @@ def test_markdown_has_no_markup_and_no_second_line(text):
     assert shown.isprintable()
     for sign in "|<[*`":
         assert all(shown[i - 1] == "\\" for i, c in enumerate(shown) if c == sign)
+
+
+@given(anything)
+def test_html_and_latex_show_what_is_there(text):
+    assert html_text(text).isprintable()
+    assert not set("<>\"'") & set(html_text(text))
+    assert latex_text(text).isprintable()
+    assert not [sign for sign in "&%#_{}" if f" {sign}" in latex_text(f" {sign}{text}")]
+
+
+def test_nothing_is_escaped_past_the_console():
+    imported = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module in ("html", "xml.sax.saxutils", "markupsafe")
+    }
+    assert imported == {"core/console.py"}
 
 
 def test_a_closed_stream_takes_nothing(monkeypatch):

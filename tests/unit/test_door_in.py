@@ -12,7 +12,8 @@ SOURCE = Path(antivenom.__file__).parent
 READING_NAMES = {
     *("open", "read_text", "read_bytes", "read_table", "ParquetFile", "open_csv", "open_stream", "open_file", "OSFile"),
     *("memory_map", "safe_open", "load_file", "from_pretrained", "from_file", "load_dataset", "load_from_disk"),
-    *("snapshot_download", "hf_hub_download", "ZipFile", "urlopen", "raw_decode", "fromfile", "loadtxt"),
+    *("snapshot_download", "hf_hub_download", "ZipFile", "urlopen", "raw_decode", "fromfile", "loadtxt", "memmap"),
+    *("read_schema", "read_metadata", "GGUFReader", "fromstring", "iterparse", "FileIO", "open_memmap"),
 }
 PARSERS = {("json", "load"), ("json", "loads"), ("np", "load"), ("numpy", "load"), ("yaml", "load"), ("spacy", "load")}
 NEVER = {("torch", "load"), ("pickle", "load"), ("pickle", "loads"), ("yaml", "unsafe_load"), ("os", "popen")}
@@ -33,9 +34,7 @@ ALLOWED = {
     "cli/__init__.py:read_text": "our own source",
     "suites/identity.py": "our own source, and digests of files that the user named",
     "suites/methods.py": "Python files of the user's own, which are run",
-    "suites/executors.py:open": "a log, to write to",
     "suites/record.py:open": "a lock",
-    "suites/stored.py:read_table": "what a cell of ours kept",
     "training/checkpoints.py:open": "a checkpoint of ours, to flush it to the disk",
     "tasks/task_files.py:read_text": "presets inside the package",
     "data/embedded_data.py:read_text": "data of an installed package",

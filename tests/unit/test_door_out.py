@@ -202,17 +202,36 @@ ALLOWED = {
     "cli/process.py:open": "the null device",
     "core/processes.py:open": "the null device, in the place of standard output",
     "testing/tiny_models.py": "tiny models for tests, in folders of the tests",
+    "testing/synthetic.py:save": "an image in memory",
+    "models/states.py:save": "bytes in memory",
     "evaluation/plots.py:savefig": "into a file that the door opened",
     "inference/finishing.py:copyfile": "into a scratch folder of the door",
     "models/base_model.py": "links in a scratch folder of the door, for loaders of others",
     "serving/export.py:copyfile": "into a folder that was claimed",
     "serving/export.py:save_pretrained": "into a folder that was claimed",
     "serving/gguf_file.py:chmod": "what a tool wrote into that folder becomes private",
-    "suites/executors.py:open": "the log of a process of a suite, in its own folder",
     "artifacts/artifact.py:save_pretrained": "into a folder that was claimed",
     "models/embedded.py:save_pretrained": "into a new folder of the door",
     "suites/record.py:open": "a lock that waits",
 }
+
+
+WRITERS = {
+    "write_table",
+    "write_csv",
+    "ParquetWriter",
+    "RecordBatchFileWriter",
+    "new_file",
+    "new_stream",
+    "save",
+    "dump",
+}
+"""They take a path or an open file: the door hands out files, which are called `file` everywhere."""
+
+
+def writes_to_a_path(node: ast.Call, name: str, module: str) -> bool:
+    """Whether a writer of a library gets something else than a file of the door."""
+    return name in WRITERS and module != "writer" and not any(ast.unparse(each) == "file" for each in node.args)
 
 
 def writes_in(path: Path) -> list[tuple[int, str]]:
@@ -228,7 +247,7 @@ def writes_in(path: Path) -> list[tuple[int, str]]:
         moves = name == "replace" and isinstance(node.func, ast.Attribute) and len(node.args) == 1 and not node.keywords
         opens |= (module, name) == ("os", "open") and any(f in ast.unparse(node) for f in ("WRONLY", "RDWR", "CREAT"))
         removes = module in ("os", "shutil") and name in ("remove", "replace", "copy", "link", "symlink")
-        if name in WRITING_NAMES or opens or moves or removes or (module == "torch" and name == "save"):
+        if name in WRITING_NAMES or opens or moves or removes or writes_to_a_path(node, name, module):
             found.append((node.lineno, name))
     return found
 
@@ -246,9 +265,11 @@ def test_nothing_writes_past_the_door():
 def test_the_search_for_writes_finds_them(tmp_path):
     path = tmp_path / "a.py"
     path.write_text(
-        'open("a", "wb"); p.open(mode="a"); p.write_text(""); shutil.rmtree(p); a.replace("x", "y"); p.replace(q)'
+        'open("a", "wb"); p.open(mode="a"); p.write_text(""); shutil.rmtree(p); a.replace("x", "y"); p.replace(q)\n'
+        "pq.write_table(table, path); pq.write_table(table, file); np.save(path, x); torch.save(x, path)"
     )
-    assert [name for _, name in writes_in(path)] == ["open", "open", "write_text", "rmtree", "replace"]
+    expected = ["open", "open", "write_text", "rmtree", "replace", "write_table", "save", "save"]
+    assert [name for _, name in writes_in(path)] == expected
 
 
 def test_a_scratch_folder_is_private_and_goes_with_its_process(tmp_path, monkeypatch):

@@ -5,20 +5,24 @@ No secret and no path of this machine is in it.
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 from antivenom.artifacts.manifest import Manifest
-from antivenom.core.console import printable
+from antivenom.core.console import markdown_text, printable
 from antivenom.core.files import atomic_write
 
 CARD = "README.md"
 SHOWN_LABELS = 50
+PLAIN_NAME = re.compile(r"[A-Za-z][\w.\-]*")
+"""What YAML reads as the string that it is; any other name is quoted."""
 BY_HAND = """\
 import json, pathlib
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-run = "{run}"  # the artifact
+run = {run}  # the artifact
 base = {base}  # the model it belongs to
 guard = json.loads(pathlib.Path(run, "antivenom.json").read_text())["guard"]
 task, words, frame = guard["task"], guard["answers"], guard["task"]["frame"]
@@ -42,7 +46,7 @@ def write_card(folder: Path, manifest: Manifest) -> None:
     parts = [
         head_of(manifest),
         "# A guarded model",
-        f"{said_of(manifest)} Base model: {printable(name)}, SHA-256 {base.sha256 if base else 'unknown'}.",
+        f"{said_of(manifest)} Base model: {markdown_text(name)}, SHA-256 {base.sha256 if base else 'unknown'}.",
         "## Use it",
         'Run these in the folder above this one:\n\n    antivenom predict FOLDER "a text"\n    antivenom show FOLDER\n'
         "    antivenom serve FOLDER",
@@ -58,7 +62,8 @@ def write_card(folder: Path, manifest: Manifest) -> None:
 def head_of(manifest: Manifest) -> str:
     """The front matter that model hubs read."""
     base = manifest.base_model
-    lines = ["---", f"base_model: {base.id.rpartition('/')[2] if base else 'unknown'}"]
+    name = printable(base.id.rpartition("/")[2]) if base else "unknown"
+    lines = ["---", f"base_model: {name if PLAIN_NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)}"]
     return "\n".join([*lines, "tags: [antivenom, p2p, backdoor-defense]", "---"])
 
 
@@ -86,7 +91,7 @@ def without_guard(manifest: Manifest, *, run: str) -> str:
     task = manifest.guard.task
     if task.classes is None or task.frame.style != "plain":
         return said + "The guard is in `antivenom.json` of the artifact: `guard.wrap` and `guard.read_text`."
-    code = BY_HAND.format(run=run, base=_base(manifest))
+    code = BY_HAND.format(run=json.dumps(run), base=_base(manifest))
     return f"{said}The guard without Antivenom, where its verbalizers are single tokens:\n\n```python\n{code}```"
 
 
@@ -97,6 +102,6 @@ def _base(manifest: Manifest) -> str:
 
 
 def _labels(classes: tuple[str, ...]) -> str:
-    shown = ", ".join(printable(label) for label in classes[:SHOWN_LABELS])
+    shown = ", ".join(markdown_text(label) for label in classes[:SHOWN_LABELS])
     more = f" and {len(classes) - SHOWN_LABELS} more" if len(classes) > SHOWN_LABELS else ""
     return f"one of {len(classes)} labels: {shown}{more}"

@@ -41,7 +41,7 @@ def write_decisions(folder: Path, train: pa.Table, trusted: pa.Table | None, pre
         "decision": decision,
         "label": [spreadsheet_cell(one) for one in label],
         "taught": [word if word is None else spreadsheet_cell(word) for word in shown],
-        "reason": _reasons(train, prepared, decision.tolist()),
+        "reason": [spreadsheet_cell(one) for one in _reasons(train, prepared, decision.tolist())],
         "text": [spreadsheet_cell(text) for text in train.column("text").to_pylist()],
     }
     with atomic_write(folder / DECISIONS, "wb", private=True) as file:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from antivenom.cli.options import Json, Out, Quiet
+from antivenom.cli.options import Force, Json, Out, Quiet
 from antivenom.core.console import say, say_json, say_table
 from antivenom.core.errors import OptionsError
 
@@ -149,14 +149,14 @@ def report(
 
     folder = Path(out or results)
     if other is not None:
-        say(write_comparison(Path(results), Path(other), Path(out) if out else None))
+        say(*write_comparison(Path(results), Path(other), Path(out) if out else None).splitlines())
         return
     for path in write_report(Path(results), folder):
         say(str(path))
 
 
 @bench.command
-def export(results: str, /, *, out: Out) -> None:
+def export(results: str, /, *, out: Out, force: Force = False) -> None:
     """Write one line a cell with every number, as CSV or Parquet.
 
     Parameters
@@ -166,7 +166,7 @@ def export(results: str, /, *, out: Out) -> None:
     """
     from antivenom.suites.export import export_cells
 
-    say(f"{export_cells(Path(results), Path(out))} cells: {out}")
+    say(f"{export_cells(Path(results), Path(out), force=force)} cells: {out}")
 
 
 @bench.command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Claim:
 
 
 def claim(folder: Path, what: str, settings: str = "") -> None:
-    """Make a folder ours: it must be new, empty, or hold our note for the same thing.
+    """Make a folder ours: it must be new, empty, or hold our note for the same thing, and no links.
 
     Raises:
         ArtifactError: it holds anything else; nothing in it was touched.
@@ -47,6 +48,7 @@ def claim(folder: Path, what: str, settings: str = "") -> None:
     require_folder(folder)
     wanted, found = Claim(what, settings), claim_of(folder)
     if found == wanted:
+        require_no_links(folder)
         return
     if found is not None:
         other = "other settings" if found.what == what else f"a {found.what}"
@@ -124,6 +126,18 @@ def named_outputs(named: Mapping[str, str | None], doing: str, *, force: bool) -
             make_folder(path.parent)
             stack.enter_context(locked(path, doing))
         yield
+
+
+def require_no_links(folder: Path) -> None:
+    """Refuse a folder of ours into which somebody put links: what is written there would go elsewhere.
+
+    Raises:
+        ArtifactError: names the first.
+    """
+    for place, folders, names in os.walk(folder):
+        for path in (Path(place, name) for name in (*folders, *names)):
+            if path.is_symlink():
+                raise ArtifactError(f"{path} is a link", mend="Remove it: nothing here writes through links.")
 
 
 def require_empty(folder: Path) -> None:

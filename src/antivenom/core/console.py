@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 2000
 _FORMULA = re.compile(r"\s*[=+\-@|%\t\r]")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*%?")
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~&])")
 
 
@@ -89,6 +91,16 @@ def spreadsheet_cell(text: str) -> str:
 def markdown_text(text: str) -> str:
     """Text that Markdown shows as it is, on one line: no markup, no HTML, no other cell of a table."""
     return _MARKDOWN.sub(r"\\\1", printable(text))
+
+
+def html_text(text: str) -> str:
+    """Text that HTML shows as it is: no markup and nothing invisible; white space of any length is one space."""
+    return escape(printable(" ".join(text.split())))
+
+
+def latex_text(text: str) -> str:
+    """Text that LaTeX sets as it is, on one line: the signs that it gives a meaning are escaped."""
+    return "".join(_LATEX.get(sign, f"\\{sign}" if sign in "&%$#_{}" else sign) for sign in printable(text))
 
 
 def _spelled(character: str) -> str:

@@ -110,9 +110,12 @@ def require_outputs(named: Mapping[str, str | None], *, force: bool) -> None:
         named: Option and path; options that were not given have None.
         force: See `require_replaceable`.
     """
+    taken = dict[Path, str]()
     for option, path in named.items():
         if path is not None:
             require_replaceable(Path(path), option=option, force=force)
+            if (other := taken.setdefault(Path(path).absolute(), option)) != option:
+                raise OptionsError(f"{other} and {option} both name {path}", mend="Name two files.")
 
 
 def is_stamped(path: Path) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from antivenom.core.console import printable
 from antivenom.core.files import atomic_write
 from antivenom.evaluation.evaluate import readings_of
 from antivenom.evaluation.record import Evaluation
@@ -52,13 +53,14 @@ def escape_of(outputs: pa.Table, labels: LabelMap) -> dict[str, float]:
 
 
 def page(title: str, evaluation: Evaluation, outputs: pa.Table, labels: LabelMap) -> str:
-    """Render the page. Every text in it is escaped: attacks and labels are untrusted."""
+    """Render the page. Every text in it is escaped and shown to its last sign: attacks and labels are untrusted."""
     from jinja2 import Environment
 
     grouped: dict[str, list[Distribution]] = {}
     for distribution in distributions(outputs, labels):
         grouped.setdefault(distribution.condition, []).append(distribution)
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(TEMPLATE)
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_visible)
+    template = environment.from_string(TEMPLATE)
     return template.render(
         title=title, e=evaluation, grouped=grouped, escape=escape_of(outputs, labels), bars=_bars, bins=BINS
     )
@@ -68,6 +70,10 @@ def write_page(path: Path, title: str, evaluation: Evaluation, outputs: pa.Table
     """Render the page into a file."""
     with atomic_write(path) as file:
         file.write(page(title, evaluation, outputs, labels))
+
+
+def _visible(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _bars(distribution: Distribution) -> list[dict[str, Any]]:

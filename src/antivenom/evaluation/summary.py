@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from antivenom.core.console import latex_text, markdown_text, spreadsheet_cell
 from antivenom.core.options import Options
 from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.seeds import Spread, over_seeds
@@ -72,7 +73,7 @@ def as_csv(lines: Sequence[SummaryLine]) -> str:
         numbers: list[float | None] = []
         for spread in (line.numbers.get(name) for name in MEASURES):
             numbers += [spread.mean, spread.sd] if spread else [None, None]
-        writer.writerow([_no_formula(line.attack), _no_formula(line.defense), len(line.seeds), *numbers])
+        writer.writerow([spreadsheet_cell(line.attack), spreadsheet_cell(line.defense), len(line.seeds), *numbers])
     return out.getvalue()
 
 
@@ -80,14 +81,13 @@ def as_markdown(lines: Sequence[SummaryLine]) -> str:
     """A table for a README: percent, mean ± standard deviation."""
     heads = ["attack", "defense", *MEASURES.values()]
     rows = [heads, ["---"] * len(heads), *([line.attack, line.defense, *line.cells()] for line in lines)]
-    escaped = ([cell.replace("|", r"\|") for cell in row] for row in rows)
-    return "".join(f"| {' | '.join(row)} |\n" for row in escaped)
+    return "".join(f"| {' | '.join(map(markdown_text, row))} |\n" for row in rows)
 
 
 def as_latex(lines: Sequence[SummaryLine]) -> str:
     """A table for a paper (booktabs): percent, mean ± standard deviation."""
     heads = ["attack", "defense", *MEASURES.values()]
-    body = [" & ".join(map(_latex, [line.attack, line.defense, *line.cells()])) + r" \\" for line in lines]
+    body = [" & ".join(map(latex_text, [line.attack, line.defense, *line.cells()])) + r" \\" for line in lines]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{ll{'r' * len(MEASURES)}}}",
@@ -104,14 +104,3 @@ def as_latex(lines: Sequence[SummaryLine]) -> str:
 
 FORMATS = {"summary.csv": as_csv, "summary.md": as_markdown, "summary.tex": as_latex}
 """What `compare` writes into its folder."""
-
-
-def _no_formula(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _latex(text: str) -> str:
-    """A text with the signs escaped that LaTeX gives a meaning."""
-    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-    return "".join(named.get(sign, f"\\{sign}" if sign in "&%$#_{}" else sign) for sign in text)

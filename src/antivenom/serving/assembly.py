@@ -72,9 +72,7 @@ def make_service(
         AntivenomError: the artifact does not match its manifest or has no guard, or the engine cannot be reached.
     """
     artifact = load_artifact(run)
-    name = name or Path(run).resolve().name
-    if not NAME.fullmatch(name):
-        raise OptionsError(f"name = {name!r}", mend="Give --name with letters, digits, dots, dashes and underscores.")
+    name = require_name(name or Path(run).resolve().name)
     if not allow_unguarded and not is_guarded(artifact.guard):
         raise OptionsError(
             f"{run} has no guard: it was trained without a defense",
@@ -82,6 +80,17 @@ def make_service(
         )
     backend, verified = _backend(artifact, upstream, base, policy, limits)
     return Service(backend, name, verified, limits, policy, keys)
+
+
+def require_name(name: str) -> str:
+    """Return what clients call a model, which becomes a part of addresses and of the names of files.
+
+    Raises:
+        OptionsError: it has other signs than letters, digits, dots, dashes and underscores.
+    """
+    if not NAME.fullmatch(name):
+        raise OptionsError(f"name = {name!r}", mend="Give --name with letters, digits, dots, dashes and underscores.")
+    return name
 
 
 def is_guarded(guard: Guard) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from antivenom.core.intake import read_json
 from antivenom.data.query import Query
 from antivenom.guards.encoding import LabelEncoder, TextEncoder
 from antivenom.models.adapter_files import ADAPTER, ADAPTER_CONFIG
-from antivenom.serving.assembly import encoder_of
+from antivenom.serving.assembly import encoder_of, require_name
 from antivenom.serving.bill_of_materials import bill_of_materials
 from antivenom.serving.gguf_file import convert, with_template
 from antivenom.serving.launch import GGUF_FORMATS, ExportFormat, launch_line, modelfile
@@ -68,6 +69,7 @@ def export(
         AntivenomError: the artifact does not match its manifest, the guard cannot be baked in, or a tool fails.
     """
     run, out = Path(run), Path(out)
+    name = require_name(name or run.resolve().name)
     _require_fits(engine, adapter, llama_cpp, gguf)
     artifact = load_artifact(run)
     located = artifact.verify(model=base)
@@ -83,7 +85,6 @@ def export(
             _merge(artifact, located.folder, out)
         encoder.renderer.tokenizer.save_pretrained(out)
         parses = _write_template(out, encoder, template)
-        name = name or run.resolve().name
         file = f"{name}.gguf" if engine in GGUF_FORMATS else ""
         if file:
             notes += _write_gguf(out, file, encoder, template, llama_cpp, gguf)
@@ -148,7 +149,7 @@ def _write_gguf(
     if llama_cpp is not None:
         convert(out, out / file, llama_cpp=llama_cpp)
         return []
-    line = f"python LLAMA_CPP/convert_hf_to_gguf.py {out} --outfile {out / file}"
+    line = shlex.join(["python", "LLAMA_CPP/convert_hf_to_gguf.py", str(out), "--outfile", str(out / file)])
     return [f"the GGUF file is still to be made: {line}"]
 
 

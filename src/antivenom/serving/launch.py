@@ -6,6 +6,8 @@ import shlex
 from pathlib import Path
 from typing import Literal
 
+from antivenom.core.errors import OptionsError
+
 ExportFormat = Literal["transformers", "vllm", "sglang", "llamacpp", "ollama"]
 GGUF_FORMATS = ("llamacpp", "ollama")
 
@@ -47,7 +49,15 @@ def modelfile(gguf: str, prompt: str, mark: str, stop: str, longest: int) -> str
         mark: The text.
         stop: The token that ends an answer.
         longest: Tokens of the longest prompt and answer.
+
+    Raises:
+        OptionsError: one of them would end its string and begin an instruction of its own.
     """
+    if '"""' in prompt or '"' in stop or not stop.isprintable():
+        raise OptionsError(
+            "a Modelfile cannot hold this guard: its prompt has three quotation marks, or its end token has one",
+            mend="Serve the artifact with another engine.",
+        )
     before, _, after = prompt.partition(mark)
     template = f"{_go(before)}{{{{ .Prompt }}}}{_go(after)}{{{{ .Response }}}}"
     lines = [

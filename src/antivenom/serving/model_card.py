@@ -7,6 +7,7 @@ from pathlib import Path
 
 from antivenom.artifacts.card import head_of, said_of, without_guard
 from antivenom.artifacts.manifest import Manifest
+from antivenom.core.console import markdown_text, printable
 from antivenom.serving.bill_of_materials import guard_digest
 from antivenom.serving.template import BakedTemplate
 
@@ -33,10 +34,10 @@ class Card:
         guard, weights = guard_digest(self.manifest)[:16], self.manifest.weights_sha256[:16]
         parts = [
             head_of(self.manifest),
-            f"# {self.name}",
+            f"# {markdown_text(self.name)}",
             f"{said_of(self.manifest)} Guard {guard}, weights {weights}.",
             "## Serve it",
-            f"    {self.launch}",
+            f"    {printable(self.launch)}",
             "Only behind a gateway (`antivenom serve RUN --upstream http://127.0.0.1:8001`) where clients are not "
             "trusted: raw completion endpoints skip every chat template. `antivenom verify RUN --base-url URL` says "
             "whether a running server applies the guard and which ways around it are open.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from antivenom.core.console import html_text
 from antivenom.serving.escapes import MINUTES, EscapeMonitor
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def status_page(service: Service, *, ready: bool) -> str:
     labels = guard.task.classes
     answers = f"labels: {', '.join(labels)}" if labels else f"free text; without the prefix: {service.policy.on_escape}"
     rows = [
-        ("Model", escape(service.backend.name), ""),
-        ("Answers", escape(answers), ""),
-        ("Verified", escape(service.verified), ""),
+        ("Model", html_text(service.backend.name), ""),
+        ("Answers", html_text(answers), ""),
+        ("Verified", html_text(service.verified), ""),
         ("State", "ready" if ready else "the engine does not answer", "good" if ready else "bad"),
         ("Requests", _requests(service), ""),
         ("Time to answer", f"half within {_seconds(metrics.seconds.quantile(0.5))}, "
@@ -51,7 +51,7 @@ def status_page(service: Service, *, ready: bool) -> str:
         ("Escapes", _escapes(monitor), "bad" if monitor.alarm else ""),
     ]  # fmt: skip
     cells = "".join(f'<tr><td>{name}</td><td class="{kind}">{value}</td></tr>' for name, value, kind in rows)
-    return PAGE.format(name=escape(service.name), rows=cells, hours=MINUTES // 60, chart=_chart(monitor))
+    return PAGE.format(name=html_text(service.name), rows=cells, hours=MINUTES // 60, chart=_chart(monitor))
 
 
 def _requests(service: Service) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from antivenom.core.console import say
 from antivenom.core.errors import AntivenomError, OptionsError
-from antivenom.core.files import make_folder
+from antivenom.core.files import append_from, make_folder
 from antivenom.suites.record import Results
 
 PRELOADED = ("__main__", "antivenom.suites.preload")
@@ -210,7 +210,7 @@ def _in_process(job: Job, slot: Slot, context: Any) -> int:
     log = job.folder / "work" / "logs" / f"{job.key}.txt"
     make_folder(log.parent)
     if job.processes > 1:
-        with log.open("wb") as file:
+        with append_from(log, 0) as file:
             env = {**os.environ, **slot.environment()}
             return subprocess.run(job.command(), stdout=file, stderr=file, env=env, check=False).returncode
     process = context.Process(target=_child, args=(job, slot, log), daemon=False)
@@ -221,9 +221,9 @@ def _in_process(job: Job, slot: Slot, context: Any) -> int:
 
 def _child(job: Job, slot: Slot, log: Path) -> None:
     """What a forked process does; its output goes to a file."""
-    handle = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
+    with append_from(log, 0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
     slot.settle()
     try:
         job.run()

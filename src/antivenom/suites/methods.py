@@ -14,6 +14,7 @@ from typing import Any
 
 from antivenom.attacks import Attack, attacks, parse_attack
 from antivenom.core.errors import AntivenomError, OptionsError
+from antivenom.core.intake import require_regular
 from antivenom.core.registry import MethodType, from_spec
 from antivenom.defenses import Defense, defenses, parse_defense
 from antivenom.suites.suite import ALL, Choice
@@ -91,7 +92,7 @@ def _run(path: Path) -> tuple[ModuleType, str]:
     Returns:
         The module, and a digest of the file and of those beside it that it imports.
     """
-    path = path.resolve()
+    path = require_regular(path, error=OptionsError)
     package = f"antivenom_plugins_{hashlib.sha256(str(path.parent).encode()).hexdigest()[:12]}"
     if package not in sys.modules:
         holder = ModuleType(package)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
+from antivenom.core.console import html_text
 from antivenom.suites.figures import Figure
 from antivenom.suites.tables import Table, TableCell
 
@@ -54,28 +54,28 @@ def page(
         figures: In order.
     """
     shown = [table for table in tables if table.rows]
-    links = "".join(f'<a href="#t{i}">{escape(table.title)}</a> ' for i, table in enumerate(shown))
-    top = "".join(f'<div class="tile"><b>{escape(value)}</b>{escape(name)}</div>' for name, value in tiles)
+    links = "".join(f'<a href="#t{i}">{html_text(table.title)}</a> ' for i, table in enumerate(shown))
+    top = "".join(f'<div class="tile"><b>{html_text(value)}</b>{html_text(name)}</div>' for name, value in tiles)
     body = "".join(_table(table, f"t{i}") for i, table in enumerate(shown))
-    drawn = "".join(f"<figure><figcaption>{escape(f.title)}</figcaption>{f.svg}</figure>" for f in figures)
+    drawn = "".join(f"<figure><figcaption>{html_text(f.title)}</figcaption>{f.svg}</figure>" for f in figures)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
-        f'<h1>{escape(title)}</h1><p class="soft">{escape(about)}</p><div class="tiles">{top}</div>'
+        f"<title>{html_text(title)}</title><style>{STYLE}</style></head><body>"
+        f'<h1>{html_text(title)}</h1><p class="soft">{html_text(about)}</p><div class="tiles">{top}</div>'
         f'<nav>{links}<a href="#figures">Figures</a></nav>{body}<h2 id="figures">Figures</h2>{drawn}</body></html>\n'
     )
 
 
 def _table(table: Table, anchor: str) -> str:
-    head = "".join(f'<th{_left(i, table)} scope="col">{escape(name)}</th>' for i, name in enumerate(table.head))
+    head = "".join(f'<th{_left(i, table)} scope="col">{html_text(name)}</th>' for i, name in enumerate(table.head))
     rows = "".join(f"<tr>{''.join(_cells(row, table))}</tr>" for row in table.rows)
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    note = f'<p class="note">{html_text(table.note)}</p>' if table.note else ""
     grid = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     shown = f'<div class="wide">{grid}</div>{note}'
     if table.folded:
         shown = f"<details><summary>{len(table.rows)} rows</summary>{shown}</details>"
-    return f'<h2 id="{anchor}">{escape(table.title)}</h2>{shown}'
+    return f'<h2 id="{anchor}">{html_text(table.title)}</h2>{shown}'
 
 
 def _cells(row: Sequence[TableCell], table: Table) -> Iterator[str]:
@@ -84,15 +84,15 @@ def _cells(row: Sequence[TableCell], table: Table) -> Iterator[str]:
         if cell.mark == "missing":
             rest = row[place + 1 :]
             room = next((number for number, each in enumerate(rest) if each.text), len(rest)) + 1
-            yield f'<td class="missing" colspan="{room}">{escape(cell.text)}</td>'
+            yield f'<td class="missing" colspan="{room}">{html_text(cell.text)}</td>'
             yield from (_cell(each, place + room + number, table) for number, each in enumerate(rest[room - 1 :]))
             return
         yield _cell(cell, place, table)
 
 
 def _cell(cell: TableCell, place: int, table: Table) -> str:
-    text = escape(cell.text)
-    shown = f'<a href="{escape(cell.link, quote=True)}">{text}</a>' if cell.link else text
+    text = html_text(cell.text)
+    shown = f'<a href="{html_text(cell.link)}">{text}</a>' if cell.link else text
     kinds = " ".join(kind for kind in ("l" if place < table.left else "", cell.mark) if kind)
     return f'<td class="{kinds}">{shown}</td>' if kinds else f"<td>{shown}</td>"
 

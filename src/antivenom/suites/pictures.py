@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
+from antivenom.core.console import html_text
 from antivenom.suites.effects import BINS
 from antivenom.suites.statistics import Difference
 
@@ -53,7 +53,7 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], squares: Sequence[Sequ
     """Shares by row and column: the darker, the larger; a dashed field has no record."""
     left, top = _width(rows), 16 + round(SLANT * CHAR * max(map(len, columns)))
     parts = [
-        f'<text transform="translate({left + WIDE * (i + 0.5):.0f} {top - 6}) rotate(-40)">{escape(name)}</text>'
+        f'<text transform="translate({left + WIDE * (i + 0.5):.0f} {top - 6}) rotate(-40)">{html_text(name)}</text>'
         for i, name in enumerate(columns)
     ]
     for r, (name, line) in enumerate(zip(rows, squares, strict=True)):
@@ -64,7 +64,7 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], squares: Sequence[Sequ
 
 
 def _square(x: float, y: float, square: Square) -> str:
-    title = f"<title>{escape(square.title)}</title>"
+    title = f"<title>{html_text(square.title)}</title>"
     rect = f'x="{x:.0f}" y="{y}" width="{WIDE - 2}" height="{LINE - 2}"'
     if square.value is None:
         return f'<rect class="none" {rect}>{title}</rect>' + _text(x + WIDE / 2, y + 16, "·", "middle")
@@ -101,7 +101,8 @@ def forest(rows: Sequence[ForestRow], what: str, *, around_zero: bool = True) ->
         y = TOP + LINE * number + 12
         value, low, high = (across(100 * end) for end in row.interval)
         shown = " ".join(f"{100 * end:.1f}" for end in row.interval)
-        dot = f'<circle class="dot" cx="{value:.1f}" cy="{y}" r="4"><title>{escape(row.name)}: {shown}</title></circle>'
+        title = f"<title>{html_text(row.name)}: {shown}</title>"
+        dot = f'<circle class="dot" cx="{value:.1f}" cy="{y}" r="4">{title}</circle>'
         parts.append(_text(left - 8, y + 4, row.name, "end"))
         parts.append(f'<path class="line" d="M{low:.1f} {y}H{high:.1f}"/>')
         parts.append(_linked(dot, row.link))
@@ -125,7 +126,8 @@ def scatter(dots: Sequence[Dot], x_name: str, y_name: str, what: str) -> str:
     parts += [_text((left + right) / 2, bottom + 38, x_name, "middle"), _text(left, 16, y_name, "start")]
     for number, dot in enumerate(sorted(dots, key=lambda dot: (dot.x, dot.y)), 1):
         x, y = place(dot.x, dot.y)
-        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(dot.name)}</title></circle>')
+        title = f"<title>{html_text(dot.name)}</title>"
+        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4">{title}</circle>')
         parts.append(_text(x + 5, y - 6, str(number), "start"))
         parts.append(_text(right + 34, top + 16 * (number - 1), f"{number}  {dot.name}", "start"))
     wide = right + 34 + _width([dot.name for dot in dots])
@@ -205,7 +207,7 @@ def histogram(series: Sequence[tuple[str, Sequence[int]]], x_name: str, what: st
 
 
 def _linked(drawn: str, link: str) -> str:
-    return f'<a href="{escape(link, quote=True)}">{drawn}</a>' if link else drawn
+    return f'<a href="{html_text(link)}">{drawn}</a>' if link else drawn
 
 
 def _width(names: Sequence[str]) -> float:
@@ -218,11 +220,10 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
     mark = f' class="{kind}"' if kind else ""
-    return f'<text{mark} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text{mark} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html_text(text)}</text>'
 
 
 def _picture(width: float, height: float, parts: Sequence[str], what: str) -> str:
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(what)}">{"".join(parts)}</svg>'
-    )
+    label = f'role="img" aria-label="{html_text(what)}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label}>{"".join(parts)}</svg>'

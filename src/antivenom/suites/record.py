@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from antivenom.core.errors import ArtifactError
+from antivenom.core.claims import require_empty, require_no_links
+from antivenom.core.errors import AntivenomError, ArtifactError
 from antivenom.core.files import make_folder, remove_file, write_json
 from antivenom.core.intake import read_json
+from antivenom.core.locks import locked
 from antivenom.core.options import Options
 from antivenom.evaluation.conditions import ON_TARGET
 from antivenom.evaluation.left_out import LeftOut
@@ -22,6 +24,7 @@ from antivenom.suites.effects import Effects
 from antivenom.suites.plan import Planned
 from antivenom.suites.suite import Suite
 
+PLAN = "suite.json"
 SCHEMA = 1
 """Of a record; goes up when a reader of older records would be misled."""
 ROUNDING = 1e-6
@@ -167,13 +170,40 @@ class Results:
         return str(read_json(path, error=ArtifactError, root=self.folder).get("why", ""))
 
     def write_plan(self, suite: Suite, planned: Sequence[Planned], cells: dict[str, Cell]) -> None:
-        """Keep what was asked: the suite as resolved, the grid, and what each cell is."""
+        """Keep what was asked: the suite as resolved, the grid, and what each cell is.
+
+        Raises:
+            ArtifactError: the folder is not empty and holds no plan of ours, or holds links.
+        """
         grid = [each.to_dict() for each in planned]
-        write_json(self.folder / "suite.json", {"schema": SCHEMA, "suite": suite.to_dict(), "grid": grid})
+        make_folder(self.folder)
+        with locked(self.folder, "bench run", wait=True):
+            self.require_ours()
+            write_json(self.folder / PLAN, {"schema": SCHEMA, "suite": suite.to_dict(), "grid": grid})
         for key, cell in cells.items():
             path = self.folder / "cells" / f"{key}.json"
             if not path.is_file():
                 write_json(path, cell.to_dict())
+
+    def require_ours(self) -> None:
+        """Refuse to write into a folder that is not empty and holds no plan of ours; the plan is our note in it.
+
+        Raises:
+            ArtifactError: says what else is there.
+        """
+        if self.is_ours:
+            require_no_links(self.folder)
+        else:
+            require_empty(self.folder)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the folder holds the plan of a suite."""
+        try:
+            found = read_json(self.folder / PLAN, root=self.folder)
+        except AntivenomError:
+            return False
+        return isinstance(found, dict) and {"schema", "suite", "grid"} <= found.keys()
 
     def plan(self) -> tuple[Suite, list[Planned]]:
         """What was asked the last time.
@@ -181,7 +211,7 @@ class Results:
         Raises:
             ArtifactError: nothing ever was.
         """
-        path = self.folder / "suite.json"
+        path = self.folder / PLAN
         if not path.is_file():
             raise ArtifactError(
                 f"{self.folder} holds no results of a suite",
@@ -206,7 +236,7 @@ class Results:
 
         path = self.folder / "work" / "locks" / name
         make_folder(path.parent)
-        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

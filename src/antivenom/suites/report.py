@@ -6,10 +6,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from antivenom.core.claims import claim
+from antivenom.core.console import markdown_text
 from antivenom.core.errors import ArtifactError
 from antivenom.core.files import atomic_write
 from antivenom.suites.cell import Place
-from antivenom.suites.export import export_cells
+from antivenom.suites.export import write_cells
 from antivenom.suites.figures import figures_of
 from antivenom.suites.lines import Group, Line, groups_of, lines_of
 from antivenom.suites.page import page
@@ -46,7 +48,7 @@ def write_report(results: Path, out: Path) -> list[Path]:
         The files.
 
     Raises:
-        ArtifactError: there are no results.
+        ArtifactError: there are no results, or `out` holds something else than results or a report.
     """
     suite, _ = Results(results).plan()
     lines = lines_of(results)
@@ -55,17 +57,19 @@ def write_report(results: Path, out: Path) -> list[Path]:
     tables = [_linked(table, prefix) for table in (*_tables(suite, groups), seed_table(lines))]
     title = results.resolve().name
     html = page(title, suite.about, _tiles(suite, lines), tables, figures_of(groups, prefix))
-    parts = [f"# {title}", suite.about, *(f"{name}: {value}." for name, value in _tiles(suite, lines))]
+    head = [markdown_text(title), markdown_text(" ".join(suite.about.split()))]
+    parts = [f"# {head[0]}", head[1], *(f"{name}: {value}." for name, value in _tiles(suite, lines))]
     text = "\n\n".join([*parts, *(markdown(table) for table in tables if table.rows)])
     written = {
         "report.html": html,
         "report.md": text + "\n",
         "tables.tex": "\n\n".join(latex(table) for table in tables if table.rows) + "\n",
     }
+    _require_ours(out)
     for name, content in written.items():
         with atomic_write(out / name) as file:
             file.write(content)
-    export_cells(results, out / "cells.csv")
+    write_cells(results, out / "cells.csv")
     return [out / name for name in (*written, "cells.csv")]
 
 
@@ -76,6 +80,9 @@ def write_comparison(first: Path, second: Path, out: Path | None) -> str:
         first: A folder of results.
         second: Another.
         out: Where compare.md goes; nowhere when None.
+
+    Raises:
+        ArtifactError: there are no results, or `out` holds something else than results or a report.
     """
     groups = [{line.place: line for line in lines_of(folder)} for folder in (first, second)]
     places = list(dict.fromkeys([*groups[0], *groups[1]]))
@@ -86,9 +93,19 @@ def write_comparison(first: Path, second: Path, out: Path | None) -> str:
     )
     text = markdown(Table(f"{first} beside {second}", COMPARISON_HEAD, rows, note))
     if out is not None:
+        _require_ours(out)
         with atomic_write(out / "compare.md") as file:
             file.write(text + "\n")
     return text
+
+
+def _require_ours(out: Path) -> None:
+    """Refuse to write a report into a folder of the user's; a new one becomes ours."""
+    found = Results(out)
+    if found.is_ours:
+        found.require_ours()
+    else:
+        claim(out, "report")
 
 
 def _tables(suite: Suite, groups: list[Group]) -> list[Table]:

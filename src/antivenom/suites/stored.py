@@ -14,6 +14,8 @@ import pyarrow as pa
 from antivenom.core.arrays import Floats
 from antivenom.core.errors import RowsError
 from antivenom.core.files import atomic_write
+from antivenom.core.intake import foreign
+from antivenom.data.columnar import read_whole
 from antivenom.data.query import Asked, queries
 from antivenom.guards.guard import AnyTask, Guard
 from antivenom.guards.labels import ChoiceScores
@@ -103,10 +105,9 @@ class StoredReferee:
         Raises:
             RowsError: it is no such file.
         """
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.read_table(path)
+        mend = "Run its cell again."
+        with foreign(f"{path}: no stored answers of a referee", error=RowsError, mend=mend):
+            table = read_whole(path, mend=mend)
             return cls(
                 rows=table.column("row").to_numpy(),
                 asked=table.column("asked").to_pylist(),
@@ -116,8 +117,6 @@ class StoredReferee:
                 read=_matrix(table.column("states")),
                 trained_on=table.column("trained_on").to_numpy().astype(bool),
             )
-        except (OSError, KeyError, pa.ArrowInvalid) as error:
-            raise RowsError(f"{path}: no stored answers of a referee ({error})", mend="Run its cell again.") from None
 
     def behind(self, guard: Guard) -> Replayed:
         """The referee behind a guard, as a defense asks it."""
@@ -213,21 +212,18 @@ def rows_to_replay(cell: Cell, folder: Path, key: str) -> ReplayRows:
     Raises:
         RowsError: it kept none, or its rows had more than a text and an answer.
     """
-    import pyarrow.parquet as pq
-
     file = load_task(cell.task.preset) if cell.task.preset else TaskFile()
     if file.context_column or file.image_column:
         raise RowsError("the rows had a context or an image, which is not kept")
     path = folder / "replay" / key / "rows.parquet"
-    try:
-        kept = pq.read_table(path)
+    mend = "Run its cell again."
+    with foreign(f"{path}: no rows of a cell", error=RowsError, mend=mend):
+        kept = read_whole(path, mend=mend)
         labels = {*kept.column("given").unique().to_pylist(), *kept.column("before").unique().to_pylist()} - {""}
         rows = pa.table({"row": kept.column("row"), "text": kept.column("text"), "answer": kept.column("given")})
         before = rows.set_column(2, "answer", kept.column("before"))
         poisoned = frozenset(kept.filter(kept.column("poisoned")).column("row").to_pylist())
         trusted = rows.filter(kept.column("vouched"))
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise RowsError(f"{path}: no rows of a cell ({error})", mend="Run its cell again.") from None
     return ReplayRows(file.task(tuple(sorted(labels))), rows, trusted, poisoned, before)
 
 
