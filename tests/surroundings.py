@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -46,7 +47,8 @@ class Surroundings:
         self.look("the end")
         found = [f"{path} (after {test})" for path, test in self._seen.items() if path.exists() or path.is_symlink()]
         after = self._repository()
-        found += [f"{path} in the repository" for path in sorted(after ^ self._before)]
+        changed = {name for name in after.keys() | self._before.keys() if after.get(name) != self._before.get(name)}
+        found += [f"{name} in the repository" for name in sorted(changed)]
         return found
 
     def remove(self) -> None:
@@ -58,9 +60,12 @@ class Surroundings:
         return [*at_home, *self.temporary.iterdir()]
 
     @staticmethod
-    def _repository() -> set[str]:
-        found = set()
+    def _repository() -> dict[str, str]:
+        """A digest of every file."""
+        found = {}
         for place, folders, names in os.walk(REPOSITORY):
             folders[:] = [name for name in folders if name not in CACHES and not name.endswith(".egg-info")]
-            found |= {str(Path(place, name).relative_to(REPOSITORY)) for name in names}
+            for path in (Path(place, name) for name in names):
+                data = bytes(path.readlink()) if path.is_symlink() else path.read_bytes()
+                found[str(path.relative_to(REPOSITORY))] = sha256(data).hexdigest()
         return found
