@@ -1,8 +1,8 @@
 """What a filter decides about the rows of every attack, with nothing trained on what is left.
 
-    python -m research.decide_everywhere --data ../shared/data --cache states.npz --out results/leave_group_out
+    python -m research.decide_everywhere --data ../shared/data --store replay --out results/leave_group_out
 
-The hidden states of every text are computed once and kept in the cache, so a changed rule is asked again in minutes.
+What models say is kept in the store, so a changed rule is asked again in minutes.
 The attacks are those of suites/attacks.yaml and suites/held_out.yaml, on 1,000 rows of SST-2; a record says how many
 poisoned rows are taught, and how many honest ones are left out.
 """
@@ -13,6 +13,7 @@ import argparse
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,16 @@ import numpy.typing as npt
 from antivenom.core.console import say
 from antivenom.core.files import atomic_write, write_json
 from antivenom.defenses import parse_defense
-from antivenom.defenses.base import plain_rows
+from antivenom.defenses.base import Prepared, plain_rows
 from antivenom.evaluation.comparison import Scenario, make_scenario
+from antivenom.models.lab import TrainingChanges
 from antivenom.suites.cell_rows import expand, load_cell_rows
+from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.methods import Methods
 from antivenom.suites.suite import load_suite
-from antivenom.training.lab import LocalLab
-from antivenom.training.training_options import TrainingOptions
+from antivenom.training.fit import fingerprint_of
+from antivenom.training.lab import KEY_LENGTH, LocalLab
+from research.remembered_referees import RememberedReferee
 
 ROOT = Path(__file__).parents[1]
 SUITES = ("attacks", "held_out")
@@ -54,14 +58,27 @@ class Remembered:
         return self.of_answers[[self.place[_digest(str(one))] for one in asked]]
 
 
+@dataclass(frozen=True)
 class RememberingLab(LocalLab):
-    """A laboratory whose base model is not asked again."""
+    """A laboratory whose models are asked each question once."""
 
-    known: Remembered
+    everything: tuple[Scenario, ...] = ()
+    """All that will be asked about, so that the base model reads every text in one go."""
+
+    @cached_property
+    def _known(self) -> Remembered:
+        return remembered(LocalLab(self.model, self.options, self.store, self.seed), self.everything)
 
     def base(self, guard: Any) -> Any:
         """What is remembered of the base model, which these rows ask behind no guard."""
-        return self.known
+        return self._known
+
+    def fit(self, rows: Any, guard: Any, *, name: str, training: TrainingChanges = TrainingChanges()) -> Any:
+        """A referee, fitted once and asked once."""
+        prepared = Prepared(rows, guard, training=training)
+        key = fingerprint_of(prepared, self.located, self.options.on(prepared), self.seed)
+        asked = self.store / "asked" / f"{key[:KEY_LENGTH]}.npz"
+        return RememberedReferee(guard, asked, lambda: LocalLab.fit(self, rows, guard, name=name, training=training))
 
 
 def scenarios(data: Path, seed: int) -> Iterator[tuple[str, Scenario]]:
@@ -78,56 +95,66 @@ def scenarios(data: Path, seed: int) -> Iterator[tuple[str, Scenario]]:
             yield name, make_scenario(task, train, test, expand(attack, data, data), trusted_share=0, seed=seed)
 
 
-def remembered(lab: LocalLab, found: Sequence[tuple[str, Scenario]], cache: Path) -> Remembered:
-    """The states of every text of the scenarios, from the cache or computed now."""
-    texts = sorted({text for _, scenario in found for text in scenario.train.column("text").to_pylist()})
-    task, place = found[0][1].task, {_digest(text): number for number, text in enumerate(texts)}
-    guard = plain_rows(task, found[0][1].train, None).guard
-    whole = hashlib.sha256("".join(place).encode()).hexdigest()
-    if cache.exists():
-        kept = np.load(cache, allow_pickle=False)
+def remembered(lab: LocalLab, found: Sequence[Scenario]) -> Remembered:
+    """The base model's states of every text of the scenarios, from the store or computed now."""
+    texts = sorted({text for scenario in found for text in scenario.train.column("text").to_pylist()})
+    place = {_digest(text): number for number, text in enumerate(texts)}
+    guard = plain_rows(found[0].task, found[0].train, None).guard
+    whole, path = hashlib.sha256("".join(place).encode()).hexdigest(), lab.store / "states.npz"
+    if path.exists():
+        kept = np.load(path, allow_pickle=False)
         if str(kept["whole"]) == whole:
             return Remembered(guard, place, kept["of_texts"], kept["of_answers"])
-    base = lab.base(guard) if not isinstance(lab, RememberingLab) else LocalLab.base(lab, guard)
-    known = Remembered(
-        guard, place, base.states(texts, progress="texts"), base.answer_states(texts, progress="answers")
-    )
-    with atomic_write(cache, "wb") as file:
-        np.savez(file, whole=whole, of_texts=known.of_texts, of_answers=known.of_answers)
-    return known
+    base = lab.base(guard)
+    of_texts, of_answers = base.states(texts, progress="texts"), base.answer_states(texts, progress="answers")
+    with atomic_write(path, "wb") as file:
+        np.savez(file, whole=whole, of_texts=of_texts, of_answers=of_answers)
+    return Remembered(guard, place, of_texts, of_answers)
+
+
+def chosen_half(name: str) -> str:
+    """The half of the attacks that a rule may be chosen on, or the one that is looked at once; a hash decides."""
+    return "choose" if hashlib.sha256(name.encode()).digest()[0] % 2 else "check"
 
 
 def decide(name: str, scenario: Scenario, lab: LocalLab, spec: str) -> dict[str, Any]:
-    """What the defense leaves of the rows of one attack."""
-    prepared = parse_defense(spec).prepare(scenario.task, scenario.train, trusted=None, lab=lab)
-    kept = np.isin(scenario.train.column("row").to_numpy(), prepared.rows.column("row").to_numpy())
-    poisoned = np.isin(scenario.train.column("row").to_numpy(), sorted(scenario.poisoned))
+    """What the defense makes of the rows of one attack."""
+    rows, none = scenario.train, scenario.trusted
+    prepared = parse_defense(spec).prepare(scenario.task, rows, trusted=None, lab=lab)
+    decided = decided_rows(rows, frozenset(scenario.poisoned), scenario.unpoisoned, none, prepared)
     facts = {key: prepared.facts[key] for key in ("discovered", "disbelieved", "kinds") if key in prepared.facts}
-    counts = {"rows": len(kept), "poisoned": int(poisoned.sum()), "kept": int(kept.sum())}
-    return {"attack": name, **counts, "poisoned_taught": int((kept & poisoned).sum()), **facts}
+    return {"attack": name, "rows": rows.num_rows, **vars(count_teaching(decided)), **facts}
 
 
 def main() -> None:
     """Decide everywhere and write one record."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--store", type=Path, required=True, help="what models said is kept here")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--defense", default="leave_group_out")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--half", choices=["choose", "check"], help="of the attacks, by hash; by default both")
     asked = parser.parse_args()
-    lab = RememberingLab("smollm2", TrainingOptions(top_layers=8), asked.out / "work", asked.seed)
-    found = list(scenarios(asked.data, asked.seed))
-    object.__setattr__(lab, "known", remembered(lab, found, asked.cache))
+    found = [each for each in scenarios(asked.data, asked.seed) if asked.half in (None, chosen_half(each[0]))]
+    recipe = load_suite(ROOT / "suites" / "held_out.yaml").recipes["small"]
+    lab = RememberingLab(
+        "smollm2",
+        recipe.training(),
+        asked.store,
+        asked.seed,
+        everything=tuple(one for _, one in scenarios(asked.data, asked.seed)),
+    )
     records = []
     for name, scenario in found:
         records.append(decide(name, scenario, lab, asked.defense))
-        say(f"{name}: {records[-1]['poisoned_taught']} of {records[-1]['poisoned']} taught, {records[-1]['kept']} kept")
-    command = (
-        f"python -m research.decide_everywhere --data ../shared/data --defense '{asked.defense}' --seed {asked.seed}"
-    )
+        last = records[-1]
+        say(f"{name}: {last['poison_taught']} of {last['poisoned']} taught, {last['honest_lost']} honest rows lost")
+    options = f"--defense '{asked.defense}' --seed {asked.seed}" + (f" --half {asked.half}" if asked.half else "")
+    command = f"python -m research.decide_everywhere --data ../shared/data {options}"
     asked.out.mkdir(parents=True, exist_ok=True)
-    write_json(asked.out / f"sst2-seed{asked.seed}.json", {"command": command, "decisions": records})
+    half = f"-{asked.half}" if asked.half else ""
+    write_json(asked.out / f"sst2-seed{asked.seed}{half}.json", {"command": command, "decisions": records})
 
 
 def _digest(text: str) -> str:

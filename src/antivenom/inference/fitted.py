@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -51,28 +51,28 @@ class FittedModel:
         from antivenom.models.text_states import text_states
 
         rows = self._encoder.renderer.bare(texts)
-        with self._bar(progress, len(texts)) as advance:
+        with self._reading(progress, len(texts)) as advance:
             return text_states(self._module, rows, token_budget=4096, advance=advance)
 
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """The last hidden state where the answer is predicted, under the guard; shape (texts, width)."""
         from antivenom.models.questions import answer_states
 
-        with self._bar(progress, len(asked)) as advance:
+        with self._reading(progress, len(asked)) as advance:
             return answer_states(self._module, self._encoder.serving(asked), advance=advance)
 
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """The mean cross-entropy of each prepared row's answer tokens; shape (rows,)."""
         from antivenom.models.questions import row_losses
 
-        with self._bar(progress, rows.num_rows) as advance:
+        with self._reading(progress, rows.num_rows) as advance:
             return row_losses(self._module, self._encoder.training(rows), advance=advance)
 
     def gradients(self, rows: pa.Table, *, progress: str | None = None) -> Iterator[HeadGradient]:
         """The head's gradient of each prepared row, in order."""
         from antivenom.models.questions import head_gradients
 
-        with self._bar(progress, rows.num_rows) as advance:
+        with self._reading(progress, rows.num_rows) as advance:
             yield from head_gradients(self._module, self._encoder.training(rows), advance=advance)
 
     def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
@@ -95,7 +95,7 @@ class FittedModel:
 
         renderer = self._encoder.renderer
         stops = sorted({renderer.ending[-1], renderer.tokenizer.eos_token_id} - {None})
-        said = LocalGenerator(self._module).generate(
+        said = LocalGenerator(self._module, precision=self._scorer.precision).generate(
             prompts, stops=stops, longest=longest, progress=None if self._quiet else progress
         )
         return [renderer.text(one.tokens) for one in said]
@@ -104,8 +104,14 @@ class FittedModel:
     def _module(self) -> Any:
         return self._scorer.model
 
-    def _bar(self, progress: str | None, total: int) -> AbstractContextManager[Advance]:
-        return progress_bar(None if self._quiet else progress, total=total, unit="row")
+    @contextmanager
+    def _reading(self, progress: str | None, total: int) -> Iterator[Advance]:
+        """A bar, while the model computes in the precision that it scores and writes in."""
+        from antivenom.models.precision import computing
+
+        bar = progress_bar(None if self._quiet else progress, total=total, unit="row")
+        with computing(self._module, self._scorer.precision), bar as advance:
+            yield advance
 
 
 def base_behind(guard: Guard, located: LocatedModel, bases: BaseStore, quiet: bool) -> FittedModel:

@@ -58,7 +58,7 @@ class LocalGenerator:
         ids = torch.tensor([prompt], device=next(self.model.parameters()).device)
         past = None
         for _ in range(longest):
-            with torch.inference_mode():
+            with torch.inference_mode(), computing(self.model, self.precision):
                 out = self.model(input_ids=ids, past_key_values=past, use_cache=True, logits_to_keep=1)
             token = int(out.logits[0, -1].argmax())
             yield token
