@@ -65,10 +65,12 @@ def mean_likelihoods(model: Any, rows: Sequence[list[int]], *, window: int = 0, 
         progress: What a progress bar is to be called; none is shown without it.
     """
     from antivenom.models.likelihood import log_likelihoods
+    from antivenom.models.precision import in_fast_precision
 
     groups = deletions_together(rows)
     read = [_windowed(group, window) for group in groups] if window else groups
-    found = log_likelihoods(model, read, progress=progress)
+    with in_fast_precision(model):
+        found = log_likelihoods(model, read, progress=progress)
     if window:
         found = [_unwindowed(values, group, window) for values, group in zip(found, groups, strict=True)]
     sums = np.concatenate([np.zeros(0), *found])

@@ -130,6 +130,19 @@ def laid_out(model: Any, precision: Chosen, *, frozen_only: bool) -> Iterator[No
         take_back(changed)
 
 
+@contextlib.contextmanager
+def in_fast_precision(model: Any, *, learns: bool = False) -> Iterator[None]:
+    """Let a model compute in what is really faster on this machine for as long as the block runs.
+
+    Args:
+        model: A causal language model.
+        learns: Whether it is trained in the block, so that layers whose weights learn keep these.
+    """
+    precision = choose_precision("auto", shapes_of(model))
+    with laid_out(model, precision, frozen_only=learns), computing(model, precision):
+        yield
+
+
 def computing(model: Any, precision: Chosen) -> Any:
     """A context in which a model on a CPU computes with this precision; one on a GPU has its weights in it."""
     return torch.autocast("cpu", dtype=torch.bfloat16) if is_cast(model, precision) else contextlib.nullcontext()

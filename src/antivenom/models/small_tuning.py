@@ -14,6 +14,7 @@ from antivenom.models.adapters import own_weights
 from antivenom.models.answer_loss import IGNORED
 from antivenom.models.batches import pad_left, positions
 from antivenom.models.lab import Example
+from antivenom.models.precision import in_fast_precision
 
 
 class Batch(NamedTuple):
@@ -72,7 +73,7 @@ def tune(
     optimizer = torch.optim.AdamW(learning, lr=learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / max(steps, 1))
     model.train()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), in_fast_precision(model, learns=True):
         torch.manual_seed(seed % 2**63)
         for batch in batches(examples, epochs, batch_size, learning[0].device):
             optimizer.zero_grad()
