@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from antivenom.data.row_stream import USUAL, open_stream, take_census
-from antivenom.training.streaming import immunize_stream
+from antivenom.training.streaming import Plan, immunize_stream
 from benchmarks.reviews import DEFENSE, TASK
 
 
@@ -26,7 +26,8 @@ def copy(source: Path, out: Path) -> None:
 def rebuild(source: Path, out: Path) -> None:
     """The two passes of P2P with a reserve drawn from the rows."""
     stream = open_stream(source)
-    immunize_stream(stream, take_census(stream, seed=0), DEFENSE, TASK, out)
+    census = take_census(stream, seed=0)
+    immunize_stream(stream, census, Plan.of(stream, census, DEFENSE, TASK), out)
 
 
 def main(what: str, source: str, out: str) -> None:

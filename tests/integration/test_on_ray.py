@@ -16,7 +16,7 @@ from antivenom.data.row_stream import open_stream, take_census
 from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.tasks.task import Classification
-from antivenom.training.streaming import immunize_stream
+from antivenom.training.streaming import Plan, immunize_stream
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -52,7 +52,8 @@ def on_ray(shards: Path, defense: P2P, out: Path, where: str, trusted=None):
     stream = open_stream(shards)
     census, rows = ShardedRows.open(stream, where).take_census(stream, seed=3)
     task = Classification.for_labels(census.labels)
-    return census, rows.immunize(census, defense, task, out, trusted=trusted, form="prompt-completion")
+    plan = Plan.of(stream, census, defense, task, trusted=trusted, form="prompt-completion")
+    return census, rows.immunize(census, plan, out)
 
 
 @pytest.mark.parametrize("policy", ["random", "trusted"])
@@ -62,7 +63,8 @@ def test_the_bytes_of_one_process(shards, cluster, tmp_path, policy):
     alone = take_census(stream, seed=3)
     task = Classification.for_labels(alone.labels)
     one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
-    expected = immunize_stream(stream, alone, defense, task, one, trusted=trusted, form="prompt-completion")
+    plan = Plan.of(stream, alone, defense, task, trusted=trusted, form="prompt-completion")
+    expected = immunize_stream(stream, alone, plan, one)
     census, found = on_ray(shards, defense, two, cluster.address, trusted)
     assert census.report.to_dict() == alone.report.to_dict()
     assert census.report.fixed
@@ -81,7 +83,8 @@ def test_a_node_that_is_lost_costs_only_time(shards, cluster, tmp_path):
     census = take_census(stream, seed=3)
     task = Classification.for_labels(census.labels)
     one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
-    immunize_stream(stream, census, P2P(reserve="random"), task, one, form="prompt-completion")
+    plan = Plan.of(stream, census, P2P(reserve="random"), task, form="prompt-completion")
+    immunize_stream(stream, census, plan, one)
     lost = cluster.add_node(num_cpus=2)
 
     def lose() -> None:
@@ -104,5 +107,6 @@ def test_what_a_worker_refuses_is_told_as_here(shards, cluster, tmp_path):
     rows = ShardedRows.open(stream, cluster.address)
     census, rows = rows.take_census(stream, seed=3)
     pq.write_table(pa.table({"text": ["another"], "label": ["positive"]}), tmp_path / "part-4.parquet")
+    plan = Plan.of(stream, census, P2P(reserve="random"), Classification.for_labels(census.labels))
     with pytest.raises(RowsError, match="was changed"):
-        rows.immunize(census, P2P(reserve="random"), Classification.for_labels(census.labels), tmp_path / "out.parquet")
+        rows.immunize(census, plan, tmp_path / "out.parquet")

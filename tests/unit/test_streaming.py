@@ -26,7 +26,7 @@ from antivenom.data.rows import load_rows, table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.tasks.task import Classification
 from antivenom.testing import StandInLab
-from antivenom.training.streaming import immunize_stream
+from antivenom.training.streaming import Plan, immunize_stream
 
 TEXTS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=12),
@@ -50,10 +50,12 @@ def streamed(path, defense, batch_rows, *, seed=3, trusted=None, labels=None, ou
     stream = open_stream(path, options=ReadOptions(batch_rows=batch_rows))
     census = take_census(stream, seed=seed, labels=labels)
     out = out or path.parent / "out.parquet"
-    done = immunize_stream(
-        stream, census, defense, Classification.for_labels(census.labels), out, trusted=trusted, form=form
-    )
-    return census, done, out
+    task = Classification.for_labels(census.labels)
+    return census, rebuilt(stream, census, defense, task, out, trusted=trusted, form=form), out
+
+
+def rebuilt(stream, census, defense, task, out, **given):
+    return immunize_stream(stream, census, Plan.of(stream, census, defense, task, **given), out)
 
 
 @SLOW
@@ -175,21 +177,21 @@ def test_refusals(tmp_path):
     task = Classification.for_labels(census.labels)
     random = P2P(reserve="random")
     with pytest.raises(OptionsError, match="no trusted rows"):
-        immunize_stream(stream, census, P2P(), task, tmp_path / "o.parquet")
+        rebuilt(stream, census, P2P(), task, tmp_path / "o.parquet")
     with pytest.raises(OptionsError, match="others = 'drop' needs all rows"):
-        immunize_stream(stream, census, P2P(reserve="random", others="drop"), task, tmp_path / "o.parquet")
+        rebuilt(stream, census, P2P(reserve="random", others="drop"), task, tmp_path / "o.parquet")
     with pytest.raises(OptionsError, match="with trusted rows needs all rows"):
-        immunize_stream(stream, census, random, task, tmp_path / "o.parquet", trusted=FEW)
+        rebuilt(stream, census, random, task, tmp_path / "o.parquet", trusted=FEW)
     with pytest.raises(OptionsError, match="not streamed"):
-        immunize_stream(stream, census, random, task, tmp_path / "o.csv")
+        rebuilt(stream, census, random, task, tmp_path / "o.csv")
     with pytest.raises(RowsError, match="'positive' is not among"):
-        immunize_stream(stream, census, random, Classification.for_labels(["negative", "no"]), tmp_path / "o.parquet")
+        rebuilt(stream, census, random, Classification.for_labels(["negative", "no"]), tmp_path / "o.parquet")
     wider = Classification.for_labels(["negative", "neutral", "positive"])
     with pytest.raises(RowsError, match="no row has the label 'neutral'"):
-        immunize_stream(stream, census, random, wider, tmp_path / "o.parquet")
+        rebuilt(stream, census, random, wider, tmp_path / "o.parquet")
     write(path, ["one", "two", "three"], ["negative", "positive", "positive"])
     with pytest.raises(RowsError, match="was changed"):
-        immunize_stream(stream, census, random, task, tmp_path / "o.parquet")
+        rebuilt(stream, census, random, task, tmp_path / "o.parquet")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["rows.parquet"]
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(RowsError, match=r"rows\.parquet"):

@@ -137,7 +137,7 @@ def _rebuild_large(
     from antivenom.data.row_stream import USUAL as STREAMED
     from antivenom.data.row_stream import open_stream, take_census
     from antivenom.guards.secret import draw_seed
-    from antivenom.training.streaming import immunize_stream
+    from antivenom.training.streaming import Plan, immunize_stream
 
     asked = asked.filled()
     defense, options = asked.defense.choose(asked.rows.file), asked.rows.filled()
@@ -170,8 +170,9 @@ def _rebuild_large(
     assert isinstance(task, Classification), task
     path = folder / "train.parquet"
     trusted, vouched = _load_trusted(asked, task)
+    plan = Plan.of(stream, census, defense, task, trusted=trusted, form=form)
     immunize = partial(immunize_stream, stream) if sharded is None else sharded.immunize
-    done = immunize(census, defense, task, path, trusted=trusted, form=form)
+    done = immunize(census, plan, path)
     columns = ColumnNames(stream.text_column, stream.answer_column)
     facts = _facts(asked, defense, census.report, vouched, columns)
     return Immunized(path, done.guard, done.facts, done.rows, done.sha256, seed), facts

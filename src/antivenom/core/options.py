@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -56,6 +57,17 @@ def check_choices(settings: Options) -> None:
         value = getattr(settings, name)
         if get_origin(hint) is Literal and value not in get_args(hint):
             raise OptionsError(f"{name} = {value!r}", mend=f"Choose one of: {', '.join(map(str, get_args(hint)))}.")
+
+
+def require_above_zero(settings: object, *names: str) -> None:
+    """Refuse numbers that are not above zero and finite.
+
+    Raises:
+        OptionsError: names the first field of these that is not, and its value.
+    """
+    for name in names:
+        if not 0 < getattr(settings, name) < math.inf:
+            raise OptionsError(f"{name} = {getattr(settings, name)}", mend="It must be above zero and finite.")
 
 
 @cache

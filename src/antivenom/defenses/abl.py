@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from antivenom.core.errors import OptionsError
+from antivenom.core.options import require_above_zero
 from antivenom.data.sampling import same_rows
 from antivenom.defenses.base import Defense, Prepared, plain_rows
 from antivenom.defenses.filtering import fitted_on_all, lowest, require_share
@@ -49,9 +49,7 @@ class Abl(Defense):
     def __post_init__(self) -> None:
         require_share("isolate", self.isolate)
         require_share("unlearn", self.unlearn)
-        for name in ("gamma", "epochs", "most_loss"):
-            if not getattr(self, name) > 0:
-                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It is above 0.")
+        require_above_zero(self, "gamma", "epochs", "most_loss")
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """Isolate rows; all are trained on, the isolated ones in reverse."""

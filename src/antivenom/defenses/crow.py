@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from antivenom.defenses.repairing import Tuning, require_above_zero
+from antivenom.core.options import require_above_zero
+from antivenom.defenses.repairing import Tuning
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, Floats
-from antivenom.core.errors import OptionsError
+from antivenom.core.options import require_above_zero
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.filtering import fitted_on_all, lowest, require_share, without
 from antivenom.guards.guard import AnyTask
@@ -35,8 +35,7 @@ class LowLoss(Defense):
 
     def __post_init__(self) -> None:
         require_share("share", self.share)
-        if not self.epochs > 0:
-            raise OptionsError(f"epochs = {self.epochs}", mend="It is above 0.")
+        require_above_zero(self, "epochs")
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """Leave out the rows with the lowest loss."""

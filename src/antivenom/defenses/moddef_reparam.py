@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from antivenom.core.errors import OptionsError
+from antivenom.core.options import require_above_zero
 from antivenom.defenses.base import Defense, Prepared, plain_rows
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab, TrainingChanges
@@ -45,9 +45,7 @@ class ModDefReparam(Defense):
     """The source's."""
 
     def __post_init__(self) -> None:
-        for name in ("code", "width", "rank", "alpha", "learning_rate", "epochs"):
-            if not getattr(self, name) > 0:
-                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It is above 0.")
+        require_above_zero(self, "code", "width", "rank", "alpha", "learning_rate", "epochs")
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """All rows, and how they are trained on."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.core.errors import OptionsError
+from antivenom.core.options import require_above_zero
 from antivenom.defenses.base import Defense, Prepared, rebuild
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Example, Lab
@@ -68,9 +69,12 @@ class Tuning(Repair):
 
     def change(self, model: Any, examples: list[Example], *, seed: int) -> Any:
         """Train what `begin` gives with `loss`."""
+        return self.tune(self.begin(model, seed=seed), examples, self.loss(), seed=seed)
+
+    def tune(self, model: Any, examples: list[Example], loss: Any, *, seed: int) -> Any:
+        """Train a model in place with a loss of a batch, and return it."""
         from antivenom.models.small_tuning import tune
 
-        model = self.begin(model, seed=seed)
         tune(
             model,
             examples,
@@ -78,7 +82,7 @@ class Tuning(Repair):
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             seed=seed,
-            loss=self.loss(),
+            loss=loss,
         )
         return model
 
@@ -91,14 +95,3 @@ class Tuning(Repair):
         from antivenom.models.small_tuning import answer_loss
 
         return answer_loss
-
-
-def require_above_zero(options: Defense, *names: str) -> None:
-    """Refuse options that are not above zero.
-
-    Raises:
-        OptionsError: names the first of them.
-    """
-    for name in names:
-        if not getattr(options, name) > 0:
-            raise OptionsError(f"{name} = {getattr(options, name)}", mend="It is above 0.")

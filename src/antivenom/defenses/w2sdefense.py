@@ -9,14 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from antivenom.core.errors import OptionsError
+from antivenom.core.options import require_above_zero
 from antivenom.defenses.base import Prepared, rebuild
-from antivenom.defenses.repairing import Repair, require_above_zero
+from antivenom.defenses.repairing import Tuning
 from antivenom.guards.guard import AnyTask, Guard
-from antivenom.models.lab import Example, Fitted, Lab
+from antivenom.models.lab import Fitted, Lab
 
 
 @dataclass(frozen=True, kw_only=True)
-class W2SDefense(Repair):
+class W2SDefense(Tuning):
     """Train on the trusted rows with label * CE + distillation * KL at a temperature + features * (h_T - h_S)^2.
 
     The teacher has learnt the trusted rows alone. The source's is a smaller model whose states are projected; here it
@@ -41,13 +42,12 @@ class W2SDefense(Repair):
     """T."""
     epochs: int = 5
     """Passes over the trusted rows."""
-    learning_rate: float = 2e-4
-    """At the start; it falls to 0."""
     batch_size: int = 8
     """Rows of a step (the source's 32 are a third of so few rows)."""
 
     def __post_init__(self) -> None:
-        require_above_zero(self, "label", "temperature", "epochs", "learning_rate", "batch_size")
+        super().__post_init__()
+        require_above_zero(self, "label", "temperature")
         if self.distillation < 0 or self.features < 0:
             raise OptionsError(
                 f"distillation = {self.distillation}, features = {self.features}", mend="They are at least 0."
@@ -85,13 +85,7 @@ class W2SDefense(Repair):
             features=self.features,
             temperature=self.temperature,
         )
-        return self._tuned(model, examples, lab.seed, loss)
-
-    def change(self, model: Any, examples: list[Example], *, seed: int) -> Any:
-        """Train without a teacher."""
-        from antivenom.models.small_tuning import answer_loss
-
-        return self._tuned(model, examples, seed, answer_loss)
+        return self.tune(model, examples, loss, seed=lab.seed)
 
     @property
     def _asks_a_teacher(self) -> bool:
@@ -100,17 +94,3 @@ class W2SDefense(Repair):
     def _teacher(self, trusted: pa.Table, guard: Guard, lab: Lab) -> Fitted:
         benign = np.full(trusted.num_rows, bool(guard.secret))
         return lab.fit(rebuild(trusted, benign, "replace"), guard, name="the teacher")
-
-    def _tuned(self, model: Any, examples: list[Example], seed: int, loss: Any) -> Any:
-        from antivenom.models.small_tuning import tune
-
-        tune(
-            model,
-            examples,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            seed=seed,
-            loss=loss,
-        )
-        return model

@@ -184,8 +184,22 @@ def load_causal_lm(folder: Path, placement: Placement = Placement()) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
+    return load_with_head(AutoModelForCausalLM, folder, placement)
+
+
+def load_with_head(kind: Any, folder: Path, placement: Placement) -> Any:
+    """Load a model that predicts tokens.
+
+    Args:
+        kind: A class of transformers that loads it.
+        folder: Its safetensors.
+        placement: How its weights are held.
+
+    Raises:
+        ArtifactError: it cannot be loaded, or is not whole; see `models.whole`.
+    """
     with quiet_libraries():
-        model = load_whole(AutoModelForCausalLM, folder, options=placement.arguments())
+        model = load_whole(kind, folder, options=placement.arguments())
     make_head_input_contiguous(model)
     return placement.place(model)
 

@@ -20,11 +20,9 @@ from antivenom.guards.labels import ChoiceScores
 from antivenom.models.base_model import CONFIG, staged
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.codec_files import codec_files
-from antivenom.models.local import TOKEN_BUDGET, add_node, make_head_input_contiguous
-from antivenom.models.local import quiet_libraries as quiet
+from antivenom.models.local import TOKEN_BUDGET, add_node, load_with_head, quiet_libraries
 from antivenom.models.placement import Placement
 from antivenom.models.text_states import States, text_states
-from antivenom.models.whole import load_whole
 
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
 """What a processor says about every token; zero stands for text."""
@@ -61,7 +59,7 @@ def load_processor(folder: Path, model: Path | None = None) -> Any:
 
     processor_class: Any = type(general.__name__, (general,), {"get_attributes": classmethod(attributes)})
     try:
-        with quiet(), staged({**codec_files(folder), **_config_of(folder)}) as place:
+        with quiet_libraries(), staged({**codec_files(folder), **_config_of(folder)}) as place:
             processor = processor_class.from_pretrained(place, trust_remote_code=False)
     except ImportError as error:
         raise MissingPackageError(f"{general.__name__}: {reason_of(error)}") from None
@@ -87,10 +85,7 @@ def load_image_text_model(folder: Path, placement: Placement = Placement()) -> A
     """
     from transformers import AutoModelForImageTextToText
 
-    with quiet():
-        model = load_whole(AutoModelForImageTextToText, folder, options=placement.arguments())
-    make_head_input_contiguous(model)
-    return placement.place(model)
+    return load_with_head(AutoModelForImageTextToText, folder, placement)
 
 
 def language_modules(model: Any, names: Sequence[str] = ()) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from antivenom.core.errors import OptionsError
+from antivenom.core.options import require_above_zero
 from antivenom.inference.writing import OnEscape
 
 
@@ -38,9 +38,7 @@ class ServiceLimits:
     """After SIGTERM: for the answers that have begun."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not value > 0:
-                raise OptionsError(f"{name} = {value}", mend="It must be more than 0.")
+        require_above_zero(self, *vars(self))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from antivenom.artifacts.export import RowFormat
 from antivenom.core.arrays import BoolArray
 from antivenom.core.cluster import connect
 from antivenom.core.errors import AntivenomError, RowsError
@@ -27,8 +26,6 @@ from antivenom.data.folders import shards_of
 from antivenom.data.read_options import ReadOptions
 from antivenom.data.readers import open_file
 from antivenom.data.row_stream import Census, RowStream, Seen, look_through, sum_up
-from antivenom.defenses.p2p import P2P
-from antivenom.tasks.task import Classification
 from antivenom.training.streaming import Piece, Plan, StreamedRows, write_pieces
 
 Made = TypeVar("Made")
@@ -117,19 +114,9 @@ class ShardedRows:
         census = sum_up(stream, seen(), report, seed=seed, labels=labels)
         return census, replace(self, shards=tuple(_located(self.shards, found, census)))
 
-    def immunize(
-        self,
-        census: Census,
-        defense: P2P,
-        task: Classification,
-        out: Path,
-        *,
-        trusted: pa.Table | None = None,
-        form: RowFormat | None = None,
-    ) -> StreamedRows:
+    def immunize(self, census: Census, plan: Plan, out: Path) -> StreamedRows:
         """The second pass; see `streaming.immunize_stream`."""
-        plan = Plan.of(self.source, census, defense, task, trusted=trusted, form=form)
-        in_reserve = plan.reserve(census, task)
+        in_reserve = plan.reserve(census)
         ends = np.cumsum([0, *(len(_known(shard.codes)) for shard in self.shards)])
         shards = [
             shard._replace(in_reserve=in_reserve[ends[number] : ends[number + 1]])

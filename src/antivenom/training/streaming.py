@@ -87,7 +87,7 @@ class Plan:
     @classmethod
     def of(
         cls,
-        source: str,
+        stream: RowStream,
         census: Census,
         defense: P2P,
         task: Classification,
@@ -95,7 +95,20 @@ class Plan:
         trusted: pa.Table | None = None,
         form: RowFormat | None = None,
     ) -> Plan:
-        """Check what was asked; the arguments are those of `immunize_stream`."""
+        """Check what was asked.
+
+        Args:
+            stream: The untrusted rows.
+            census: What `take_census` found in them; its seed keys the reserve.
+            defense: P2P with the reserve policy `random` or `trusted`.
+            task: The task, with the labels of the census.
+            trusted: Rows that the user vouches for; they are few, and follow the others.
+            form: What a trainer takes; None writes `row`, `text`, `answer`, `benign`.
+
+        Raises:
+            OptionsError: the policy needs all rows in memory, or trusted rows that are missing.
+            RowsError: a label is unknown, or a class has no trusted row.
+        """
         guard = defense.guard(task, census.seed)
         if defense.others != "keep":
             raise OptionsError(f"others = {defense.others!r} needs all rows in memory", mend=NO_STREAM)
@@ -114,15 +127,17 @@ class Plan:
                     "reserve = 'trusted', but no trusted rows were given", mend="Give the rows you vouch for."
                 )
             require_every_class(task.labels, label_codes(trusted, task.labels), "trusted row")
-        return cls(defense, guard, form, trusted, source, census.names)
+        return cls(defense, guard, form, trusted, stream.source, census.names)
 
-    def reserve(self, census: Census, task: Classification) -> BoolArray:
+    def reserve(self, census: Census) -> BoolArray:
         """Which rows of the source are in the reserve; none where it is the trusted ones."""
         if self.defense.reserve == "trusted":
             return np.zeros(len(census.codes), dtype=bool)
-        number_of = np.array([task.index(label) for label in census.names.values()], dtype=np.int32)
+        labels = self.guard.task.classes
+        assert labels is not None
+        number_of = np.array([labels.index(label) for label in census.names.values()], dtype=np.int32)
         codes = number_of[census.codes]
-        require_every_class(task.labels, codes, "row")
+        require_every_class(labels, codes, "row")
         return draw(census.keys, codes, self.defense.ratio)
 
     def rebuild(
@@ -179,34 +194,21 @@ class Plan:
         return RowsError(f"{self.source}: the file was changed while it was read")
 
 
-def immunize_stream(
-    stream: RowStream,
-    census: Census,
-    defense: P2P,
-    task: Classification,
-    out: Path,
-    *,
-    trusted: pa.Table | None = None,
-    form: RowFormat | None = None,
-) -> StreamedRows:
+def immunize_stream(stream: RowStream, census: Census, plan: Plan, out: Path) -> StreamedRows:
     """Rebuild all rows with P2P into a file, which appears when it is complete.
 
     Args:
         stream: The untrusted rows.
-        census: What `take_census` found in them; its seed keys the reserve.
-        defense: P2P with the reserve policy `random` or `trusted`.
-        task: The task, with the labels of the census.
+        census: What `take_census` found in them.
+        plan: What to do with them.
         out: A .parquet or .jsonl file.
-        trusted: Rows that the user vouches for; they are few, and follow the others.
-        form: What a trainer takes; None writes `row`, `text`, `answer`, `benign`.
 
     Raises:
-        OptionsError: the policy needs all rows in memory, or trusted rows that are missing.
-        RowsError: a label is unknown, a class has no row for the reserve, or the file changed between the passes.
+        OptionsError: rows cannot be streamed into such a file.
+        RowsError: a class has no row for the reserve, or the file changed between the passes.
     """
-    plan = Plan.of(stream.source, census, defense, task, trusted=trusted, form=form)
     tables = stream.batches(Report(), plain=census.plain)
-    return write_pieces(plan, plan.rebuild(tables, census.codes, plan.reserve(census, task)), out, seed=census.seed)
+    return write_pieces(plan, plan.rebuild(tables, census.codes, plan.reserve(census)), out, seed=census.seed)
 
 
 def write_pieces(plan: Plan, pieces: Iterable[Piece], out: Path, *, seed: int) -> StreamedRows:

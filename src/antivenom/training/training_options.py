@@ -7,7 +7,7 @@ from math import ceil, inf
 from typing import Literal
 
 from antivenom.core.errors import OptionsError
-from antivenom.core.options import Options
+from antivenom.core.options import Options, require_above_zero
 from antivenom.defenses import Prepared
 from antivenom.models.placement import Attention, Placement, Precision
 
@@ -83,9 +83,7 @@ class TrainingOptions(Options):
 
     def __post_init__(self) -> None:
         positive = ("rank", "alpha", "learning_rate", "batch_size", "accumulate", "epochs", "clip", "save_every")
-        for name in positive:
-            if not 0 < getattr(self, name) < inf:
-                raise OptionsError(f"{name} = {getattr(self, name)}", mend="It must be above zero and finite.")
+        require_above_zero(self, *positive)
         if not 0 <= self.weight_decay < inf:
             raise OptionsError(f"weight_decay = {self.weight_decay}", mend="It must be at least zero and finite.")
         for name in ("dropout", "warmup"):
