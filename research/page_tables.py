@@ -1,4 +1,4 @@
-"""The tables of README.md, docs/science.md and docs/baselines.md, put together from records."""
+"""The tables of README.md, docs and results, put together from records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 
 from antivenom.evaluation.rates import mcnemar
-from research import suite_tables
+from research import shipped, suite_tables
 from research.archive import (
     OUTCOME_HEAD,
     Record,
@@ -46,21 +46,6 @@ def demo() -> str:
     return "\n".join(lines)
 
 
-def headline() -> str:
-    """A few attacks, as few numbers as say something, without intervals."""
-    defended = "with `standard`"
-    lines = _head("", "attack success undefended", defended, "floor", "accuracy undefended", defended, "version")
-    for title, paths in settings()["headline"].items():
-        none, standard = pair_of(paths).values()
-        cells = [
-            short(first(none)["asr_deployed"]),
-            short(first(standard)["asr_deployed"]),
-            short(first(standard)["floor"]),
-        ]
-        lines.append(row([title, *cells, *(short(accuracy_of(o)) for o in (none, standard)), recipe_of(standard)]))
-    return "\n".join(lines)
-
-
 def attacks() -> str:
     """One line per attack: undefended, and with `standard`."""
     head = ("rows", f"undefended: {OUTCOME_HEAD[0]}", *OUTCOME_HEAD[1:3], f"`standard`: {OUTCOME_HEAD[0]}")
@@ -73,11 +58,6 @@ def attacks() -> str:
             after = [*outcome_cells(found["standard"]), str(recipe_of(found["standard"]))]
         lines.append(row([title, rows, *before, *after]))
     return "\n".join([*lines, "", *_summaries()])
-
-
-def summary() -> str:
-    """In a few sentences: excess over the attacks that take, accuracy over all."""
-    return "\n".join([_summaries()[0], _accuracy_summary()])
 
 
 def tasks() -> str:
@@ -216,8 +196,8 @@ def perfect_filter() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     each.__name__: each
     for each in (
-        suite_tables.baselines, suite_tables.decisions,
-        demo, headline, summary, attacks, accuracy, perfect_filter, tasks, ablation, seeds, five_readings, unmet, doses,
+        suite_tables.baselines, suite_tables.decisions, shipped.shipped, shipped.decided,
+        demo, attacks, accuracy, perfect_filter, tasks, ablation, seeds, five_readings, unmet, doses,
         triggers_alone, paraphrases,
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Write the tables and pictures of README.md and docs from the records under results.
+"""Write the tables and pictures of README.md, docs and results/REPORT.md from the records under results.
 
     python -m research.pages            # fill every `<!-- table: NAME -->` ... `<!-- end of table -->`
     python -m research.pages --check    # exit with 1 if a table is not what the records say
@@ -15,21 +15,12 @@ import sys
 from collections.abc import Callable
 
 from research import charts
-from research.archive import ROOT, first, outcome, pairs, read, settings
+from research.archive import ROOT, first, outcome, read, settings
 from research.page_tables import TABLES
+from research.shipped import shipped_picture
 
-PAGES = ("README.md", "docs/baselines.md", "docs/science.md")
+PAGES = ("README.md", "docs/baselines.md", "docs/science.md", "results/REPORT.md", "results/archive/REPORT.md")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
-
-
-def attacks_picture() -> str:
-    """The attacks as bars."""
-    rows = []
-    for title, found in pairs().items():
-        success = [first(found[d])["asr_deployed"]["value"] if d in found else None for d in ("none", "standard")]
-        floor = first(found["standard"])["floor"]["value"] if "standard" in found else None
-        rows.append(charts.Bar(title, *success, floor))
-    return charts.bars(rows)
 
 
 def doses_picture() -> str:
@@ -44,7 +35,10 @@ def doses_picture() -> str:
     return charts.curve(points, below="poisoned rows in a reserve of 400")
 
 
-PICTURES: dict[str, Callable[[], str]] = {"docs/attacks.svg": attacks_picture, "docs/doses.svg": doses_picture}
+PICTURES: dict[str, Callable[[], str]] = {
+    "docs/attacks.svg": shipped_picture,
+    "results/archive/doses.svg": doses_picture,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The README is run: every command and every line of Python in its code blocks."""
+"""README.md and docs/using.md are run: every command and every line of Python in their code blocks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from antivenom.demo import RECIPE, recipe_options
 from antivenom.testing import synthetic_rows, tiny_model
 from antivenom.training.training_options import TrainingOptions
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README, USING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/using.md"))
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+
+
+def lines(page: str) -> list[str]:
+    return [line for block in blocks("bash", page) for line in block.splitlines() if line.strip()]
 
 
 @pytest.fixture
@@ -42,17 +47,23 @@ def run(command: str) -> None:
 
 
 def test_every_command_of_the_readme_runs(sample_folder):
-    commands = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+    commands = lines(README)
     assert len(commands) >= 5
     for command in commands:
         run(command)
 
 
-def test_the_python_of_the_readme_runs(sample_folder, capsys):
-    run(blocks("bash")[0].splitlines()[0])
-    [code] = blocks("python")
-    exec(compile(code, "README.md", "exec"), {})
-    assert "Reading(answer=" in capsys.readouterr().out
+def test_every_command_of_using_runs(sample_folder):
+    for command in (lines(README)[0], *lines(USING)):
+        run(command)
+
+
+@pytest.mark.parametrize(("page", "said"), [(README, "Reading(answer="), (USING, "standard ")], ids=["README", "using"])
+def test_the_python_runs(sample_folder, capsys, page, said):
+    run(lines(README)[0])
+    [code] = blocks("python", page)
+    exec(compile(code, "page.md", "exec"), {})
+    assert said in capsys.readouterr().out
 
 
 def test_the_readme_and_the_demo_have_one_recipe():
@@ -60,8 +71,9 @@ def test_the_readme_and_the_demo_have_one_recipe():
     words = shlex.split(f"{fit} {recipe_options()}")
     given = [(word, float(words[n + 1])) for n, word in enumerate(words) if word.startswith("--") and word != "--out"]
     assert sorted(given) == sorted([*set(given), *set(given)]), "each option stands in both, with one value"
-    [said] = re.findall(r"^recipe = av\.(TrainingOptions\(.*\))$", blocks("python")[0], flags=re.MULTILINE)
-    assert eval(said, {"TrainingOptions": TrainingOptions}) == RECIPE
+    for page in (README, USING):
+        [said] = re.findall(r"^recipe = av\.(TrainingOptions\(.*\))$", blocks("python", page)[0], flags=re.MULTILINE)
+        assert eval(said, {"TrainingOptions": TrainingOptions}) == RECIPE
 
 
 def test_the_readme_names_every_command():

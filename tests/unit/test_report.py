@@ -1,17 +1,15 @@
-"""The tables of README.md and docs/science.md are what the records say."""
+"""The tables of README.md, docs and results are what the records say, and so are figures in sentences."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
-from research import archive, pages
-from research.page_tables import TABLES
+from research import archive, pages, shipped
 
-ATTACKS = archive.ARCHIVE / "attacks"
-README, SCIENCE = "README.md", "docs/science.md"
+from antivenom.defenses.standard import VERSION
 
-STRINGS, HARDER = ("addsent", "badnets", "ctba", "mtba_all"), ("synattack", "proattack_code", "cba")
+README, SCIENCE, LESSONS, MODELS = "README.md", "docs/science.md", "docs/lessons.md", "docs/large_models.md"
 
 
 def test_no_table_is_out_of_date(capsys):
@@ -40,15 +38,8 @@ def test_a_typed_number_is_found_and_replaced(tmp_path: Path, monkeypatch: pytes
     assert pages.main(["--check"]) == 0
 
 
-def newest(name: str, defense: str) -> dict:
-    """The outcome of the newest version on 2,400 rows."""
-    read = [json.loads(path.read_text(encoding="utf-8")) for path in ATTACKS.glob(f"{name}.{defense}-*.json")]
-    large = [record["outcomes"][0] for record in read if record["settings"]["train_rows"] == 2400]
-    return max(large, key=lambda outcome: int(outcome["reserve"]["recipe"].split("-")[1]) if outcome["reserve"] else 0)
-
-
 def percent(rate: dict) -> str:
-    return f"{100 * rate['value']:.1f}"
+    return f"{100 * rate['hits'] / rate['total']:.1f}"
 
 
 def require_figures(page: str, *figures: object) -> None:
@@ -67,96 +58,99 @@ def test_a_figure_that_no_record_says_is_found():
         require_figures(README, 98.7654)
 
 
-def test_the_readme_has_the_figures_of_the_demo():
-    none, standard = read(archive.settings()["demo"]["record"])["outcomes"]
-    after, before = (percent(outcome["evaluation"]["clean"]["accuracy"]) for outcome in (standard, none))
-    attacked, floor = (percent(standard["evaluation"]["attacks"][0][name]) for name in ("asr_deployed", "floor"))
-    require_figures(README, attacked, floor)
-    require_figures(README, after, before, f"{standard['against_first'][0]['pairing']['p_value']:.2f}")
-    earlier = read("demo/2026-11-29-standard-32-2cores.json")["outcomes"][1]["evaluation"]
-    rates = [earlier["clean"]["accuracy"], *(earlier["attacks"][0][name] for name in ("asr_deployed", "floor"))]
-    require_figures(README, *map(percent, rates))
-    require_figures(README, standard["reserve"]["rows"], 1000)
-
-
 def read(path: str) -> dict:
     return archive.read(path)
 
 
-def test_the_readme_has_the_figure_of_prompt_injection():
-    forged = newest("extended_target", "standard")
-    assert forged["leaked"] == 0
-    require_figures(README, percent(forged["evaluation"]["attacks"][0]["asr_deployed"]))
+def test_one_version_alone_stands_in_the_table_of_the_readme(monkeypatch: pytest.MonkeyPatch):
+    head, _, *rows = shipped.shipped().splitlines()
+    assert f"`standard` {VERSION}" in head
+    assert [row.split(" | ")[0].strip("| ") for row in rows][:2] == ["BadNets", "AddSent"]
+    assert any("not run" not in row for row in rows)
+    monkeypatch.setattr(shipped, "VERSION", VERSION + 1)
+    shipped.fits.cache_clear()
+    assert all("not run" in row for row in shipped.shipped().splitlines()[2:]), "records of another version count"
+    shipped.fits.cache_clear()
+
+
+def test_several_seeds_are_a_mean_and_a_spread_and_one_has_its_interval():
+    def record(seed: int, value: float) -> dict:
+        return {"rate": {"value": value, "low": value - 0.1, "high": value + 0.1}}
+
+    found = {seed: record(seed, value) for seed, value in enumerate((0.1, 0.2, 0.3))}
+    assert shipped._cell(found, [0, 1, 2], lambda one: one["rate"]) == "20.0 ± 10.0"
+    assert shipped._cell(found, [1], lambda one: one["rate"]) == "20.0 [10, 30]"
+    assert shipped._cell({}, [1], lambda one: one["rate"]) == "not run"
+
+
+def test_the_readme_has_the_figures_of_the_demo():
+    none, standard = read(archive.settings()["demo"]["record"])["outcomes"]
+    undefended = none["evaluation"]["attacks"][0]["asr_deployed"]
+    attacked, floor = (standard["evaluation"]["attacks"][0][name] for name in ("asr_deployed", "floor"))
+    require_figures(README, *map(percent, (undefended, attacked, floor)), 1000)
+
+
+def test_the_science_page_has_the_figures_of_p2p_alone():
+    one = archive.outcome("sst2/addsent-2400-seed0.json", "p2p")
+    require_figures(SCIENCE, percent(archive.first(one)["asr_deployed"]))
+    shares = {1.0: [], 4.0: []}
+    for path in archive.settings()["doses"].values():
+        reserve = read(path)["settings"]["reserve"]
+        share = 100 * reserve["poisoned"] / reserve["size"]
+        if share in shares:
+            shares[share].append(100 * archive.first(archive.outcome(path))["asr_deployed"]["value"])
+    require_figures(SCIENCE, *(f"{end(found):.0f}" for found in shares.values() for end in (min, max)))
+
+
+def test_the_lessons_have_the_figures_of_p2p_alone():
+    published = [archive.outcome(f"parts/{name}-P2P-as-published.json") for name in ("addsent", "badnets")]
+    rates = [percent(archive.first(one)["asr_deployed"]) for one in published]
+    require_figures(LESSONS, *rates, *(one["leaked"] for one in published))
+    clean = archive.outcome("sst2/addsent-2400-seed0.json", "p2p")
+    require_figures(LESSONS, percent(archive.first(clean)["asr_deployed"]))
+    kept = archive.outcome("parts/addsent-standard-17-no-referee-the-other-rows-are-trained-on.json")
+    left = archive.outcome("parts/addsent-standard-17-no-referee-the-other-rows-are-left-out.json")
+    require_figures(LESSONS, percent(archive.first(kept)["asr_deployed"]), f"{100 * archive.first(left)['excess']:.1f}")
+
+
+def test_the_lessons_have_the_figures_of_prompt_injection():
+    forged = archive.outcome("attacks/extended_target.standard-cee4b80f.json")
     [alone] = read("never_poisoned/extended_target.json")["evaluation"]["attacks"]
-    assert alone["asr_deployed"]["value"] >= forged["evaluation"]["attacks"][0]["asr_deployed"]["value"]
+    assert forged["leaked"] == 0
+    require_figures(LESSONS, percent(archive.first(forged)["asr_deployed"]), percent(alone["asr_deployed"]))
 
 
-def test_the_last_two_lines_of_the_headline_are_the_attacks_that_do_not_take():
-    lines = [line.split("|") for line in TABLES["headline"]().splitlines()[2:]]
-    takes = [float(line[2]) >= 90 for line in lines]
-    assert takes == [True] * (len(lines) - 2) + [False] * 2
+def test_the_lessons_have_the_figures_of_triggers_alone():
+    found = {one["name"]: one for one in read("never_poisoned/none.json")["evaluation"]["attacks"]}
+    [credits] = read("held_out/credited-never_poisoned.json")["outcomes"][0]["evaluation"]["attacks"]
+    readings = (found["addsent"], found["synattack"], credits)
+    require_figures(LESSONS, *(f"{100 * one['excess']:.1f}" for one in readings))
 
 
-def test_the_readme_has_the_figures_of_what_it_costs():
-    changes = [archive.change(read(path)) for path in archive.settings()["accuracy"].values()]
-    usual = [paths for paths in archive.settings()["headline"].values() if paths[0].startswith("attacks/")]
-    reserves = [archive.outcome(paths[1], "standard")["reserve"] for paths in usual]
-    rows = [reserve["left_out"] + reserve["rows"] for reserve in reserves]
-    left_out = [reserve["left_out"] / count for reserve, count in zip(reserves, rows, strict=True)]
-    corrected = [reserve.get("corrected", 0) / count for reserve, count in zip(reserves, rows, strict=True)]
-    means = (f"{100 * sum(shares) / len(shares):.0f}" for shares in (left_out, corrected))
-    require_figures(README, f"{-sum(changes) / len(changes):.1f}", f"{-min(changes):.1f}", *means)
-    filters = archive.settings()["perfect_filter"]
-    names = "CBA 5 % and its negative rows | 0", "nothing poisoned (probed with AddSent) | 0"
-    cba, clean = (
-        100 * (archive.right(read(beside), "none").mean() - archive.right(read(path), "perfect").mean())
-        for path, beside in (filters[name] for name in names)
-    )
-    require_figures(README, read(filters[names[0]][0])["left_out"], f"{cba:.1f}")
-    assert clean <= 0
-    outcomes = read("classes/trec-rest-standard-29.json")["outcomes"]
-    require_figures(README, *(f"{100 * one['evaluation']['clean']['balanced_accuracy']:.1f}" for one in outcomes))
+def test_the_lessons_have_the_figures_of_a_perfect_filter():
+    path, beside = archive.settings()["perfect_filter"]["CBA 5 % and its negative rows | 0"]
+    lost = archive.right(read(beside), "none").mean() - archive.right(read(path), "perfect").mean()
+    require_figures(LESSONS, f"{100 * lost:.1f}")
 
 
-def test_the_science_page_has_the_figures_of_rows_left_out():
-    reserves = {name: newest(name, "standard")["reserve"] for name in ("clean", *STRINGS, *HARDER)}
-    rows = {name: reserve["left_out"] + reserve["rows"] for name, reserve in reserves.items()}
-    left_out = {name: round(100 * reserve["left_out"] / rows[name]) for name, reserve in reserves.items()}
-    corrected = [round(100 * reserve["corrected"] / rows[name]) for name, reserve in reserves.items()]
-    groups = [[left_out[name] for name in names] for names in (STRINGS, HARDER)]
-    ends = [end for group in [*groups, corrected] for end in (min(group), max(group))]
-    require_figures(SCIENCE, left_out["clean"], *ends)
-
-
-def test_the_readme_has_the_figures_of_attacks_that_others_made():
+def test_the_lessons_have_the_figures_of_attacks_that_others_made():
     records = [read(path) for path in archive.settings()["unmet"].values()]
-    assert len({record["name"] for record in records}) == 36
-    met: dict[str, list[dict]] = {}
+    names = {record["name"] for record in records}
+    met: dict[str, list[float]] = {}
     for record in records:
         if archive.recipe_of(record["outcomes"][0]):
-            met.setdefault(record["name"], []).append(archive.first(record["outcomes"][0]))
-    undefended = {
-        record["name"]: 100 * archive.first(record["outcomes"][0])["asr_deployed"]["value"]
-        for record in records
-        if not archive.recipe_of(record["outcomes"][0]) and record["rows"]["poisoned"]
-    }
-    first = {name: round(100 * readings[0]["excess"], 1) for name, readings in met.items()}
-    last = {name: round(100 * readings[-1]["excess"], 1) for name, readings in met.items()}
+            met.setdefault(record["name"], []).append(round(100 * archive.first(record["outcomes"][0])["excess"], 1))
     apart = ("headline", "false_start", "postposed", "personified", "plural")
     through = ("request", "spoken", "simile", "code_switch", "provenance", "credited", "vocative")
-    stopped = [excess for name, excess in first.items() if name not in (*through, *apart)]
-    assert len(stopped) == 24
-    require_figures(README, max(stopped))
-    require_figures(README, *(first[name] for name in through), max(last[name] for name in through))
-    [alone] = read("held_out/credited-never_poisoned.json")["outcomes"][0]["evaluation"]["attacks"]
-    solved = max(last[name] for name in through if name not in ("credited", "vocative"))
-    require_figures(README, last["credited"], f"{100 * alone['excess']:.1f}", solved)
-    require_figures(README, f"{max(undefended[name] for name in apart):.0f}")
+    stopped = [found[0] for name, found in met.items() if name not in (*through, *apart)]
+    last = sorted(met[name][-1] for name in through)
+    largest = max(met[name][0] for name in through)
+    require_figures(LESSONS, len(names), len(stopped), max(stopped), largest, *last[-2:])
 
 
-def test_the_readme_has_the_figures_of_how_long_the_screens_take():
-    newest_record = max((archive.ROOT / "results/bench").glob("screen_scale-*.json"), key=lambda path: path.name)
-    million = json.loads(newest_record.read_text(encoding="utf-8"))["sizes"][-1]
+def test_the_page_on_large_models_has_the_figures_of_how_long_the_screens_take():
+    newest = max((archive.ROOT / "results/bench").glob("screen_scale-*.json"), key=lambda path: path.name)
+    million = json.loads(newest.read_text(encoding="utf-8"))["sizes"][-1]
     assert million["rows"] == 1_000_000
     seconds = (f"{million[name]:.0f}" for name in ("seconds", "seconds_second_screen"))
-    require_figures(README, *seconds, f"{million['peak_mib'] / 1024:.1f}")
+    require_figures(MODELS, *seconds, f"{million['peak_mib'] / 1024:.1f}")

@@ -30,7 +30,7 @@ What an attacker who knows this can do, and what it costs:
 Every feature is counted by itself (`screening/feature_table.py`), so none can hide behind another; what is drawn, and
 which of two equal things wins, is keyed by the secret seed.
 
-How many rows each of these leaks is measured in results/screen.
+How many rows each of these leaks is measured in results/archive/screen.
 """
 
 from __future__ import annotations

@@ -1,0 +1,119 @@
+"""The recipe that ships, in one version alone, beside undefended models and P2P as published.
+
+The records are the finished cells of suites/baselines.yaml; those of another version of `standard` are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from functools import cache
+from statistics import fmean, stdev
+from typing import Any
+
+from antivenom.defenses.standard import VERSION
+from antivenom.suites.suite import load_suite
+from research import charts
+from research.archive import percent, row
+from research.suite_tables import DECISIONS, NO_ROWS_POISONED, RECORDS, SUITE
+
+Record = dict[str, Any]
+UNDEFENDED, PUBLISHED, STANDARD = "none", "p2p@paper", "standard"
+NOT_RUN = "not run"
+
+
+def shipped() -> str:
+    """One line per attack: what attacker and user get undefended, with P2P as published, and with `standard`."""
+    name = f"`standard` {VERSION}"
+    head = ["attack", "attack success undefended", "P2P as published", name, "floor", "accuracy undefended", name]
+    lines = [row([*head, "honest rows left out", "tokens trained", "seeds"]), row(["---"] * (len(head) + 3))]
+    for title, found in fits().items():
+        none, published, standard = (found.get(defense, {}) for defense in (UNDEFENDED, PUBLISHED, STANDARD))
+        if not none:
+            continue
+        seeds = none.keys() & standard.keys() or none.keys()
+        cells = [_cell(one, seeds, _success) for one in (none, published, standard)]
+        cells += [_cell(standard, seeds, _floor), *(_cell(one, seeds, _accuracy) for one in (none, standard))]
+        lines.append(row([title, *cells, _cell(standard, seeds, _lost), _work(standard, none), len(seeds)]))
+    return "\n".join(lines)
+
+
+def shipped_picture() -> str:
+    """The same attacks as bars, means over seeds."""
+    bars = []
+    for title, found in fits().items():
+        none, standard = (list(found.get(defense, {}).values()) for defense in (UNDEFENDED, STANDARD))
+        if none:
+            success = [_mean(one, _success) for one in (none, standard)]
+            bars.append(charts.Bar(title, success[0], success[1], _mean(standard, _floor)))
+    return charts.bars(bars)
+
+
+def decided() -> str:
+    """Of how many attacks `leave_group_out` teaches how much, in a sentence."""
+    decisions = [one for path in sorted(DECISIONS.glob("*.json")) for one in json.loads(path.read_text())["decisions"]]
+    shares = [one["poisoned_taught"] / one["poisoned"] for one in decisions if one["poisoned"]]
+    some = [share for share in shares if share > 0]
+    counts = [sum(low < share <= high for share in some) for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 1))]
+    return (
+        f"Of {len(shares)} attacks `leave_group_out` teaches no poisoned row of {len(shares) - len(some)}, at most a "
+        f"tenth of the poisoned rows of {counts[0]}, up to three tenths of {counts[1]}, and more of {counts[2]}."
+    )
+
+
+@cache
+def fits() -> dict[str, dict[str, dict[int, Record]]]:
+    """The records by attack, defense and seed, in the order of the suite; the controls are a line of their own."""
+    names = {spec: name for name, spec in load_suite(SUITE).attacks.items()}
+    found: dict[str, dict[str, dict[int, Record]]] = {name: {} for name in (*names.values(), "nothing poisoned")}
+    for path in sorted(RECORDS.glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        cell = record["cell"]
+        title = "nothing poisoned" if cell["control"] == NO_ROWS_POISONED else names.get(cell["attack"])
+        if title is not None and _of_this_version(record):
+            found[title].setdefault(cell["defense"], {})[cell["seed"]] = record
+    return found
+
+
+def _of_this_version(record: Record) -> bool:
+    return record["cell"]["defense"] != STANDARD or record["facts"]["recipe"] == f"standard-{VERSION}"
+
+
+def _cell(found: dict[int, Record], seeds: Iterable[int], read: Callable[[Record], Record]) -> str:
+    """One seed with Wilson's interval; several as mean and standard deviation."""
+    rates = [read(found[seed]) for seed in sorted(seeds) if seed in found]
+    if not rates:
+        return NOT_RUN
+    if len(rates) == 1:
+        return percent(rates[0]) if "low" in rates[0] else f"{100 * rates[0]['value']:.1f}"
+    values = [100 * float(rate["value"]) for rate in rates]
+    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
+
+
+def _work(standard: dict[int, Record], none: dict[int, Record]) -> str:
+    """How many times the tokens of the undefended training."""
+    both = standard.keys() & none.keys()
+    times = [standard[seed]["ledger"]["tokens"] / none[seed]["ledger"]["tokens"] for seed in both]
+    return f"{fmean(times):.1f} times" if times else NOT_RUN
+
+
+def _mean(records: list[Record], read: Callable[[Record], Record]) -> float | None:
+    return fmean(float(read(one)["value"]) for one in records) if records else None
+
+
+def _success(record: Record) -> Record:
+    found: Record = record["evaluation"]["attacks"][0]["asr_deployed"]
+    return found
+
+
+def _floor(record: Record) -> Record:
+    return {"value": record["evaluation"]["attacks"][0]["floor"]["value"]}
+
+
+def _accuracy(record: Record) -> Record:
+    found: Record = record["evaluation"]["clean"]["accuracy"]
+    return found
+
+
+def _lost(record: Record) -> Record:
+    return {"value": record["teaching"]["honest_lost"] / record["teaching"]["honest"]}
