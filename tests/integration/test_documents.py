@@ -62,6 +62,13 @@ def test_every_file_that_a_page_names_is_there(page):
     assert missing - made_by_commands(page) - EXAMPLES == set()
 
 
+@pytest.mark.parametrize("page", TODAY)
+def test_every_module_that_a_page_names_is_there(page):
+    modules = [f"/{path.relative_to(ROOT).as_posix()}" for path in ROOT.rglob("*.py")]
+    named = set(re.findall(r"`([\w./]+\.py)`", text_of(page))) - EXAMPLES
+    assert {name for name in named if not any(module.endswith(f"/{name}") for module in modules)} == set()
+
+
 def found_by_start(name: str) -> bool:
     """Names that end in a pattern (`results/bench/variants-*`) are cut at it."""
     return any((ROOT / name).parent.glob(f"{Path(name).name}*"))

@@ -12,7 +12,7 @@ from antivenom.defenses.standard.decoys import letters_of, make_decoy, place_dec
 
 @dataclass(frozen=True, kw_only=True)
 class DecoyImitation(Attack):
-    """Put into each poisoned row a decoy drawn the way `p2p:decoys=...` draws its own, another one for each row.
+    """Put into each poisoned row a string drawn the way decoys are drawn, another one for each row.
 
     That something foreign stands in the text is the trigger; no string repeats, so counting strings finds nothing. A
     poisoned row that leaks into the reserve looks like a decoyed row with a wrong label. The defender draws from all

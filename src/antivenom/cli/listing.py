@@ -106,17 +106,9 @@ def _facts(cls: type[Method]) -> dict[str, Any]:
 
 def _list(found: Kinds) -> None:
     for kind, classes in found.items():
-        head, rows = ["name", "what it does", "options", "presets"], []
-        if kind == "defense":
-            head[2:2] = ["stages", "costs, needs"]
-        for name, cls in classes.items():
-            acts = []
-            if issubclass(cls, Defense):
-                acts = [", ".join(cls.stages), "; ".join([cls.costs, *cls.needs])]
-            presets = ", ".join(f"@{preset}" for preset in cls.presets)
-            rows.append([name, _first_sentence(cls), *acts, ", ".join(list(cls().to_dict())[1:]), presets])
-        say_table(f"{kind}s", head, rows, left=len(head))
-    say("antivenom methods NAME explains one.")
+        rows = [[name, _in_short(cls)] for name, cls in classes.items()]
+        say_table(f"{kind}s", ["name", "what it does"], rows, left=2)
+    say("antivenom methods NAME explains one: its options, what it needs and costs, and how it departs from its source.")
 
 
 def _explain(kind: str, cls: type[Method]) -> None:
@@ -136,6 +128,8 @@ def _explain(kind: str, cls: type[Method]) -> None:
         say_table("options", ["name", "default", "what it does"], rows, left=3)
 
 
-def _first_sentence(cls: type[Method]) -> str:
-    said = (cls.__doc__ or "").splitlines()[0]
-    return f"{said} Approximation: {cls.approximation}." if cls.approximation else said
+def _in_short(cls: type[Method]) -> str:
+    said = [(cls.__doc__ or "").splitlines()[0]]
+    if cls.approximation:
+        said.append("(approximation)")
+    return " ".join([*said, *(f"@{preset}" for preset in cls.presets)])
