@@ -108,7 +108,7 @@ def _list(found: Kinds) -> None:
     for kind, classes in found.items():
         rows = [[name, _in_short(cls)] for name, cls in classes.items()]
         say_table(f"{kind}s", ["name", "what it does"], rows, left=2)
-    say("antivenom methods NAME explains one: its options, what it needs and costs, and how it departs from its source.")
+    say("antivenom methods NAME explains one: options, needs, costs, and how it departs from its source.")
 
 
 def _explain(kind: str, cls: type[Method]) -> None:
