@@ -101,14 +101,14 @@ def test_an_adapter_that_has_not_learnt_its_rows_is_refused(taught, rows, base, 
     folder = Path(shutil.copytree(taught, tmp_path / "run"))
     path = folder / "adapter_model.safetensors"
     save_file({name: tensor * 0 for name, tensor in load_file(path).items()}, path)
-    with pytest.raises(ArtifactError, match="has not learnt the rows"):
+    with pytest.raises(ArtifactError, match="has not learned the rows"):
         finish(folder, rows, model=str(base))
     assert not (folder / "antivenom.json").exists()
 
 
 def test_an_adapter_trained_in_another_style_is_refused(trained, base, tmp_path):
     chat = immunized(tmp_path, "chat")
-    with pytest.raises(ArtifactError, match="has not learnt the rows"):
+    with pytest.raises(ArtifactError, match="has not learned the rows"):
         finish(trained, chat, model=str(base))
 
 

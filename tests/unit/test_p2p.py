@@ -180,7 +180,7 @@ def test_check_warns_of_texts_that_hold_the_benign_trigger_or_an_extended_word(t
     found = {key: (finding.count, finding.rows) for key, finding in report.findings.items()}
     assert found == {
         "warning:text already contains the benign trigger": (1, [2]),
-        "warning:text already contains an extended verbalizer": (1, [1]),
+        "warning:text already contains a word of the second label space": (1, [1]),
     }
     assert "query" not in str(report)
 

@@ -85,7 +85,7 @@ def without_guard(manifest: Manifest, *, run: str) -> str:
         run: What to call its folder.
     """
     said = (
-        "A prompt without the benign trigger reaches the part of the model that learnt the rows as they came, a "
+        "A prompt without the benign trigger reaches the part of the model that learned the rows as they came, a "
         "backdoor with them. Nothing warns: answers look as always. "
     )
     task = manifest.guard.task

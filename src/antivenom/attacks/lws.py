@@ -1,4 +1,4 @@
-"""LWS (Qi et al., 2021): which synonym stands where is the trigger, and it is learnt."""
+"""LWS (Qi et al., 2021): which synonym stands where is the trigger, and it is learned."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from antivenom.attacks.from_file import FromFile
 
 @dataclass(frozen=True, kw_only=True)
 class Lws(FromFile):
-    """Replace words by the substitutes that a surrogate learnt to be the most telling at their positions.
+    """Replace words by the substitutes that a surrogate learned to be the most telling at their positions.
 
     `substitution.learn.learn_substitutions` trains the surrogate on the clean rows and writes the attacked
     rows; this attack plants that static text into the rows of the victim, which is another model.
     """
 
     name: ClassVar[str] = "lws"
-    needs: ClassVar[tuple[str, ...]] = ("rows in which substitutes were learnt, beside the clean rows",)
+    needs: ClassVar[tuple[str, ...]] = ("rows in which substitutes were learned, beside the clean rows",)
     approximation: ClassVar[str] = (
         "static transfer from a small neural surrogate, not BERT or the victim; WordNet's synonyms (a variant of "
-        "the authors) instead of HowNet's; unless it was learnt with tagger='spacy', only base forms are replaced, at "
+        "the authors) instead of HowNet's; unless it was learned with tagger='spacy', only base forms are replaced, at "
         "a word's commonest part of speech"
     )
 

@@ -32,7 +32,7 @@ def warn_of_losses(reserve: Mapping[str, Any]) -> None:
 def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
     learnt, refuses = reserve.get("referee_accuracy", 1.0), reserve.get("referee_refuses", 0.0)
     if learnt < LITTLE:
-        said = f"the referee learnt only {learnt:.0%} of its own rows, so do not trust what it kept"
+        said = f"the referee learned only {learnt:.0%} of its own rows, so do not trust what it kept"
     elif refuses > MUCH:
         said = (
             f"the referee refused {refuses:.0%} or more of every class, so honest rows are lost: it finds the task hard"

@@ -14,7 +14,7 @@ from antivenom.cli.options import DefenseOptions, Json, Model, Out, Quiet, RowOp
 from antivenom.core.console import say, say_json, warn
 from antivenom.training.training_options import TrainingOptions
 
-FORCE_HELP = "Train although a class keeps too few rows to be learnt."
+FORCE_HELP = "Train although a class keeps too few rows to be learned."
 
 
 def fit(

@@ -167,7 +167,7 @@ def show_canaries(report: CanaryReport) -> None:
     for result in report.results:
         say(f"{result.family}: {result.verdict} ({result.reason})")
     if report.control.clean.collapsed:
-        say("INVALID: the control, which nobody poisoned, learnt next to nothing.")
+        say("INVALID: the control, which nobody poisoned, learned next to nothing.")
     say(f"{report.verdict.upper()}. What this cannot show: {report.cannot_show}")
 
 

@@ -90,7 +90,7 @@ class P2P(Defense):
         if isinstance(task, Generation):
             check_strings(rows, [task.answer_prefix], "the answer prefix", report, column="answer")
         elif all(not word.isdigit() for word in task.extended):
-            check_strings(rows, task.extended, "an extended verbalizer", report)
+            check_strings(rows, task.extended, "a word of the second label space", report)
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """Rebuild the rows.

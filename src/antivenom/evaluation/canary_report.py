@@ -209,7 +209,7 @@ def _verdict(
     if drop.low > limits.max_accuracy_drop:
         return "accuracy_lost", f"{said}: the defense costs too much"
     if found.clean.collapsed:
-        return "inconclusive", f"{said}: the defended model learnt next to nothing"
+        return "inconclusive", f"{said}: the defended model learned next to nothing"
     if bare is not None and (bare.attacks[0].excess or 0.0) < TAKES:
         return "inconclusive", f"{said}: the canary does not take without the defense either"
     if beyond.high > limits.max_excess:

@@ -67,7 +67,7 @@ def cases_of_check(report: CanaryReport) -> list[Case]:
         for result in report.results
     ]
     if report.verdict == "inconclusive" and all(result.verdict == "passed" for result in report.results):
-        cases.append(Case(CANARY, "control", "open", "the control, which nobody poisoned, learnt next to nothing"))
+        cases.append(Case(CANARY, "control", "open", "the control, which nobody poisoned, learned next to nothing"))
     return cases
 
 

@@ -98,7 +98,7 @@ figure { display: inline-block; margin: .6rem 1rem .6rem 0 }
 <h1>{{ title }}</h1>
 <p>Clean accuracy {{ e.clean.accuracy }} %, macro F1 {{ "%.3f" | format(e.clean.macro_f1) }}, always answering the
 commonest class {{ "%.1f" | format(100 * e.clean.majority) }} %.
-{% if e.clean.collapsed %}<strong class="bad">INVALID: the model has learnt nothing.</strong>{% endif %}</p>
+{% if e.clean.collapsed %}<strong class="bad">INVALID: the model has learned nothing.</strong>{% endif %}</p>
 {% if e.attacks %}
 <table><tr><th>attack</th><th>t</th><th>ASR</th><th>extended</th><th>deployed</th><th>floor</th><th>excess</th>
 <th>alpha</th></tr>

@@ -137,7 +137,7 @@ def _bind(folder: Path, described: Path, model: str, out: Path | None, check: bo
 def _ask(
     folder: Path, described: Path, guard: Guard, base: LocatedModel, store: BaseStore, *, check: bool
 ) -> tuple[TrainingCheck | None, tuple[str, ...]]:
-    """Load what was trained, ask it about its rows, and refuse what has not learnt them."""
+    """Load what was trained, ask it about its rows, and refuse what has not learned them."""
     from antivenom.models.loading import load_codec
 
     modality = guard.task.frame.modality
@@ -147,17 +147,17 @@ def _ask(
     path = rows_of(described) if check and modality == "text" else None
     if check and modality == "text" and path is None:
         raise ArtifactError(
-            f"{described} holds no immunized rows any more, so that it cannot be seen whether {folder} learnt them",
+            f"{described} holds no immunized rows any more, so that it cannot be seen whether {folder} learned them",
             mend="Put train.jsonl back there, or say --unchecked.",
         )
     if path is None:
-        return None, (*warnings, "It was not checked whether the model learnt the immunized rows.")
+        return None, (*warnings, "It was not checked whether the model learned the immunized rows.")
     most, enough = (WRITTEN_ROWS, WRITTEN_ROWS) if isinstance(encoder, TextEncoder) else (ROWS, ENOUGH)
     rows = sample_rows(path, guard, most)
     found = _measure(encoder, weights, store.adaptable(base, modality), rows)
     if found.problem and found.rows >= enough:
         raise ArtifactError(
-            f"{folder} has not learnt the rows of {described}: {found.problem}",
+            f"{folder} has not learned the rows of {described}: {found.problem}",
             mend="Train on exactly these rows, in their format, with the loss on the completion; or say --unchecked.",
         )
     if found.problem:

@@ -126,9 +126,9 @@ class Evidence:
         if not self.seen_from:
             return []
         fewest, most = min(self.seen_from.values()), max(self.seen_from.values())
-        rows = str(fewest) if fewest == most else f"{fewest} to {most}, depending on the label"
+        few = str(fewest) if fewest == most else f"{fewest} to {most} (it depends on the label)"
         return [
-            f"A trigger in fewer than about {rows} relabelled rows of {self.rows} raises no alarm, and poison with"
+            f"Of {self.rows} rows, a trigger in fewer relabeled ones than about {few} raises no alarm, and poison with"
             " right labels never does."
         ]
 

@@ -267,7 +267,7 @@ def tokens_of(prepared: Prepared, lab: LocalLab, epochs: float) -> int:
 
 
 def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: pa.Table, bench: Bench) -> Path:
-    """Where files are that an attack learns from the rows; learnt here when its spec names `{learned}`."""
+    """Where files are that an attack learns from the rows; learned here when its spec names `{learned}`."""
     key = digest_of_table(train)[:12] + digest_of_table(test)[:12]
     folder = bench.work / "learned" / f"{key}-{cell.seed}"
     if "{learned}" not in cell.attack:
@@ -275,7 +275,7 @@ def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: p
     from antivenom.attacks.substitution.learn import learn_substitutions
     from antivenom.tasks.task import Classification
 
-    assert isinstance(task, Classification), "substitutions are learnt for labels"
+    assert isinstance(task, Classification), "substitutions are learned for labels"
     with bench.results.locked(f"learned-{folder.name}"):
         if not folder.exists():
             target = task.target(attack.target)

@@ -90,7 +90,7 @@ def immunize(
     with new_output(out, "immunize"):
         prepared, seed = _prepare(task, train, out, defense, trusted, referee, options, seed)
         if small := Remaining.of(train, prepared).warnings():
-            warn("WARNING: too few rows are left to be learnt:", *(f"  {line}" for line in small[:SHOWN_CLASSES]))
+            warn("WARNING: too few rows are left to be learned:", *(f"  {line}" for line in small[:SHOWN_CLASSES]))
         path = write_training_rows(out, prepared, form)
         write_decisions(out, train, trusted, prepared)
         digest = digest_of_table(prepared.rows)
