@@ -67,12 +67,16 @@ def run_two(model, out, options, *, shard=False):
     return said
 
 
-def kill_one(model, out, options, rank, *, shard=False, later=0.0):
-    """Kill a process as soon as there is another checkpoint, or a little later, and then the other, as launchers do."""
-    before = latest_checkpoint(out / WORK)
+def step_of(checkpoint):
+    return 0 if checkpoint is None else int(checkpoint.rpartition("-")[2])
+
+
+def kill_one(model, out, options, rank, *, shard=False, checkpoints=1, later=0.0):
+    """Kill a process as soon as there are more checkpoints, or a little later, and then the other, as launchers do."""
+    wanted = step_of(latest_checkpoint(out / WORK)) + checkpoints
     with launched(model, out, options, shard=shard) as processes:
         deadline = time.monotonic() + 600
-        while latest_checkpoint(out / WORK) == before:
+        while step_of(latest_checkpoint(out / WORK)) < wanted:
             assert processes[rank].poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -107,12 +111,15 @@ def test_two_processes_learn_what_one_learns(alone, model_folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{**OPTIONS, "dropout": 0.1}, {**OPTIONS, "top_layers": 1}])
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_run_that_lost_a_process_ends_with_the_same_weights(model_folder, tmp_path, monkeypatch, rank, options):
+@pytest.mark.parametrize(("rank", "checkpoints"), [(0, 1), (1, 7)])
+def test_a_run_that_lost_a_process_ends_with_the_same_weights(
+    model_folder, tmp_path, monkeypatch, rank, checkpoints, options
+):
+    """In the first epoch, and in the middle of the second."""
     monkeypatch.setenv("ANTIVENOM_CACHE", str(tmp_path / "cache"))
     options = {**options, "save_every": 1, "epochs": 3}
     run_two(model_folder, tmp_path / "whole", options)
-    kill_one(model_folder, tmp_path / "killed", options, rank)
+    kill_one(model_folder, tmp_path / "killed", options, rank, checkpoints=checkpoints)
     run_two(model_folder, tmp_path / "killed", options)
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 

@@ -9,6 +9,8 @@ from random import Random
 
 import pytest
 import torch
+from accelerate import skip_first_batches
+from accelerate.data_loader import BatchSamplerShard, DataLoaderShard
 from transformers import TrainerCallback, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
@@ -84,10 +86,11 @@ def test_collate_labels_are_the_answers_in_the_last_columns():
 def test_the_sampler_visits_each_row_once_in_batches_of_like_lengths(rows, batch):
     rng = Random(0)
     lengths = [rng.randint(5, 300) for _ in range(rows)]
-    sampler = LengthGroupedSampler(lengths, batch, seed=3)
+    epochs = [0]
+    sampler = LengthGroupedSampler(lengths, batch, seed=3, epoch=lambda: epochs[-1])
     orders = []
     for epoch in range(2):
-        sampler.set_epoch(epoch)
+        epochs.append(epoch)
         orders.append(list(sampler))
         assert list(sampler) == orders[-1], "an epoch has one order"
         assert Counter(orders[-1]) == Counter(range(rows))
@@ -142,6 +145,24 @@ def test_a_filled_order_gives_every_process_as_many_rows(tmp_path):
     assert len(filled) == 8
     rows = ExampleSet(examples_of(5))
     assert (collate([rows[5]])["labels"] == IGNORED).all()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_goes_on_in_its_second_epoch_has_the_order_of_that_epoch(processes, model_folder, tmp_path):
+    examples, options = examples_of(40), TrainingOptions(batch_size=8)
+    trainer = make_trainer(load_causal_lm(model_folder), examples, options, seed=0, work=tmp_path, quiet=True)
+    wanted = LengthGroupedSampler([len(p) + len(a) for p, a in examples], 8, seed=0, epoch=lambda: 1)
+    sampler = trainer._get_train_sampler()
+    batches = torch.utils.data.BatchSampler(sampler, 8 // processes, drop_last=False)
+    if processes > 1:
+        batches = BatchSamplerShard(batches, processes)
+    loader = skip_first_batches(DataLoaderShard(ExampleSet(examples), batch_sampler=batches, collate_fn=list), 2)
+    trainer.state.epoch = 1.4
+    loader.set_epoch(1)
+    found = [example for batch in loader for example in batch]
+    order = list(wanted)
+    mine = [i for at in range(16, 40, 8) for i in order[at : at + 8 // processes]]
+    assert found == [examples[i] for i in mine]
 
 
 @pytest.mark.parametrize("losses", [[1.0], [float(i) for i in range(1000)]])

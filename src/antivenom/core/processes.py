@@ -74,8 +74,11 @@ def one_voice() -> Iterator[None]:
 
 
 def wait_for_all() -> None:
-    """Return when every process has got here."""
-    on_first(lambda: None)
+    """Return when every process has got here.
+
+    Everyone hears from everyone: a broadcast would let the first process go on as soon as its message is on the way.
+    """
+    gathered(None)
 
 
 def on_first(work: Callable[[], Result]) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -20,26 +20,32 @@ class LengthGroupedSampler(torch.utils.data.Sampler[int]):
         lengths: Tokens of each row.
         batch_size: Rows per optimizer step, all processes together.
         seed: Keys the orders.
+        epoch: Tells which epoch's order is wanted. Accelerate would set it, but does not find a sampler behind the
+            wrappers of a run that resumes in several processes.
         fill: Whether the last batch is filled up with the number behind the last row, so that each of several
             processes gets as many.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, *, fill: bool = False) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        *,
+        epoch: Callable[[], int] = lambda: 0,
+        fill: bool = False,
+    ) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
         self.blanks = -len(lengths) % batch_size if fill else 0
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch's order; accelerate calls it, also when a run resumes."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.lengths) + self.blanks
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch())
         order: list[int] = torch.randperm(len(self.lengths), generator=generator).tolist()
         group = self.batch_size * BATCHES_SORTED_TOGETHER
         batches = []

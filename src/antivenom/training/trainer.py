@@ -51,8 +51,12 @@ class LabelTrainer(Trainer):
         rows: ExampleSet = self.train_dataset if train_dataset is None else train_dataset
         lengths = [len(prompt) + len(answer) for prompt, answer in rows.examples]
         here = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        processes = self.args.world_size
-        return LengthGroupedSampler(lengths, here * processes, self.args.data_seed or 0, fill=processes > 1)
+        processes, seed = self.args.world_size, self.args.data_seed or 0
+        return LengthGroupedSampler(lengths, here * processes, seed, epoch=self._epoch, fill=processes > 1)
+
+    def _epoch(self) -> int:
+        """The number of the epoch, also of one that a checkpoint was written in the middle of."""
+        return int(self.state.epoch or 0)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Tell the trackers; print nothing, because standard output belongs to the command."""
