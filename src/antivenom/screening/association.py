@@ -68,22 +68,21 @@ class Association:
             columns: Columns of the table.
             own: The weight of the row that asks, which is left out.
         """
-        both = np.maximum(self.table.rows_of_both[columns] - 1, (self.weight_of_both[columns] - own) / UNIT)
-        both -= self._expected[columns]
-        z: Floats = both / self._deviation[columns]
+        numbers = np.take(self._of_columns, columns, axis=0)
+        both = np.maximum(numbers[:, 0], (numbers[:, 1] - own) / UNIT)
+        both -= numbers[:, 2]
+        z: Floats = both / numbers[:, 3]
         return z
 
     @cached_property
-    def _expected(self) -> Floats:
-        """For each column n p, without the row that asks."""
-        expected: Floats = (self.table.rows_with - 1) * self.outputs.rate[self.table.output]
-        return expected
-
-    @cached_property
-    def _deviation(self) -> Floats:
-        """For each column sqrt(n p (1 - p) + 1), without the row that asks."""
-        deviation: Floats = np.sqrt(self._expected * (1 - self.outputs.rate[self.table.output]) + 1)
-        return deviation
+    def _of_columns(self) -> Floats:
+        """What `z` needs of each column, side by side in memory: k, the weights, n p, and sqrt(n p (1 - p) + 1)."""
+        found, rate = np.empty((len(self.table), 4)), self.outputs.rate[self.table.output]
+        np.subtract(self.table.rows_of_both, 1, out=found[:, 0])
+        found[:, 1] = self.weight_of_both
+        np.multiply(self.table.rows_with - 1, rate, out=found[:, 2])
+        np.sqrt(found[:, 2] * (1 - rate) + 1, out=found[:, 3])
+        return found
 
     def mostly(self, share: float) -> BoolArray:
         """For each column whether at least this share of the other rows with the feature has the output as well."""

@@ -9,8 +9,7 @@ number a feature gets is keyed by the secret seed, and depends on no order of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -18,14 +17,15 @@ import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
 from antivenom.core.arrays import BoolArray, Hashes, Ints
+from antivenom.core.threads import in_threads
 from antivenom.screening.features import Grams
-from antivenom.screening.grouping import rows_of_each
+from antivenom.screening.grouping import bits_of, rows_of_each
 from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.tokens import SmallInts
 
-BLOCK = 400_000
+BLOCK = 100_000
 """So many entries are worked on at once: few enough that what is computed of them stays in the processor's cache."""
-GATHERED = 4_000_000
+GATHERED = 100_000
 """So many entries are looked up at once where the table is built."""
 
 Kind = tuple[str, tuple[int, ...]]
@@ -40,14 +40,17 @@ class Features:
     first: int
     """The number of the first of them; the others follow."""
     hashes: Hashes
-    """Ascending."""
+    """Ascending, without their last bits."""
+    bits: np.uint64
+    """How many bits that are."""
 
     def numbers(self, hashes: Hashes) -> Ints:
         """The number of each feature, -1 of one that is not in the table."""
         if not len(self.hashes):
             return np.full(len(hashes), -1)
-        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        return np.where(self.hashes[place] == hashes, self.first + place, -1)
+        told = hashes >> self.bits
+        place = np.minimum(np.searchsorted(self.hashes, told), len(self.hashes) - 1)
+        return np.where(self.hashes[place] == told, self.first + place, -1)
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,15 @@ class Block:
         """Which rows these are."""
         return slice(self.first, self.first + len(self.counts))
 
-    def rows_of(self, entries: Ints) -> Ints:
-        """The row of each of some entries, ascending."""
-        ends = np.cumsum(self.counts)
-        return self.first + np.searchsorted(ends, entries, side="right")
+    def each_row(self) -> Ints:
+        """The row of each entry, ascending."""
+        return self.spread(np.arange(self.rows.start, self.rows.stop))
+
+    def where(self, wanted: BoolArray) -> Block:
+        """The same rows with some of their entries."""
+        found, ends = np.flatnonzero(wanted), np.cumsum(self.counts)
+        counts = np.diff(np.searchsorted(found, np.append(0, ends)))
+        return Block(self.first, counts, self.columns[found])
 
     def spread(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """What is known of each row, repeated for each of its entries."""
@@ -115,8 +123,8 @@ class FeatureTable:
         kinds: dict[Kind, Features] = {}
         entries, known, first = [], [], 0
         for grams in features:
-            hashes, rows_with, of_rows = rows_of_each(grams.hashes, grams.tokens.row[grams.start])
-            kinds[grams.kind, grams.offsets] = Features(first, hashes)
+            hashes, rows_with, of_rows = rows_of_each(grams.hashes, grams.tokens.row[grams.start], rows)
+            kinds[grams.kind, grams.offsets] = Features(first, hashes, bits_of(rows))
             entries.append((first, rows_with, of_rows))
             known.append(rows_with)
             first += len(hashes)
@@ -129,17 +137,14 @@ class FeatureTable:
 
     def blocks(self) -> Iterator[Block]:
         """The rows in blocks of about `BLOCK` entries, in order."""
-        count = len(self.starts) - 1
-        cuts = np.flatnonzero(np.diff(self.starts[1:] // BLOCK)) + 1
-        for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), count], strict=True):
+        for first, last in _cut(self.starts, BLOCK):
             some = self.columns[self.starts[first] : self.starts[last]]
             yield Block(first, np.diff(self.starts[first : last + 1]), some)
 
     def each_block(self, work: Callable[[Block], None]) -> None:
         """Do something with every block, on all processors; the blocks may come in any order."""
-        with ThreadPoolExecutor() as pool:
-            for _ in pool.map(work, self.blocks()):
-                pass
+        for _ in in_threads(work, self.blocks()):
+            pass
 
     def numbers_of(self, grams: Grams) -> Ints:
         """The number of each feature of some texts; -1 of one that is not in the table."""
@@ -165,7 +170,17 @@ class FeatureTable:
 
     def count(self, rows: BoolArray) -> SmallInts:
         """In how many of some rows each column stands."""
-        return sum_by_column(self, rows.astype(np.int32))
+        found, some, sizes = np.zeros(len(self), dtype=np.int32), np.flatnonzero(rows), np.diff(self.starts)
+        for part in np.array_split(some, 1 + int(sizes[some].sum()) // GATHERED):
+            np.add.at(found, self.columns[_places(self.starts[part], sizes[part])], np.int32(1))
+        return found
+
+    def only(self, columns: BoolArray) -> FeatureTable:
+        """The same columns with the entries of some of them alone."""
+        parts = [block.where(columns[block.columns]) for block in self.blocks()]
+        counts = np.concatenate([np.zeros(1, np.int64), *(part.counts for part in parts)])
+        entries = np.concatenate([np.zeros(0, np.int32), *(part.columns for part in parts)])
+        return replace(self, starts=np.cumsum(counts), columns=entries)
 
     def having(self, wanted: Ints) -> csr_array:
         """Which rows have each of some columns: shape (columns, rows), 1 where they have it.
@@ -187,7 +202,7 @@ class FeatureTable:
 
 
 def sum_by_column(table: FeatureTable, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """For each column the sum, over its rows, of whole numbers; those of most rows are 0 or none are.
+    """For each column the sum, over its rows, of whole numbers.
 
     Args:
         table: The columns.
@@ -196,10 +211,7 @@ def sum_by_column(table: FeatureTable, values: npt.NDArray[Number]) -> npt.NDArr
     total = np.zeros(len(table), dtype=values.dtype)
     for block in table.blocks():
         some = values[block.rows]
-        if some.any():
-            of_entries = block.spread(some)
-            there = np.flatnonzero(of_entries)
-            np.add.at(total, block.columns[there], of_entries[there])
+        np.add.at(total, block.columns, block.spread(some))
     return total
 
 
@@ -220,9 +232,24 @@ def _row_by_row(entries: list[tuple[int, SmallInts, SmallInts]], rows: int) -> t
         first, counts, of_rows = entries.pop(0)
         ones, ends = np.ones(len(of_rows), dtype=np.int8), np.concatenate([[0], np.cumsum(counts)])
         matrix = csc_array((ones, of_rows, ends), shape=(rows, len(counts))).tocsr()
-        numbers[_places(free, of_kind)] = matrix.indices + np.int32(first)
+        matrix.indices += np.int32(first)
+        _lay(matrix.indices, matrix.indptr, numbers, free)
         free += of_kind
     return starts, numbers
+
+
+def _lay(entries: SmallInts, starts: SmallInts | Ints, into: SmallInts, free: Ints) -> None:
+    """Lay the entries of each row, which begin at `starts`, into other places, which begin at `free`."""
+    for first, last in _cut(starts, GATHERED):
+        some = slice(first, last)
+        places = _places(free[some], np.diff(starts[first : last + 1]))
+        into[places] = entries[starts[first] : starts[last]]
+
+
+def _cut(starts: SmallInts | Ints, size: int) -> Iterator[tuple[int, int]]:
+    """The first and the one behind the last of rows that have about so many entries together."""
+    cuts = (np.flatnonzero(np.diff(starts[1:] // size)) + 1).tolist()
+    yield from zip([0, *cuts], [*cuts, len(starts) - 1], strict=True)
 
 
 def _places(first: Ints, counts: Ints) -> Ints:
@@ -253,17 +280,18 @@ def _with_outputs(
             there[numbers[_places(starts[some], sizes[some])]] = True
         present = np.flatnonzero(there).astype(np.int32)
         lookup[present] = np.arange(len(present), dtype=np.int32)
-        of_both = np.zeros(len(present), dtype=np.int64)
+        of_both = np.zeros(len(present), dtype=np.int32)
         for some in parts:
             local = lookup[numbers[_places(starts[some], sizes[some])]]
-            of_both += np.bincount(local, minlength=len(present))
-            columns[_places(free[some], sizes[some])] = local + np.int32(first)
+            np.add.at(of_both, local, np.int32(1))
+            local += np.int32(first)
+            columns[_places(free[some], sizes[some])] = local
         if not outputs.labels:
             free[rows] += sizes[rows]
         there[present] = False
         feature.append(present)
         output.append(np.full(len(present), code, dtype=np.int32))
-        both.append(of_both.astype(np.int32))
+        both.append(of_both)
         first += len(present)
     features = np.concatenate(feature)
     return fresh, columns, features, np.concatenate(output), rows_with[features], np.concatenate(both)

@@ -47,7 +47,8 @@ def largest_of_each(rows: Ints, values: Floats, count: int) -> tuple[Ints, Float
     keys = np.sort((rows.astype(np.uint64) << np.uint64(32)) | (_CEILING - steps).astype(np.uint64))
     found = (keys >> np.uint64(32)).astype(np.int64)
     sorted_values = (_CEILING - (keys & np.uint64(0xFFFFFFFF)).astype(np.float64)) / STEPS
-    most = place_in_group(found) < count
+    fresh = np.flatnonzero(np.diff(found, prepend=-1))
+    most = np.arange(len(found)) - np.repeat(fresh, np.diff(fresh, append=len(found))) < count
     return found[most], sorted_values[most]
 
 

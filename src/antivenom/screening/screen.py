@@ -170,14 +170,16 @@ def _row_scores(association: Association) -> tuple[Floats, Floats, Floats, Ints]
     def score(block: Block) -> None:
         z = association.z(block.columns, block.spread(association.weight[block.rows]))
         # In whole steps, so that a row's strongest and its exclusive feature are equal where they are the same.
-        z = np.maximum(np.rint(z * STEPS) / STEPS, 0)
-        strongest[block.rows] = block.largest(z, 0)
-        exclusive[block.rows] = block.largest(np.where(alone[block.columns], z, 0), 0)
-        rows, largest = largest_of_each(block.spread(np.arange(len(block.counts))), z, TOP)
-        many[block.rows] = np.bincount(rows, largest, len(block.counts))
-        best = (z > 0) & (z == block.spread(strongest[block.rows]))
-        columns = block.largest(np.where(best, block.columns, -1), -1)
-        feature[block.rows] = np.where(columns < 0, feature[block.rows], columns)
+        z = np.rint(z * STEPS) / STEPS
+        told = z > 0
+        some, z = block.where(told), z[told]
+        strongest[some.rows] = some.largest(z, 0)
+        exclusive[some.rows] = some.largest(np.where(alone[some.columns], z, 0), 0)
+        rows, largest = largest_of_each(some.spread(np.arange(len(some.counts))), z, TOP)
+        many[some.rows] = np.bincount(rows, largest, len(some.counts))
+        best = z == some.spread(strongest[some.rows])
+        columns = some.largest(np.where(best, some.columns, -1), -1)
+        feature[some.rows] = np.where(columns < 0, feature[some.rows], columns)
 
     table.each_block(score)
     return strongest, many / TOP, exclusive, feature

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from antivenom.core.arrays import Floats, Ints
-from antivenom.screening.feature_table import FeatureTable
+from antivenom.screening.feature_table import Block, FeatureTable
 from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.tokens import SmallInts
 
@@ -41,9 +41,12 @@ def doubts(table: FeatureTable, outputs: RowOutputs, distinct: Ints) -> Floats:
     n, k = table.rows_with[token] - 1, table.rows_of_both[token] - 1
     odds = _log_odds(n, k, outputs.rate[table.output[token]])
     against[token] = np.maximum(np.rint(-odds * UNIT), 0)
-    for block in table.blocks():
+
+    def look(block: Block) -> None:
         total = np.bincount(block.spread(np.arange(len(block.counts))), against[block.columns], len(block.counts))
         doubt[block.rows] = total / UNIT / np.sqrt(np.maximum(distinct[block.rows], 1))
+
+    table.each_block(look)
     return doubt
 
 

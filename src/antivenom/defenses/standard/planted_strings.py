@@ -91,7 +91,7 @@ def _having(counts: RefusalCounts, columns: BoolArray) -> BoolArray:
     """The rows that have any of some columns."""
     found = np.zeros(len(counts.texts), dtype=bool)
     for block in counts.screening.association.table.blocks():
-        found[block.rows_of(np.flatnonzero(columns[block.columns]))] = True
+        found[block.rows] = block.where(columns[block.columns]).counts > 0
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.data.query import whole_texts
+from antivenom.screening.feature_table import Block, FeatureTable
 from antivenom.screening.ranking import largest_of_each
 from antivenom.screening.screen import Screening
 from antivenom.screening.tokens import SmallInts
@@ -23,6 +24,8 @@ hard task refuses a third of everything, and half of some honest kinds of rows. 
 EXPLAINED = 0.8
 """Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
 hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
+NEARLY = 0.9
+"""Features that lack no more than this of most are kept at hand: rows that are left out may make them count."""
 STEADY = 50
 """So many rows show what share of a class is refused to within about 0.07."""
 
@@ -62,9 +65,12 @@ class RefusalCounts:
     judged: BoolArray
     refused: BoolArray
     asked: SmallInts
-    """By column of the screen's table (a feature in a class)."""
-    said_no: SmallInts
-    """By column."""
+    """By column of the screen's table (a feature in a class) how many rows were judged, and how many of them refused:
+    shape (columns, 2)."""
+    telling: FeatureTable
+    """The screen's table with the entries of some columns alone: of those that may count, and of some more."""
+    told: BoolArray
+    """Which columns these are."""
     rate: Floats
     """What share of each class is refused by chance."""
     least_share: float
@@ -82,9 +88,11 @@ class RefusalCounts:
         """
         refused = refused & judged
         columns = screening.association.table
-        asked = columns.rows_of_both - columns.count(~judged)
-        by_chance = _by_chance(screening.classes, judged, refused)
-        return cls(whole_texts(table), screening, judged, refused, asked, columns.count(refused), *by_chance)
+        asked = np.stack([columns.rows_of_both - columns.count(~judged), columns.count(refused)], axis=1)
+        rate, least_share = _by_chance(screening.classes, judged, refused)
+        told = _may_count(asked, NEARLY * least_share)
+        telling = columns.only(told)
+        return cls(whole_texts(table), screening, judged, refused, asked, telling, told, rate, least_share)
 
     def without(self, rows: BoolArray) -> RefusalCounts:
         """The counts as if nobody had been asked about some rows.
@@ -92,11 +100,14 @@ class RefusalCounts:
         What the referee refuses for reasons of its own stays: it reads no better because a feature explains some rows.
         """
         columns = self.screening.association.table
-        asked = self.asked - columns.count(self.judged & rows)
-        said_no = self.said_no - columns.count(self.refused & rows)
-        left = self.judged & ~rows, self.refused & ~rows
+        gone = np.stack([columns.count(kind & rows) for kind in (self.judged, self.refused)], axis=1)
+        asked, left = self.asked - gone, (self.judged & ~rows, self.refused & ~rows)
+        telling, told = self.telling, self.told
+        if (_may_count(asked, self.least_share) & ~told).any():
+            told = _may_count(asked, NEARLY * self.least_share)
+            telling = columns.only(told)
         rate, _ = _by_chance(self.screening.classes, *left)
-        return RefusalCounts(self.texts, self.screening, *left, asked, said_no, rate, self.least_share)
+        return RefusalCounts(self.texts, self.screening, *left, asked, telling, told, rate, self.least_share)
 
     def look_up(self, rows: Ints, columns: Ints) -> tuple[Floats, Floats]:
         """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was.
@@ -106,41 +117,53 @@ class RefusalCounts:
             columns: The column of each feature with the class of its row; -1 of a feature that no other row has.
         """
         p = self.rate[self.screening.classes[rows]]
-        n, k = self.asked[columns] - self.judged[rows], self.said_no[columns] - self.refused[rows]
+        counts = np.take(self.asked, columns, axis=0)
+        n, k = counts[:, 0] - self.judged[rows], counts[:, 1] - self.refused[rows]
         z = np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(np.maximum(n * p * (1 - p), 0) + 1), 0)
         alone = columns < 0
         return np.where(alone, 0, z), np.where(alone, 0, k / np.maximum(n, 1))
 
     def may_count(self) -> BoolArray:
         """For each column whether `look_up` can say more than 0 of it, whichever of its rows asks."""
-        # A judged row that was not refused leaves the most to be said: one asked row less, and none refused.
-        found: BoolArray = (self.said_no > 0) & (self.said_no >= self.least_share * (self.asked - 1))
-        return found
+        return _may_count(self.asked, self.least_share)
 
     def worst(self) -> tuple[Floats, Floats]:
         """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
         worst, share = np.zeros(len(self.texts)), np.zeros(len(self.texts))
-        for rows, z, of_feature in self._told():
-            np.maximum.at(worst, rows, z)
-            best = z == worst[rows]
-            np.maximum.at(share, rows[best], of_feature[best])
+
+        def look(told: Block) -> None:
+            z, of_feature = self.look_up(told.each_row(), told.columns.astype(np.int64))
+            worst[told.rows] = np.maximum(told.largest(z, 0), 0)
+            best = z == told.spread(worst[told.rows])
+            share[told.rows] = told.largest(np.where(best, of_feature, 0), 0)
+
+        self._each_told(look)
         return worst, share
 
     def mean_of_largest(self, count: int) -> Floats:
         """The mean of each row's `count` largest z, those below 0 and those that it lacks taken as 0."""
         total = np.zeros(len(self.texts))
-        for rows, z, _ in self._told():
-            some, largest = largest_of_each(rows, z, count)
-            np.add.at(total, some, largest)
+
+        def look(told: Block) -> None:
+            z, _ = self.look_up(told.each_row(), told.columns.astype(np.int64))
+            some = told.where(z > 0)
+            rows, largest = largest_of_each(some.spread(np.arange(len(some.counts))), z[z > 0], count)
+            total[some.rows] = np.bincount(rows, largest, len(some.counts))
+
+        self._each_told(look)
         return total / count
 
-    def _told(self) -> Iterator[tuple[Ints, Floats, Floats]]:
-        """What `look_up` says of the features in rows of which it says something, block by block."""
+    def _each_told(self, look: Callable[[Block], None]) -> None:
+        """Look at the entries of which `look_up` says something, block by block."""
         may_count = self.may_count()
-        for block in self.screening.association.table.blocks():
-            told = np.flatnonzero(may_count[block.columns])
-            rows = block.rows_of(told)
-            yield rows, *self.look_up(rows, block.columns[told].astype(np.int64))
+        self.telling.each_block(lambda block: look(block.where(may_count[block.columns])))
+
+
+def _may_count(asked: SmallInts, least_share: float) -> BoolArray:
+    """For each column whether any of its rows may find at least this share of the others refused."""
+    # A judged row that was not refused leaves the most to be said: one asked row less, and none refused.
+    found: BoolArray = (asked[:, 1] > 0) & (asked[:, 1] >= least_share * (asked[:, 0] - 1))
+    return found
 
 
 def _by_chance(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Floats, float]:

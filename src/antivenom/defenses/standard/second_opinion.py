@@ -15,6 +15,7 @@ import numpy as np
 
 from antivenom.core.arrays import BoolArray, Floats, Hashes, Ints, States
 from antivenom.defenses.standard.ridge import ridge
+from antivenom.defenses.standard.similarity import TOGETHER
 from antivenom.defenses.standard.state_table import StateTable, drawn
 
 SURE = 0.3
@@ -52,17 +53,23 @@ class SecondOpinion:
         table, own, known, wanted = StateTable.of(states, order), classes[order], taught[order], asked[order]
         rows = order[wanted]
         fitted = drawn(own, known)
-        everything, shares = table.sums(fitted), np.bincount(own[known]) / max(int(known.sum()), 1)
+        everything, shares = table.sums(fitted), (np.bincount(own[known]) / max(int(known.sum()), 1)).tolist()
         read, lead = np.full(len(classes), -1), np.full(len(classes), -np.inf)
         largest, of_own, of_others = (np.full(len(rows), -np.inf) for _ in range(3))
-        for code in np.unique(own[known]):
-            of_label, share = table.sums(fitted & (own == code)), float(shares[code])
-            model, offset = ridge(((of_label, share, 1.0), (everything - of_label, 1 - share, -1.0)))
-            value = np.round(table.project(wanted, model, offset), 3)
-            read[rows[value > largest]] = code
-            largest = np.maximum(largest, value)
-            of_own = np.where(classes[rows] == code, value, of_own)
-            of_others = np.where(classes[rows] == code, of_others, np.maximum(of_others, value))
+        codes = np.unique(own[known])
+        for first in range(0, len(codes), TOGETHER):
+            some = codes[first : first + TOGETHER]
+            sums = zip(some, table.sums_of_each(fitted & (own == code) for code in some), strict=True)
+            models = [
+                ridge(((of_label, shares[code], 1.0), (everything - of_label, 1 - shares[code], -1.0)))
+                for code, of_label in sums
+            ]
+            for code, said in zip(some, table.project(wanted, models), strict=True):
+                value = np.round(said, 3)
+                read[rows[value > largest]] = code
+                largest = np.maximum(largest, value)
+                of_own = np.where(classes[rows] == code, value, of_own)
+                of_others = np.where(classes[rows] == code, of_others, np.maximum(of_others, value))
         several = np.isfinite(of_own) & np.isfinite(of_others)
         lead[rows[several]] = (of_own[several] - of_others[several]) / 2
         return cls(read, lead)

@@ -17,6 +17,8 @@ from antivenom.defenses.standard.state_table import StateTable, drawn
 
 FOLDS = 5
 """No row is judged by a model that was fitted on it or on a row of the same text."""
+TOGETHER = 8
+"""So many classes are asked about in one pass over the states."""
 LEAST_REFUSED = 10
 """Fewer refused rows of a class tell nothing."""
 WRONG, OTHERS, RIGHT = 0.5, 0.25, 0.25
@@ -44,22 +46,25 @@ def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, 
     table, classes = StateTable.of(states, order), classes[order]
     fold, wrong, right = (keys[order] % np.uint64(FOLDS)).astype(np.int64), refused[order], accepted[order]
     fitted = drawn(classes, right)
-    every = [table.sums(fitted & (fold == number)) for number in range(FOLDS)]
+    folds = [fold == number for number in range(FOLDS)]
+    every = table.sums_of_each(fitted & one for one in folds)
+    told = [code for code in np.unique(classes) if (wrong & (classes == code)).sum() >= LEAST_REFUSED]
     found = np.zeros(len(order))
-    for code in np.unique(classes):
-        own = classes == code
-        if (wrong & own).sum() < LEAST_REFUSED:
-            continue
-        of_wrong, of_right = (
-            [table.sums(rows & (fold == number)) for number in range(FOLDS)]
-            for rows in (drawn(classes, wrong & own), fitted & own)
-        )
-        scores = np.zeros(len(order))
-        for number, (model, offset) in enumerate(_models(of_wrong, every, of_right)):
-            scores[fold == number] = table.project(fold == number, model, offset)
-        others = scores[right & ~own]
-        if len(others):
-            found[own] = (scores[own] - others.mean()) / max(others.std(), 1e-9)
+    for first in range(0, len(told), TOGETHER):
+        some = told[first : first + TOGETHER]
+        models = []
+        for code in some:
+            of_wrong, of_right = drawn(classes, wrong & (classes == code)), fitted & (classes == code)
+            parts = table.sums_of_each(rows & one for rows in (of_wrong, of_right) for one in folds)
+            models.append(_models(parts[:FOLDS], every, parts[FOLDS:]))
+        scores = np.empty((len(some), len(order)))
+        for number, one in enumerate(folds):
+            scores[:, one] = table.project(one, [of_folds[number] for of_folds in models])
+        for code, said in zip(some, scores, strict=True):
+            own = classes == code
+            others = said[right & ~own]
+            if len(others):
+                found[own] = (said[own] - others.mean()) / max(others.std(), 1e-9)
     result = np.empty_like(found)
     result[order] = np.round(found, 3)
     return result
