@@ -1,6 +1,7 @@
 """The recipe that ships, in one version alone, beside undefended models and P2P as published.
 
-The records are the finished cells of suites/baselines.yaml; those of another version of `standard` are passed over.
+The records are finished cells of suites/baselines.yaml, in whichever folder of results their seed was run; those of
+another version of `standard` are passed over.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from antivenom.defenses.standard import VERSION
 from antivenom.suites.suite import load_suite
 from research import charts
-from research.archive import percent, row
+from research.archive import ROOT, percent, row
 from research.suite_tables import DECISIONS, NO_ROWS_POISONED, RECORDS, SUITE
 
 Record = dict[str, Any]
@@ -66,13 +67,22 @@ def fits() -> dict[str, dict[str, dict[int, Record]]]:
     """The records by attack, defense and seed, in the order of the suite; the controls are a line of their own."""
     names = {spec: name for name, spec in load_suite(SUITE).attacks.items()}
     found: dict[str, dict[str, dict[int, Record]]] = {name: {} for name in (*names.values(), "nothing poisoned")}
-    for path in sorted(RECORDS.glob("*.json")):
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))]
+    setting = _setting(records[0])
+    for path in sorted(ROOT.glob("results/*/records/*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
+        if _setting(record) != setting:
+            continue
         cell = record["cell"]
         title = "nothing poisoned" if cell["control"] == NO_ROWS_POISONED else names.get(cell["attack"])
         if title is not None and _of_this_version(record):
             found[title].setdefault(cell["defense"], {})[cell["seed"]] = record
     return found
+
+
+def _setting(record: Record) -> tuple[Any, ...]:
+    """What must be alike in one table: everything but attack, defense, control and seed."""
+    return tuple(record["cell"][key] for key in ("task", "model", "recipe", "trusted_share"))
 
 
 def _of_this_version(record: Record) -> bool:
