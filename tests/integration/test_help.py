@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from antivenom.cli import COMMANDS, main
+from antivenom.cli import COMMANDS, main, summary
 
 SCREEN = 50
 
@@ -28,6 +28,15 @@ def test_help_fits_one_screen_and_names_the_rest(capsys, monkeypatch, command):
 def test_every_command_explains_itself(capsys):
     for command in COMMANDS:
         assert f"antivenom {command}" in shown(capsys, command, "--help-all")
+
+
+def test_the_list_says_of_every_command_what_it_does():
+    assert [name for name, module in COMMANDS.items() if not summary(module, name)] == []
+
+
+def test_a_command_that_lacks_a_word_leads_to_its_own_help(capsys):
+    assert main(["fit", "reviews.csv"]) == 2
+    assert "antivenom fit --help" in capsys.readouterr().err
 
 
 def test_a_file_of_options_stands_for_them_and_the_command_line_wins(user_folder, capsys):

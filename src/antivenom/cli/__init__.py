@@ -79,11 +79,13 @@ def make_app(*, summaries: bool = False) -> App:
 
 
 def summary(module: str, name: str) -> str:
-    """The first line of a command's docstring, read without importing its module."""
+    """The first line of a command's docstring, or the help of an app, read without importing its module."""
     place = Path(__file__).with_name(f"{module.rpartition('.')[2]}.py")
     for node in ast.parse(place.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return (ast.get_docstring(node) or "").partition("\n")[0]
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and ast.unparse(node.targets[0]) == name:
+            return "".join(ast.literal_eval(word.value) for word in node.value.keywords if word.arg == "help")
     return ""
 
 

@@ -53,7 +53,8 @@ def explain(error: BaseException) -> Failure:
     if _is_of(error, "cyclopts", "UnknownOptionError"):
         return Failure(WRITTEN_WRONGLY, _unknown_option(error))
     if _is_of(error, "cyclopts", "CycloptsError"):
-        return Failure(WRITTEN_WRONGLY, (*f"antivenom: {error}".splitlines(), "Try: antivenom --help"))
+        words = ("Try: antivenom", *(getattr(error, "command_chain", None) or ()), "--help")
+        return Failure(WRITTEN_WRONGLY, (*f"antivenom: {error}".splitlines(), " ".join(words)))
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("antivenom"):
         return Failure(1, (f"antivenom: the package {error.name} is missing", "Run `pip install 'antivenom[train]'`."))
     if isinstance(error, OSError):

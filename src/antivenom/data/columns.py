@@ -50,7 +50,8 @@ def find_column(columns: Sequence[str], wanted: str | None, usual: Sequence[str]
     for name in usual:
         if name in by_lower:
             return by_lower[name]
-    mend = f"Use --{'text' if what == 'text' else 'label'}-column."
+    option = "--text-column" if what == "text" else "--label-column"
+    mend = f"Say {option} COLUMN; of CSV and TSV the first line must name the columns."
     if by_lower.keys() & DIALOG_COLUMNS:
         mend += " For free answers in messages, say --kind generation."
     raise RowsError(
