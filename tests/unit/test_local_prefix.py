@@ -81,6 +81,34 @@ def test_pairs_with_and_without_a_trigger_read_less(model, monkeypatch):
     assert sum(packed) + 5 < sum(map(len, clean + attacked))
 
 
+@settings(max_examples=30, deadline=None)
+@given(prompts=PROMPTS, start=st.lists(TOKENS, min_size=4, max_size=8), budget=st.sampled_from([1, 20, 4096]))
+def test_what_all_prompts_begin_with_is_read_once_and_kept(model, prompts, start, budget):
+    scorer = LocalModel(model, token_budget=budget)
+    scorer.expect(start)
+    # A prompt by itself, some together, and one that begins differently.
+    for asked in ([[*start, *prompts[0]]], [[*start, *prompt] for prompt in prompts], [prompts[0]]):
+        scores = scorer.score(asked, SINGLE)
+        for i, prompt in enumerate(asked):
+            np.testing.assert_allclose(scores.log_probabilities[i], plainly(model, prompt, SINGLE)[0], atol=1e-5)
+
+
+def test_a_kept_beginning_is_not_read_again(model, monkeypatch):
+    scorer, start, read = LocalModel(model), [7, 8, 9, 10, 11], []
+    scorer.expect(start)
+    plain_packed = local.read_packed
+
+    def note(body, prompts, rows, past):
+        read.append([strip.size for row in rows for strip in row])
+        return plain_packed(body, prompts, rows, past)
+
+    monkeypatch.setattr(local, "read", None)
+    monkeypatch.setattr(local, "read_packed", note)
+    scorer.score([[*start, 1, 2, 3]], SINGLE)
+    scorer.score([[*start, 1, *[2] * 90], [*start, 4, 5]], SINGLE)
+    assert read == [[3], [91, 2]], "one pass each"
+
+
 def test_no_prompts(model):
     scores = LocalModel(model).score([], SINGLE)
     assert scores.log_probabilities.shape == (0, 3)

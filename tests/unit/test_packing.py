@@ -7,17 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from antivenom.models.packing import BASES_PER_ROW, ROW, is_exact_when_packed, pack
+from antivenom.models.packing import BASES_PER_ROW, NARROW_ROW, ROW, is_exact_when_packed, pack
 from antivenom.models.sharing import Family, families
 
 
 @given(
     sequences=st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=40), min_size=1, max_size=40),
     budget=st.sampled_from([1, 50, 4096]),
+    few=st.booleans(),
 )
-def test_every_sequence_is_in_a_strip_and_rows_stay_within_bounds(sequences, budget):
+def test_every_sequence_is_in_a_strip_and_rows_stay_within_bounds(sequences, budget, few):
     found = list(families(sequences))
-    batches = list(pack(sequences, found, budget))
+    batches = list(pack(sequences, found, budget, few=few))
     strips = [strip for batch in batches for row in batch for strip in row]
     members = [number for strip in strips for number, _ in strip.members]
     assert sorted(members + list({strip.base for strip in strips})) == list(range(len(sequences)))
@@ -36,6 +37,12 @@ def test_rows_are_nearly_full():
     sizes = [sum(strip.size for strip in row) for batch in batches for row in batch]
     assert sum(sizes) == sum(map(len, sequences))
     assert sum(sorted(sizes)[1:]) > 0.95 * (len(sizes) - 1) * ROW, "all but the last row"
+
+
+def test_a_few_short_sequences_take_narrow_rows_and_one_pass():
+    sequences = [[i, *range(20)] for i in range(64)]
+    (rows,) = pack(sequences, [Family(i, ()) for i in range(64)], 4096, few=True)
+    assert max(sum(strip.size for strip in row) for row in rows) <= NARROW_ROW
 
 
 def test_positions_that_come_from_the_mask_are_noticed():

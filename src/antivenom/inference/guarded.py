@@ -31,6 +31,10 @@ STREAM_TEXTS = 512
 """Texts that a stream of predictions reads together: enough to group like lengths."""
 
 
+OPENINGS = ("a", "The", "9", "\u4e0d")
+"""Texts that begin differently: what their prompts share, all prompts do."""
+
+
 class GuardedModel:
     """A model behind its guard: texts in, readings out. No way leads around the guard."""
 
@@ -44,6 +48,15 @@ class GuardedModel:
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Scores of every choice for every text or query, in order, purified and watched as the guard says."""
         return self._answer(asked, progress)[0]
+
+    def expect_requests(self) -> None:
+        """Get ready for many small calls: what all prompts begin with is read once, now, and kept."""
+        from antivenom.models.local import LocalModel
+        from antivenom.models.sharing import shared_prefix
+
+        if isinstance(self.model, LocalModel):
+            prompts = self.encoder.serving(OPENINGS)
+            self.model.expect(prompts[0][: shared_prefix(prompts)])
 
     def cuts(self, asked: Sequence[Asked]) -> list[Cut]:
         """What is left out of the prompt of every text or query to keep it within the longest prompt."""

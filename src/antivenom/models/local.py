@@ -40,6 +40,14 @@ class LocalModel:
             lay_out(model, frozen_only=False)
         self._causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._exact_when_packed: bool | None = None
+        self._expected: tuple[list[int], Past] | None = None
+
+    def expect(self, beginning: list[int]) -> None:
+        """Get ready for many small calls: read once, and keep, what all their prompts begin with."""
+        self.model.eval()
+        with torch.inference_mode(), self._computing():
+            if can_share(self.model, len(beginning)) and len(beginning) >= WORTH_SHARING:
+                self._expected = beginning, self._read([beginning], None, keep=True).past
 
     def score(
         self, prompts: Sequence[list[int]], choices: Sequence[tuple[int, ...]], *, progress: str | None = None
@@ -79,7 +87,8 @@ class LocalModel:
             return
         model = self._causal_lm
         prefix, start = self._read_prefix(prompts)
-        for batch in pack(prompts, list(families(prompts, prefix)), self.token_budget, prefix=prefix):
+        few = self._expected is not None
+        for batch in pack(prompts, list(families(prompts, prefix)), self.token_budget, prefix=prefix, few=few):
             rows, states = read_packed(model.base_model, prompts, batch, start).last()
             yield rows, model.get_output_embeddings()(states), None
 
@@ -90,6 +99,11 @@ class LocalModel:
 
     def _read_prefix(self, prompts: Sequence[list[int]]) -> tuple[int, Past | None]:
         """Read what all prompts begin with; return how many tokens that are, and their past."""
+        if self._expected is not None:
+            beginning, past = self._expected
+            size = len(beginning)
+            if all(len(prompt) > size and prompt[:size] == beginning for prompt in prompts):
+                return size, past
         prefix = shared_prefix(prompts) if len(prompts) > 1 else 0
         if prefix < WORTH_SHARING:
             return 0, None

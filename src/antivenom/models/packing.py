@@ -21,6 +21,8 @@ from antivenom.models.sharing import Family, Past, cache_of
 
 ROW = 256
 """Tokens of a row. Attention looks at all pairs within a row: at 256 that is 7 % of a 135M model's multiplications."""
+NARROW_ROW = 128
+"""Tokens of a row of a few short sequences: half as many pairs, and less room that the last row leaves empty."""
 BASES_PER_ROW = 4
 """A family that needs several rows repeats its base in each; a row holds at least that many times the base."""
 OPEN_ROWS = 16
@@ -62,7 +64,7 @@ class PackedStates:
 
 
 def pack(
-    sequences: Sequence[list[int]], families: Sequence[Family], budget: int, *, prefix: int = 0
+    sequences: Sequence[list[int]], families: Sequence[Family], budget: int, *, prefix: int = 0, few: bool = False
 ) -> Iterator[list[list[Strip]]]:
     """Yield batches of rows of strips: at most `budget` columns each, unless one strip needs more.
 
@@ -71,11 +73,16 @@ def pack(
         families: Their numbers, each in one family.
         budget: Rows times columns.
         prefix: First tokens that all share and that are not read.
+        few: Whether they are so few that a pass more counts: rows are narrow then, and an emptier one gets no pass of
+            its own.
     """
     width = min(ROW, budget)
+    strips = sorted(_strips(sequences, families, width, prefix), key=lambda strip: -strip.size)
+    if few:
+        width = min(width, max(NARROW_ROW, prefix, strips[0].size))
     rows: list[list[Strip]] = []
     sizes: list[int] = []
-    for strip in sorted(_strips(sequences, families, width, prefix), key=lambda strip: -strip.size):
+    for strip in strips:
         free = (i for i in range(max(0, len(rows) - OPEN_ROWS), len(rows)) if sizes[i] + strip.size <= width)
         at = next(free, len(rows))
         if at == len(rows):
@@ -83,7 +90,7 @@ def pack(
             sizes.append(0)
         rows[at].append(strip)
         sizes[at] += strip.size
-    for batch in length_batches(sizes, budget):
+    for batch in length_batches([max(size, width) for size in sizes] if few else sizes, budget):
         yield [rows[i] for i in batch]
 
 

@@ -36,6 +36,8 @@ class LocalBackend:
         self._prompting = Prompting(model.encoder, cut)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="antivenom-model")
         self._batcher: Batcher[Asked, LabelAnswer] = Batcher(self._labels, self._thread, most=batch)
+        if isinstance(model, GuardedModel):
+            model.expect_requests()
 
     def count_tokens(self, query: Query) -> int:
         """The tokens of what the client wrote; see `backend.Backend`."""
