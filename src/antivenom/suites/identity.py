@@ -22,8 +22,10 @@ PROTOCOL = 1
 KINDS = ("attacks", "defenses", "screening", "rewriting", "guards", "judges", "tasks")
 """Packages whose code counts, where a method imports it, directly or not."""
 SOURCE = Path(antivenom.__file__).parent
-BUILT_IN = ("smollm2", "tiny")
+BUILT_IN = ("smollm2", "tiny", "tiny_vision")
 MADE_UP = "synthetic:"
+IN_DATA = "{data}/"
+"""What stands for the data folder, so that no place of a machine is named."""
 
 
 def identify(cell: Cell, methods: Methods, data: Path) -> str:
@@ -44,7 +46,7 @@ def identify(cell: Cell, methods: Methods, data: Path) -> str:
         "task": load_task(rows.preset).to_dict() if rows.preset else {},
         "rows": [_source(rows.train, data), _source(rows.test, data), rows.train_rows, rows.test_rows, rows.split],
         "target": rows.target,
-        "model": _model(cell.model),
+        "model": _model(cell.model, data),
         "attack": [str(attack), _code("attack", attack, methods), *_files_of(attack.to_dict(), data)],
         "defense": [str(defense), _code("defense", defense, methods), _secrets(defense)],
         "recipe": cell.recipe.changed(),
@@ -87,13 +89,28 @@ def _secrets(defense: Any) -> str:
     return hashlib.sha256(defense.spec().encode()).hexdigest()[:12] if defense.spec() != str(defense) else ""
 
 
-def _model(model: str) -> str:
-    """The name of a model that its name alone fixes; the digest of a folder."""
-    if model in BUILT_IN or not Path(model).is_dir():
+def model_place(model: str, data: Path) -> str:
+    """The name of a model with the folder where it is on this machine: `{data}/...` lies below the data folder.
+
+    Raises:
+        OptionsError: there is no such folder below it.
+    """
+    if not model.startswith(IN_DATA):
         return model
+    folder = data / model.removeprefix(IN_DATA)
+    if not folder.is_dir():
+        raise OptionsError(f"there is no model {model}", mend="Put its folder there, or say another --data.")
+    return str(folder)
+
+
+def _model(model: str, data: Path) -> str:
+    """The name of a model that its name alone fixes; the digest of a folder."""
+    place = model_place(model, data)
+    if place in BUILT_IN or not Path(place).is_dir():
+        return place
     from antivenom.models.base_model import locate_model
 
-    return locate_model(model).identity.sha256
+    return locate_model(place).identity.sha256
 
 
 def _source(source: str, data: Path) -> str:
@@ -109,8 +126,8 @@ def _source(source: str, data: Path) -> str:
 def _files_of(options: dict[str, Any], data: Path) -> Iterator[str]:
     """Digests of the files that an attack's options name as `{data}/...`."""
     for value in options.values():
-        if isinstance(value, str) and value.startswith("{data}/"):
-            yield _source(value.removeprefix("{data}/"), data)
+        if isinstance(value, str) and value.startswith(IN_DATA):
+            yield _source(value.removeprefix(IN_DATA), data)
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -36,10 +36,10 @@ class Printed(Options):
     note: str
     """How it was had: `read off the figure`, say."""
 
-    def fits(self, place: Place) -> bool:
-        """Whether it is about this place; an empty name fits every one."""
+    def fits(self, place: Place, stands_for: Mapping[str, Sequence[str]]) -> bool:
+        """Whether it is about this place, or one that the place stands for; an empty name fits every one."""
         pairs = ((self.task, place.task), (self.model, place.model), (self.attack, place.attack))
-        same = all(own in ("", other) for own, other in pairs)
+        same = all(own in ("", other, *stands_for.get(other, ())) for own, other in pairs)
         return same and self.defense == place.defense and not place.control
 
 
@@ -75,17 +75,28 @@ def read_printed(path: Path) -> list[Printed]:
     return found
 
 
-def beside(printed: Sequence[Printed], groups: Sequence[Group]) -> list[Beside]:
-    """Put our numbers beside printed ones; those that have no cell of ours stand alone."""
+def beside(
+    printed: Sequence[Printed], groups: Sequence[Group], stands_for: Mapping[str, Sequence[str]]
+) -> list[Beside]:
+    """Put our numbers beside printed ones: a line for each cell of ours, or one alone where there is none.
+
+    Args:
+        printed: The values.
+        groups: Ours.
+        stands_for: Names of ours, and the printed names that they stand beside.
+    """
     found = []
     for value in printed:
-        group = next((each for each in groups if value.fits(each.place)), None)
-        ours = group.counted(value.reading) if group is not None and group.records else None
-        if ours is None or not value.rows:
-            found.append(Beside(value, group, ours, None, None))
-            continue
-        theirs = Counted(value.value / 100 * value.rows, value.rows)
-        difference = difference_of_rates(theirs, ours)
-        verdict = difference.verdict(lower_is_better=value.reading in LOWER_IS_BETTER)
-        found.append(Beside(value, group, ours, difference, verdict))
+        fitting: list[Group | None] = [each for each in groups if value.fits(each.place, stands_for)]
+        found += [_beside(value, group) for group in fitting or [None]]
     return found
+
+
+def _beside(value: Printed, group: Group | None) -> Beside:
+    ours = group.counted(value.reading) if group is not None and group.records else None
+    if ours is None or not value.rows:
+        return Beside(value, group, ours, None, None)
+    theirs = Counted(value.value / 100 * value.rows, value.rows)
+    difference = difference_of_rates(theirs, ours)
+    verdict = difference.verdict(lower_is_better=value.reading in LOWER_IS_BETTER)
+    return Beside(value, group, ours, difference, verdict)

@@ -111,7 +111,7 @@ def _require_ours(out: Path) -> None:
 def _tables(suite: Suite, groups: list[Group]) -> list[Table]:
     tables = [*result_tables(groups), *cost_tables(groups), control_table(groups), left_out_table(groups)]
     if suite.paper and Path(suite.paper).is_file():
-        tables.insert(0, printed_table(beside(read_printed(Path(suite.paper)), groups)))
+        tables.insert(0, printed_table(beside(read_printed(Path(suite.paper)), groups, suite.stands_for)))
     return tables
 
 

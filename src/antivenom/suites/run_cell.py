@@ -30,6 +30,7 @@ from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import expand, load_cell_rows, without_places
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.effects import Effects, effects_of
+from antivenom.suites.identity import model_place
 from antivenom.suites.machine import machine, peak_memory
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
@@ -40,6 +41,8 @@ from antivenom.training.lab import LocalLab, RowsLab
 
 NO_ROWS_POISONED = "never poisoned"
 HONEST_ROWS = "perfect filter"
+TINY = ("tiny", "tiny_vision")
+"""Models with random weights, made where a cell needs one."""
 NOTHING_MEASURED: dict[str, Any] = {"clean": {}, "attacks": []}
 
 
@@ -81,16 +84,17 @@ class Bench:
         return folder
 
     def model(self) -> str:
-        """The model as the training takes it; `tiny` is made here."""
-        if self.cell.model != "tiny":
-            return self.cell.model
-        folder = self.work / "models" / "tiny"
-        with self.results.locked("tiny"):
+        """The model as the training takes it; the tiny ones are made here."""
+        name = self.cell.model
+        if name not in TINY:
+            return model_place(name, self.data)
+        folder = self.work / "models" / name
+        with self.results.locked(name):
             if not folder.exists():
-                from antivenom.testing import tiny_model
+                from antivenom.testing import tiny_model, tiny_vision_model
 
                 with new_folder(folder) as made:
-                    tiny_model(made)
+                    (tiny_vision_model if name == "tiny_vision" else tiny_model)(made)
         return str(folder)
 
 

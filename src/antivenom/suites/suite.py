@@ -33,7 +33,7 @@ class TaskRows(Options):
     test: str
     """Test rows, likewise."""
     preset: str = ""
-    """A task by name, or a YAML file beside the suite; labels are read from the rows when empty."""
+    """A task by name, or a YAML file; labels are read from the rows when empty."""
     train_rows: int | None = None
     """How many are drawn; all when not given."""
     test_rows: int | None = None
@@ -108,6 +108,8 @@ class Suite(Options):
     """Files of methods, relative to the suite."""
     paper: str = ""
     """A CSV file of printed values, relative to the suite."""
+    stands_for: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Tasks and models of ours that stand beside printed ones of other names: `smollm2: [Qwen3-8B]`."""
     needs: Needs = Needs()
     keep_states: bool = True
     """Keep what referees said of all rows, for a replay."""

@@ -80,10 +80,23 @@ LEFT_OUT_NOTE = (
     "Rows that are not taught with the answer that they came with, in the label space that is read. The defense never "
     "knows which rows are poisoned; this table does."
 )
-PRINTED_HEAD = ("task", "model", "attack", "defense", "reading", "printed", "rows", "ours", "difference", "verdict")
+PRINTED_HEAD = (
+    "task",
+    "model",
+    "attack",
+    "defense",
+    "reading",
+    "ours is of",
+    "printed",
+    "rows",
+    "ours",
+    "difference",
+    "verdict",
+)
 PRINTED_NOTE = (
     "Ours less the printed value with Newcombe's 95 % interval of two independent rates; `same` where it holds 0. "
-    "Models, rows and recipes may differ: the names say what ours are."
+    "Rows and recipes may differ. Where another task or model of ours stands beside a printed one, `ours is of` names "
+    "it; the verdict then compares two models, not two implementations."
 )
 
 
@@ -181,7 +194,7 @@ def printed_table(values: Sequence[Beside]) -> Table:
         value = each.printed
         names = [TableCell(name) for name in (value.task, value.model, value.attack, value.defense, value.reading)]
         printed = TableCell(f"{value.value:g}" + (f" ({value.note})" if value.note else ""))
-        cells = [*names, printed, TableCell(str(value.rows or "?"))]
+        cells = [*names, TableCell(_stand_in(each)), printed, TableCell(str(value.rows or "?"))]
         if each.ours is None or each.group is None:
             why = "no cell" if each.group is None else each.group.why or each.group.state
             cells += [TableCell(why, mark="missing"), TableCell(""), TableCell("")]
@@ -191,7 +204,16 @@ def printed_table(values: Sequence[Beside]) -> Table:
             cells += [TableCell(percent(each.ours), each.group.link), TableCell(shown)]
             cells.append(TableCell(each.verdict or "", mark=each.verdict or ""))
         rows.append(tuple(cells))
-    return Table("Beside printed values", PRINTED_HEAD, tuple(rows), PRINTED_NOTE, left=5)
+    return Table("Beside printed values", PRINTED_HEAD, tuple(rows), PRINTED_NOTE, left=6)
+
+
+def _stand_in(each: Beside) -> str:
+    """The task and the model of ours, where they are called otherwise than the printed ones."""
+    if each.group is None:
+        return ""
+    place, value = each.group.place, each.printed
+    pairs = ((place.task, value.task), (place.model, value.model))
+    return ", ".join(own for own, printed in pairs if printed not in ("", own))
 
 
 def rate(group: Group, name: str) -> TableCell:

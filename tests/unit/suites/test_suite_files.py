@@ -43,10 +43,23 @@ def test_every_suite_of_the_repository_is_valid(path: Path):
     known = {cell.defense for _, cell in cells if cell.defense.partition(":")[0].partition("@")[0] in methods.defenses}
     assert [methods.defense(spec) for spec in known]
     if suite.paper:
-        names = {(place.task, place.attack, place.defense) for place, _ in cells}
+        theirs = suite.stands_for
+        names = {
+            (task, place.attack, place.defense)
+            for place, _ in cells
+            for task in (place.task, *theirs.get(place.task, ()))
+        }
         printed = read_printed(Path(suite.paper))
         lost = [p for p in printed if p.attack and (p.task, p.attack, p.defense) not in names]
         assert not lost, "a printed value without a cell"
+        assert any(p.fits(place, theirs) for p in printed for place, _ in cells), "nothing stands beside another"
+
+
+def test_every_table_of_the_paper_has_a_small_suite_beside_its_values():
+    for path in sorted((ROOT / "suites/paper").glob("[tf]*.yaml")):
+        large, small = load_suite(path), load_suite(ROOT / "suites/small" / path.name)
+        names = [Path(suite.paper).name if suite.paper else "" for suite in (large, small)]
+        assert names[0] == names[1], path.name
 
 
 def write(folder: Path, text: str) -> Path:

@@ -14,9 +14,12 @@ from antivenom.core.errors import ArtifactError
 from antivenom.suites.cell_rows import without_places
 from antivenom.suites.executors import Here, Pool
 from antivenom.suites.lines import groups_of, lines_of, undefended_of
+from antivenom.suites.printed import Printed, beside
 from antivenom.suites.record import Results, same_but_for_cost
 from antivenom.suites.replay import replay_defense
-from antivenom.suites.run import run_suite
+from antivenom.suites.run import plan_suite, run_suite
+from antivenom.suites.tables import printed_table
+from antivenom.testing import tiny_model
 
 
 def test_every_cell_but_the_missing_one_has_a_record(results: Path):
@@ -173,3 +176,25 @@ def test_a_record_names_the_files_of_an_attack_as_the_suite_does():
     found = without_places(measured, {"{data}": Path("/data of/me"), "{results}": Path("/elsewhere")})
     assert found["attacks"] == [{"attack": 'synattack:train="{data}/train.tsv"', "excess": 0.1}]
     assert measured["attacks"][0]["attack"].endswith('me/train.tsv"'), "what was measured stays as it is"
+
+
+def test_a_model_of_ours_stands_beside_a_printed_one(results: Path, tmp_path: Path):
+    groups = groups_of(lines_of(results))
+    printed = [Printed("made up", "large", "BadNets", name, "accuracy", 90.0, 40, "") for name in ("undefended", "no")]
+    alone, there = beside(printed, groups, {"tiny": ("larger",)}), beside(printed, groups, {"tiny": ("large",)})
+    assert [each.group for each in alone] == [None, None]
+    assert [each.verdict is None for each in there] == [False, True]
+    shown = [[cell.text for cell in row] for row in printed_table(there).rows]
+    assert "tiny" in shown[0]
+    assert "no cell" in shown[1]
+
+
+def test_a_model_that_is_not_in_the_data_folder_is_missing(small_suite: Path, tmp_path: Path):
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(f"include: [{small_suite}]\nmodels: {{mine: '{{data}}/models/mine'}}\n", encoding="utf-8")
+    planned = {each.place.model: each for each in plan_suite(suite, data=tmp_path, only=["defense=undefended"])}
+    assert "{data}/models/mine" in planned["mine"].missing
+    assert planned["tiny"].id
+    tiny_model(tmp_path / "models/mine")
+    there = plan_suite(suite, data=tmp_path, only=["model=mine,defense=undefended"])
+    assert all(each.id for each in there)
