@@ -21,8 +21,9 @@ h2 { font-size: 1.2rem; margin: 2em 0 .5em } p, li { max-width: 75ch }
 nav a { margin-right: 1.2em; white-space: nowrap }
 a { color: var(--main) } .wide { overflow-x: auto; border: 1px solid var(--edge);
   border-radius: 6px } table { border-collapse: collapse; font-size: .84em; font-variant-numeric: tabular-nums;
-  width: 100% } th, td { padding: 4px 7px; text-align: right; border-bottom: 1px solid var(--edge);
-  white-space: nowrap } th { background: var(--wash); font-weight: 600 } tbody tr:last-child td { border-bottom: 0 }
+  width: 100% } th, td { padding: 4px 6px; text-align: right; border-bottom: 1px solid var(--edge);
+  white-space: nowrap } th { background: var(--wash); font-weight: 600; white-space: normal; vertical-align: bottom }
+tbody tr:last-child td { border-bottom: 0 }
 .l { text-align: left } .missing { color: var(--soft); font-style: italic; white-space: normal; text-align: left }
 .better, .erased { color: var(--good) } .worse, .persistent, .invalid { color: var(--bad); font-weight: 600 }
 .rerouted, .partial { color: var(--c3) } .does-not-take { color: var(--soft) }

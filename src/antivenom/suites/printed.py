@@ -16,6 +16,8 @@ from antivenom.suites.lines import Group
 from antivenom.suites.statistics import Counted, Difference, Verdict, difference_of_rates
 
 COLUMNS = ("task", "model", "attack", "defense", "reading", "value", "rows", "note")
+AXES = ("task", "model", "attack", "defense")
+UNDEFENDED = "undefended"
 LOWER_IS_BETTER = ("asr", "asr_deployed")
 
 
@@ -38,9 +40,14 @@ class Printed(Options):
 
     def fits(self, place: Place, stands_for: Mapping[str, Sequence[str]]) -> bool:
         """Whether it is about this place, or one that the place stands for; an empty name fits every one."""
-        pairs = ((self.task, place.task), (self.model, place.model), (self.attack, place.attack))
-        same = all(own in ("", other, *stands_for.get(other, ())) for own, other in pairs)
-        return same and self.defense == place.defense and not place.control
+        axes = (getattr(place, axis) for axis in AXES)
+        same = all(own in ("", other, *stands_for.get(other, ())) for own, other in zip(self.names, axes, strict=True))
+        return same and not place.control
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The printed names of the task, the model, the attack and the defense."""
+        return tuple(getattr(self, axis) for axis in AXES)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Beside:
     difference: Difference | None
     """Ours less the printed one; none where either has no rows."""
     verdict: Verdict | None
+    """None too for the attack success of undefended models."""
 
 
 def read_printed(path: Path) -> list[Printed]:
@@ -98,5 +106,7 @@ def _beside(value: Printed, group: Group | None) -> Beside:
         return Beside(value, group, ours, None, None)
     theirs = Counted(value.value / 100 * value.rows, value.rows)
     difference = difference_of_rates(theirs, ours)
-    verdict = difference.verdict(lower_is_better=value.reading in LOWER_IS_BETTER)
-    return Beside(value, group, ours, difference, verdict)
+    lower = value.reading in LOWER_IS_BETTER
+    if lower and value.defense == UNDEFENDED:  # an attack that takes less is nobody's merit
+        return Beside(value, group, ours, difference, None)
+    return Beside(value, group, ours, difference, difference.verdict(lower_is_better=lower))

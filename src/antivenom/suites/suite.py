@@ -109,7 +109,7 @@ class Suite(Options):
     paper: str = ""
     """A CSV file of printed values, relative to the suite."""
     stands_for: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Tasks and models of ours that stand beside printed ones of other names: `smollm2: [Qwen3-8B]`."""
+    """What of ours stands beside printed values of another name, on any axis: `smollm2: [Qwen3-8B]`."""
     needs: Needs = Needs()
     keep_states: bool = True
     """Keep what referees said of all rows, for a replay."""

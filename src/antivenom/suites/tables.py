@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from antivenom.evaluation.left_out import LeftOut
 from antivenom.suites.cell import Place
 from antivenom.suites.lines import NEVER, PERFECT, Group, Line, undefended_of
-from antivenom.suites.printed import Beside
+from antivenom.suites.printed import AXES, Beside
 from antivenom.suites.statistics import Counted, holm
 
 
@@ -95,8 +95,8 @@ PRINTED_HEAD = (
 )
 PRINTED_NOTE = (
     "Ours less the printed value with Newcombe's 95 % interval of two independent rates; `same` where it holds 0. "
-    "Rows and recipes may differ. Where another task or model of ours stands beside a printed one, `ours is of` names "
-    "it; the verdict then compares two models, not two implementations."
+    "Rows and recipes may differ. Where something of ours stands beside a printed value of another name, `ours is of` "
+    "says what; the verdict on another model compares two models, not two implementations."
 )
 
 
@@ -192,7 +192,7 @@ def printed_table(values: Sequence[Beside]) -> Table:
     rows = []
     for each in values:
         value = each.printed
-        names = [TableCell(name) for name in (value.task, value.model, value.attack, value.defense, value.reading)]
+        names = [TableCell(name) for name in (*value.names, value.reading)]
         printed = TableCell(f"{value.value:g}" + (f" ({value.note})" if value.note else ""))
         cells = [*names, TableCell(_stand_in(each)), printed, TableCell(str(value.rows or "?"))]
         if each.ours is None or each.group is None:
@@ -208,12 +208,11 @@ def printed_table(values: Sequence[Beside]) -> Table:
 
 
 def _stand_in(each: Beside) -> str:
-    """The task and the model of ours, where they are called otherwise than the printed ones."""
+    """Names of ours that are others than the printed ones."""
     if each.group is None:
         return ""
-    place, value = each.group.place, each.printed
-    pairs = ((place.task, value.task), (place.model, value.model))
-    return ", ".join(own for own, printed in pairs if printed not in ("", own))
+    ours = (getattr(each.group.place, axis) for axis in AXES)
+    return "; ".join(own for own, printed in zip(ours, each.printed.names, strict=True) if printed not in ("", own))
 
 
 def rate(group: Group, name: str) -> TableCell:
