@@ -41,8 +41,6 @@ from antivenom.training.lab import LocalLab, RowsLab
 
 NO_ROWS_POISONED = "never poisoned"
 HONEST_ROWS = "perfect filter"
-TINY = ("tiny", "tiny_vision")
-"""Models with random weights, made where a cell needs one."""
 NOTHING_MEASURED: dict[str, Any] = {"clean": {}, "attacks": []}
 
 
@@ -86,7 +84,7 @@ class Bench:
     def model(self) -> str:
         """The model as the training takes it; the tiny ones are made here."""
         name = self.cell.model
-        if name not in TINY:
+        if name not in ("tiny", "tiny_vision"):
             return model_place(name, self.data)
         folder = self.work / "models" / name
         with self.results.locked(name):
