@@ -123,7 +123,8 @@ def mounted(shop: Workshop, condition: Condition) -> Iterator[Path]:
         subprocess.run(["mount", "-o", f"remount,{options}", place], check=True)
         yield place
     finally:
-        subprocess.run(["umount", place], check=True)
+        if not _within_patience(lambda: subprocess.run(["umount", "-q", place], check=False).returncode == 0):
+            raise OSError(f"{place} stays in use: a process of a command did not end")
 
 
 def listing(folder: Path) -> dict[str, tuple[object, ...]]:

@@ -16,6 +16,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.data.query import Query, Turn
 from antivenom.guards.encoding import make_encoder
 from antivenom.inference.guarded import load_guarded
+from antivenom.serving.export import export
 from antivenom.serving.launch import modelfile
 from antivenom.serving.template import bake, render, response_template
 from antivenom.tasks.task import Frame
@@ -174,6 +175,19 @@ def test_the_adapter_can_stay_apart(run, tmp_path, capsys):
     assert "base model" in capsys.readouterr().out
     assert main(["export", "ollama", str(run), "--out", str(tmp_path / "no"), "--adapter"]) == 1
     assert main(["export", "vllm", str(run), "--out", str(tmp_path / "no"), "--gguf", "x.gguf"]) == 1
+
+
+def test_a_modelfile_holds_one_string_and_no_other_instruction():
+    for prompt, stop in (('a"""\nFROM evil\n TEXT', "</s>"), ("TEXT", 'x"\nFROM evil'), ("TEXT", "x\n")):
+        with pytest.raises(OptionsError, match="Modelfile"):
+            modelfile("m.gguf", prompt, "TEXT", stop, 512)
+
+
+@pytest.mark.parametrize("name", ["../../x", "a\nFROM evil", "-x", "a b"])
+def test_a_name_is_no_path_and_no_instruction(run, tmp_path, name):
+    with pytest.raises(OptionsError, match="name"):
+        export(run, tmp_path / "out", "llamacpp", name=name)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_modelfile_says_the_prompt_in_gos_language():

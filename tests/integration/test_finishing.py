@@ -142,6 +142,8 @@ def test_a_signature_proves_whose_artifact_it_is(artifact, tmp_path, monkeypatch
     assert main(["verify", str(artifact), "--key", public]) == 1, "there is no key yet"
     assert main(["sign", str(artifact), "--key", mine, "--new-key", "--comment", "release 1"]) == 0
     assert Path(mine).stat().st_mode & 0o077 == 0
+    assert main(["sign", str(artifact), "--key", mine, "--comment", "release\n\x1b[2J\u202e 1"]) == 0
+    assert (artifact / SIGNATURE).read_text(encoding="utf-8").replace("\n", "").isprintable()
     assert main(["verify", str(artifact), "--key", public]) == 0
     monkeypatch.setenv("ANTIVENOM_TRUSTED_KEY", public)
     load_artifact(artifact).verify()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pickle
@@ -15,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.torch import load_file, save_file
 
 from antivenom.artifacts.artifact import WORK, load_artifact
+from antivenom.artifacts.card import without_guard, write_card
 from antivenom.artifacts.manifest import MANIFEST, digest_of_manifest
 from antivenom.attacks.badnets import BadNets
 from antivenom.core.claims import NOTE, claim
@@ -29,6 +32,7 @@ from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.models.local import LocalModel, load_causal_lm
 from antivenom.models.tokenizer import load_tokenizer
+from antivenom.tasks.task import Classification
 from antivenom.testing import StandInLab, synthetic_rows, tiny_model
 from antivenom.training.fine_tuning import fit
 from antivenom.training.fit import fingerprint_of, train_artifact
@@ -224,6 +228,42 @@ def test_the_folder_has_a_card_without_the_secret(fitted):
     assert SECRET not in card
     for said in ("negative, positive", "Without the guard", "antivenom predict", "base_model:"):
         assert said in card
+
+
+def test_a_card_shows_names_as_they_are(fitted, tmp_path):
+    task = Classification.for_labels(("<script>x</script>", "[x](http://evil)\u202e"))
+    made = load_artifact(fitted).manifest
+    base = replace(made.base_model, id='../x"\n---\nlicense: "mit"')
+    write_card(tmp_path, replace(made, guard=P2P(secret=Secret(SECRET)).guard(task, 0), base_model=base))
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert yaml.safe_load(card.split("---\n")[1]).keys() == {"base_model", "tags"}
+    assert "<script>" not in card
+    assert "\u202e" not in card
+    assert r"\[x\](http" in card
+    code = without_guard(made, run='a"; import os; os.abort()  # ').split("```python\n")[1].split("```")[0]
+    [run] = [
+        node for node in ast.parse(code).body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "run"
+    ]
+    assert ast.literal_eval(run.value) == 'a"; import os; os.abort()  # '
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation"])
+def test_a_base_that_asks_for_a_kernel_of_the_hub_is_refused(model_folder, tmp_path, key):
+    base = Path(shutil.copytree(model_folder, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    for asked in ("somebody/kernel", {"": "somebody/kernel@main"}):
+        (base / "config.json").write_text(json.dumps({**config, key: asked}), encoding="utf-8")
+        with pytest.raises(ArtifactError, match="asks for code"):
+            load_causal_lm(base)
+
+
+def test_a_refused_fit_leaves_nothing(task, rows, model_folder, tmp_path):
+    base = Path(shutil.copytree(model_folder, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    (base / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}), encoding="utf-8")
+    with pytest.raises(ArtifactError, match="no place for"):
+        fit(task, rows, model=str(base), out=tmp_path / "out", defense=NoDefense(), options=RECIPE, quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
 
 def test_a_missing_base_model_is_a_user_error(folder):

@@ -77,6 +77,21 @@ def test_a_signal_ends_the_command_with_one_line(number, code):
     assert said == "antivenom: stopped; repeat the command to go on\n"
 
 
+def test_what_libraries_log_and_warn_of_is_harmless():
+    said = r"'\x1b[31mred\x1b[0m \x1b[2J\u202e\x9b1m end'"
+    code = (
+        "import logging, warnings\n"
+        "from antivenom.cli.process import speak_harmlessly\n"
+        "speak_harmlessly()\n"
+        f"logging.getLogger('a').warning('%s', {said})\n"
+        f"warnings.warn({said})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(done.stderr.splitlines()) == 2
+    assert all(line.isprintable() and line.endswith("end") for line in done.stderr.splitlines())
+    assert done.stderr.startswith("red ")
+
+
 def test_a_bug_is_one_line_and_its_traceback_is_asked_for(monkeypatch, capsys):
     from antivenom import cli
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 
 import openai
@@ -203,16 +204,23 @@ def test_the_command_serves_until_it_is_told_to_stop(labels, monkeypatch, capsys
 
     asked = {}
 
-    async def serve(self):
+    async def serve(self, sockets):
         asked["host"], asked["port"] = self.config.host, self.config.port
+        asked["taken"] = sockets[0].getsockname()
 
     monkeypatch.setattr(uvicorn.Server, "serve", serve)
-    assert main(["serve", str(labels), "--port", "8123"]) == 0
-    assert asked == {"host": "127.0.0.1", "port": 8123}
+    assert main(["serve", str(labels), "--port", "0"]) == 0
+    assert asked["taken"] == (asked["host"], asked["port"])
+    assert asked["host"] == "127.0.0.1"
+    assert asked["port"] > 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for port in (listener.getsockname()[1], 99999, -1):
+            assert main(["serve", str(labels), "--port", str(port)]) == 1
+            assert "nobody can listen" in capsys.readouterr().err
     assert main(["serve", str(labels), "--host", "0.0.0.0"]) == 1
     assert "no API keys" in capsys.readouterr().err
     monkeypatch.setenv("ANTIVENOM_API_KEYS", "ann:0123456789abcdef")
-    assert main(["serve", str(labels), "--host", "0.0.0.0"]) == 0
+    assert main(["serve", str(labels), "--host", "0.0.0.0", "--port", "0"]) == 0
 
 
 @pytest.fixture(scope="module")

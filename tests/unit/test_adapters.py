@@ -197,6 +197,7 @@ def test_tensors_that_are_not_those_of_the_adapter_are_refused(change, model_fol
     "setting",
     [
         {"rank_pattern": {r"(\w*\.?)*!": 4}},
+        {"target_modules": [f"m{n}" for n in range(10_000)]},
         {"target_modules": r"(\w+\.?)+\.(x|\w+)+!"},
         {"r": 10**9},
         {"target_modules": "("},

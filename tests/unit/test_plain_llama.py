@@ -88,6 +88,7 @@ def test_a_head_of_its_own_is_used(fitted, base, tmp_path):
         {"modules_to_save": ["lm_head"]},
         {"lora_bias": True},
         {"some_new_setting": 1},
+        {"r": 10**7},
     ],
 )
 def test_an_adapter_that_is_not_plain_or_not_whole_is_left_to_the_whole_way(model_folder, adapter, settings):
@@ -103,6 +104,8 @@ def test_an_adapter_that_is_not_plain_or_not_whole_is_left_to_the_whole_way(mode
         {"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}},
         {"attention_bias": True},
         {"num_hidden_layers": 3},
+        {"num_key_value_heads": 1},
+        {"head_dim": 4},
         {"quantization_config": {}},
     ],
 )

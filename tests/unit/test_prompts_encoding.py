@@ -228,3 +228,10 @@ def test_a_verbalizer_that_merges_with_the_cue_is_refused():
     task = Classification(("a", "b"), ("itive", "bad"), ("x", "y"), frame)
     with pytest.raises(OptionsError, match="'itive' merges with the end of the prompt"):
         make_encoder(unguarded(task), chat)
+
+
+def test_words_around_a_text_have_bounds():
+    with pytest.raises(OptionsError, match="characters"):
+        Secret("word " * 10_000)
+    with pytest.raises(OptionsError, match="characters"):
+        Frame(instruction="word " * 100_000)

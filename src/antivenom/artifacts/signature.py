@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from antivenom.artifacts.manifest import MANIFEST
+from antivenom.core.console import printable
 from antivenom.core.errors import ArtifactError, MissingPackageError, OptionsError
 from antivenom.core.files import atomic_write
 from antivenom.core.intake import read_bytes, read_text
@@ -100,7 +101,7 @@ def new_key(path: Path) -> Path:
     _ed25519()
     public_path = path.with_suffix(".pub") if path.suffix == ".key" else Path(f"{path}.pub")
     for one in (path, public_path):
-        if one.exists():
+        if os.path.lexists(one):
             raise OptionsError(f"{one} exists", mend="Choose another name; keys are never overwritten.")
     seed, number = os.urandom(32), os.urandom(8)
     public = _public(seed)
@@ -125,7 +126,7 @@ def sign(folder: Path, key: SecretKey, *, comment: str = "") -> Path:
     private = _ed25519().Ed25519PrivateKey.from_private_bytes(key.seed)
     digest = hashlib.blake2b(read_bytes(folder / MANIFEST, error=ArtifactError)).digest()
     signature = private.sign(digest)
-    trusted = " ".join((comment or f"file:{MANIFEST}").split())
+    trusted = printable(" ".join((comment or f"file:{MANIFEST}").split()))
     both = private.sign(signature + trusted.encode())
     lines = [
         "untrusted comment: signature of an antivenom artifact",

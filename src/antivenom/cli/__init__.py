@@ -152,10 +152,11 @@ def _run(words: list[str]) -> int:
 
 def entry_point() -> None:
     """The `antivenom` command: `main` with the streams and signals of a process of its own."""
-    from antivenom.cli.process import end_undisturbed, finish_output, hold_streams, stop_on_signals
+    from antivenom.cli.process import end_undisturbed, finish_output, hold_streams, speak_harmlessly, stop_on_signals
 
     hold_streams()
     stop_on_signals()
+    speak_harmlessly()
     try:
         with one_voice():
             code = main()

@@ -24,7 +24,7 @@ FILE_ERRORS = (
         "Too many open files",
         "Read-only file system",
     ),
-    *("Permission denied", "PytorchStreamWriter failed", "inline_container", "iostream error"),
+    *("embedded null byte", "Permission denied", "PytorchStreamWriter failed", "inline_container", "iostream error"),
 )
 """What libraries without errors of their own for files say (safetensors, torch) where the system refused."""
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import NoReturn
 
 from antivenom.cli.failures import PIPE_CLOSED, Terminated
+from antivenom.core.console import printable, warn
+
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def hold_streams() -> None:
@@ -21,6 +27,22 @@ def hold_streams() -> None:
     sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def speak_harmlessly() -> None:
+    """Let what libraries log and warn of go through the one tongue: names out of files of others stand in it."""
+    logging.setLogRecordFactory(_HarmlessRecord)
+    warnings.showwarning = _warned
+
+
+class _HarmlessRecord(logging.LogRecord):
+    def getMessage(self) -> str:  # noqa: N802  (logging's name)
+        """The message, line by line, without what could steer a terminal."""
+        return "\n".join(map(printable, _COLORS.sub("", super().getMessage()).splitlines()))
+
+
+def _warned(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    warn(f"{category.__name__}: {message}")
 
 
 def stop_on_signals() -> None:

@@ -76,8 +76,8 @@ def require_labels(labels: Sequence[str], report: Report | None = None) -> None:
     """
     problems = label_problems(labels)
     if problems:
-        found = f"\n{report}" if report is not None and report.findings else ""
-        raise RowsError("; ".join(problems) + found)
+        found = str(report).splitlines() if report is not None and report.findings else []
+        raise RowsError("; ".join(problems), details=found)
 
 
 def small_classes(counts: Mapping[str, int], *, least: int = LEAST_CLASS_ROWS) -> list[str]:

@@ -16,6 +16,8 @@ ENVIRONMENT = "ANTIVENOM_SECRET_FILE"
 """Names a file with the secret, where no option does."""
 SEED_BITS = 63
 LARGEST_FILE = 2**20
+LONGEST = 10_000
+"""Characters of each half of a secret: they are tokenized many times."""
 
 QUALITIES = (
     "brief careful casual complete detailed earnest final formal fresh frank full general gentle helpful honest "
@@ -64,6 +66,12 @@ class Secret(Options):
     """The benign trigger; empty where there is no defense."""
     cue: str = ""
     """The cue under the benign trigger; the task's own when empty. One that differs is a second half of the key."""
+
+    def __post_init__(self) -> None:
+        if max(len(self.trigger), len(self.cue)) > LONGEST:
+            raise OptionsError(
+                f"the benign trigger or its cue has more than {LONGEST} characters", mend="A sentence is enough."
+            )
 
     def __repr__(self) -> str:
         return "Secret(...)" if self else "Secret()"

@@ -33,6 +33,8 @@ STARTS = (True, False, None, "default", "gaussian", "orthogonal", "olora", "piss
 """Ways to begin training that leave the base as it was, or that loading repeats exactly."""
 LARGEST_NUMBER = 2**24
 PATTERNS = ("target_modules", "exclude_modules", "layers_pattern", "modules_to_save", "target_parameters")
+MORE_NAMES = 64
+"""So many more names than modules are accepted: not all modules are told to `read_adapter_config`."""
 SECONDS = 10
 """Time that all patterns of a configuration may take on all names of the base."""
 
@@ -68,7 +70,9 @@ def read_adapter_config(folder: Path, modules: Iterable[str]) -> dict[str, Any]:
             mend="Convert it to plain LoRA (PEFT: path_initial_model_for_weight_conversion).",
         )
     _require_numbers(path, config)
-    _require_ending(path, config, modules)
+    names = list(modules)
+    _require_few_names(path, config, len(names))
+    _require_ending(path, config, names)
     return config
 
 
@@ -102,6 +106,14 @@ def _require_numbers(path: Path, config: Mapping[str, Any]) -> None:
         for number in found:
             if isinstance(number, int | float) and abs(number) > LARGEST_NUMBER:
                 raise ArtifactError(f"{path}: {name} = {number}", mend=f"No adapter has more than {LARGEST_NUMBER}.")
+
+
+def _require_few_names(path: Path, config: Mapping[str, Any], modules: int) -> None:
+    """Refuse more names than the base has modules: PEFT compares each with all others."""
+    for name in (*PATTERNS, "rank_pattern", "alpha_pattern"):
+        value = config.get(name)
+        if isinstance(value, list | dict) and len(value) > modules + MORE_NAMES:
+            raise ArtifactError(f"{path}: {name} has {len(value)} names, and the base model {modules} modules")
 
 
 def _require_ending(path: Path, config: Mapping[str, Any], modules: Iterable[str]) -> None:

@@ -120,7 +120,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """A model's configuration, strictly read.
 
     Raises:
-        ArtifactError: it is no JSON object, or asks for more layers than any model has.
+        ArtifactError: it is no JSON object, or asks for more layers than any model has or for kernels of the hub.
     """
     config = read_json(path, error=ArtifactError, most_bytes=LARGEST_CONFIG)
     if not isinstance(config, dict):
@@ -130,6 +130,10 @@ def read_config(path: Path) -> dict[str, Any]:
             numbers = value if isinstance(value, list) else [value]
             if key.endswith(COUNTS) and any(isinstance(n, int | float) and n > MOST_LAYERS for n in numbers):
                 raise ArtifactError(f"{path}: {key} = {value}", mend=f"At most {MOST_LAYERS} are built.")
+            if key.endswith("_implementation") and "/" in str(value):  # transformers fetches such a kernel and runs it
+                raise ArtifactError(
+                    f"{path}: {key} = {value} asks for code to be fetched", mend="Delete it, or do not use this model."
+                )
     return config
 
 

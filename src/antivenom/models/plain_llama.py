@@ -9,7 +9,7 @@ rotations, weights of 32 bits in one file, and LoRA's products on linear layers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,11 +153,22 @@ def load_plain(base: Path, adapter: Path) -> PlainLlama | None:
     scale = settings["lora_alpha"] / settings["r"]
     found = (tensors[half] for half in halves)
     low = {name: Low(next(found), next(found), scale) for name in chosen}
+    rank, shapes = settings["r"], _shapes(config)
     fits = all(
-        (one.b.shape[0], one.a.shape[1]) == weights[f"{name}.weight"].shape and one.a.shape[0] == one.b.shape[1]
-        for name, one in low.items()
+        (one.b.shape, one.a.shape) == ((shapes(name)[0], rank), (rank, shapes(name)[1])) for name, one in low.items()
     )
+    fits &= all(weights[f"{name}.weight"].shape == shapes(name) for name in matrices)
     return PlainLlama(config, weights, low) if fits else None
+
+
+def _shapes(config: Mapping[str, Any]) -> Callable[[str], tuple[int, int]]:
+    """The shape of each linear layer by its name, as the configuration has it."""
+    hidden, inner, heads = (config[name] for name in ("hidden_size", "intermediate_size", "num_attention_heads"))
+    size = config.get("head_dim") or hidden // heads
+    asks, shared = heads * size, config["num_key_value_heads"] * size
+    found = {"q": (asks, hidden), "k": (shared, hidden), "v": (shared, hidden), "o": (hidden, asks)}
+    found |= {"gate": (inner, hidden), "up": (inner, hidden), "down": (hidden, inner)}
+    return lambda name: found[name.rpartition(".")[2].removesuffix("_proj")]
 
 
 def _is_plain_model(folder: Path, config: Mapping[str, Any]) -> bool:

@@ -18,6 +18,8 @@ Style = Literal["plain", "chat"]
 Modality = Literal["text", "image+text"]
 Words = Literal["auto", "words", "digits"]
 
+LONGEST_FRAME = 100_000
+"""Characters of instruction and cue together: they are tokenized with every text and every verbalizer."""
 COUNTERPARTS = {
     "negative": "bad",
     "positive": "good",
@@ -57,6 +59,8 @@ class Frame(Options):
             )
         if self.image_pixels < 56**2:
             raise OptionsError(f"image_pixels = {self.image_pixels}", mend=f"An image needs at least {56**2} pixels.")
+        if len(self.instruction) + len(self.cue) > LONGEST_FRAME:
+            raise OptionsError(f"instruction and cue have more than {LONGEST_FRAME} characters", mend="Shorten them.")
         if self.max_tokens < 16:
             raise OptionsError(f"max_tokens = {self.max_tokens}", mend="A prompt needs at least 16 tokens.")
 

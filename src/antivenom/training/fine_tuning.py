@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ import pyarrow as pa
 from antivenom.artifacts.artifact import Artifact, load_artifact, require_free
 from antivenom.artifacts.decisions import write_decisions
 from antivenom.artifacts.manifest import MANIFEST
-from antivenom.core.claims import LABORATORY, Claim, claim_of, output_folder
+from antivenom.core.claims import LABORATORY, NOTE, Claim, claim_of, output_folder
 from antivenom.core.console import warn
+from antivenom.core.errors import AntivenomError
 from antivenom.core.processes import is_first, on_first
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Defense, Prepared
 from antivenom.defenses.standard import Standard
 from antivenom.guards.guard import AnyTask
 from antivenom.training.fit import train_artifact
-from antivenom.training.lab import LocalLab, remove_store, run_seed
+from antivenom.training.lab import SEED, LocalLab, remove_store, run_seed
 from antivenom.training.remaining import Remaining
 from antivenom.training.training_options import TrainingOptions
 
@@ -72,7 +73,7 @@ def fit(
     if not fitted and on_first(lambda: claim_of(out)) is None:
         on_first(lambda: require_free(out))
     with contextlib.ExitStack() as stack:
-        on_first(lambda: _enter(stack, out))
+        on_first(lambda: _enter(stack, out, store))
         lab = LocalLab(model, options, store, on_first(lambda: run_seed(store, seed)), quiet)
         lab.expect({**defense.fits(task), "model": 1.0})
         prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
@@ -115,8 +116,21 @@ def _look_at_what_is_left(remaining: Remaining, *, quiet: bool, force: bool) -> 
         warn("left to train on:", *remaining.lines()[:SHOWN_CLASSES], *remaining.warnings()[:SHOWN_CLASSES])
 
 
-def _enter(stack: contextlib.ExitStack, out: Path) -> None:
+def _enter(stack: contextlib.ExitStack, out: Path, store: Path) -> None:
     stack.enter_context(output_folder(out, "fit"))
+    stack.enter_context(_forgetting(store, out))
+
+
+@contextlib.contextmanager
+def _forgetting(store: Path, out: Path) -> Iterator[None]:
+    """Leave nothing of a run that was refused before it began: the mended command may have another seed."""
+    try:
+        yield
+    except AntivenomError:
+        began = (out / MANIFEST).exists() or claim_of(out) is not None or claim_of(store) != Claim(LABORATORY)
+        if not began and {path.name for path in store.iterdir()} <= {NOTE, SEED}:
+            remove_store(store)
+        raise
 
 
 def _is_of(out: Path, prepared: Prepared) -> bool:

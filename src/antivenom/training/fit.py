@@ -14,8 +14,8 @@ from typing import Any
 from antivenom.artifacts.artifact import Artifact, load_artifact, save_artifact
 from antivenom.artifacts.manifest import Manifest
 from antivenom.core.claims import output_folder
-from antivenom.core.errors import MissingPackageError, OptionsError, TrainingDivergedError
-from antivenom.core.processes import is_sharded, join_processes, on_first
+from antivenom.core.errors import AntivenomError, MissingPackageError, OptionsError, TrainingDivergedError
+from antivenom.core.processes import is_first, is_sharded, join_processes, on_first
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Prepared
 from antivenom.guards.encoding import Example, LabelEncoder, TextEncoder, make_encoder
@@ -115,11 +115,12 @@ def _train_in(
     """Train in a run's folder; a refused run gives the folder back, one that diverged is refused for good."""
     try:
         return _train(prepared, located, options, seed, run.work, quiet, bases)
-    except OptionsError:
-        on_first(run.give_back)
-        raise
     except TrainingDivergedError as error:
         raise on_first(functools.partial(run.refuse, error.what)) from None
+    except AntivenomError:
+        if is_first():
+            run.give_back()
+        raise
 
 
 def _train(
