@@ -9,6 +9,7 @@ from research import archive, pages, shipped
 
 from antivenom.defenses.standard import VERSION
 
+GUARDED = ("p2p@paper", "standard")
 README, SCIENCE, LESSONS, MODELS = "README.md", "docs/science.md", "docs/lessons.md", "docs/large_models.md"
 
 
@@ -71,6 +72,13 @@ def test_one_version_alone_stands_in_the_table_of_the_readme(monkeypatch: pytest
     shipped.fits.cache_clear()
     assert all("not run" in row for row in shipped.shipped().splitlines()[2:]), "records of another version count"
     shipped.fits.cache_clear()
+
+
+def test_every_attacked_answer_is_in_the_second_space():
+    found = [one for fits in shipped.fits().values() for ones in fits.values() for one in ones.values()]
+    alphas = [one["evaluation"]["attacks"][0]["alpha"] for one in found if one["cell"]["defense"] in GUARDED]
+    assert len(alphas) > 3
+    assert {alpha["value"] for alpha in alphas} == {1.0}, "docs/science.md says so"
 
 
 def test_several_seeds_are_a_mean_and_a_spread_and_one_has_its_interval():
