@@ -18,6 +18,8 @@ from antivenom.suites.executors import Here, Job, Pool, Slot
 from antivenom.suites.record import Results, same_but_for_cost
 from antivenom.suites.run import run_suite
 
+ROOT = Path(__file__).parents[3]
+
 
 def test_cores_and_gpus_are_divided():
     cores = len(os.sched_getaffinity(0))
@@ -30,6 +32,18 @@ def test_several_processes_are_launched_by_accelerate():
     assert alone[1] == four[1] == "-P"
     assert four[4:6] == ["--num_processes", "4"]
     assert alone[4:] == four[8:] == ["bench", "cell", "out", "k", "--data", "data"]
+
+
+@pytest.mark.slow
+def test_a_training_of_two_processes_is_a_cell_as_any_other(small_suite: Path, tmp_path: Path):
+    suite, out = tmp_path / "two.yaml", tmp_path / "out"
+    suite.write_text(f"include: [{small_suite}]\nrecipes: {{short: {{epochs: 1, processes: 2}}}}\n", encoding="utf-8")
+    only = ["defense=undefended,control="]
+    found = run_suite(suite, out=out, data=Path(), executor=Pool.over_cores(1), only=only, quiet=True)
+    assert (found.finished, found.failed) == (1, {})
+    [log] = (out / "work/logs").iterdir()
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+    assert run_suite(suite, out=out, data=Path(), executor=Pool.over_cores(1), only=only, quiet=True).ran == 0
 
 
 def killed(small_suite: Path, out: Path, only: list[str], is_time: Callable[[], bool]) -> None:
@@ -75,15 +89,29 @@ def test_a_kill_loses_nothing(small_suite: Path, results: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_lose_nothing(small_suite: Path, results: Path, tmp_path: Path):
-    rng, kept = random.Random(0), dict[str, bytes]()
+def test_kills_at_random_moments_lose_nothing(tmp_path: Path):
+    """`suites/smoke.yaml`, killed with all its processes at 20 random moments; says how many cells were done then."""
+    smoke, whole, out = ROOT / "suites/smoke.yaml", tmp_path / "whole", tmp_path / "killed"
+    began = time.monotonic()
+    cells = run_suite(smoke, out=whole, data=Path(), executor=Pool.over_cores(1), quiet=True).finished
+    longest = (time.monotonic() - began) / 10
+    rng, kept, done = random.Random(0), dict[str, bytes](), []
     for _ in range(20):
-        killed(small_suite, tmp_path, [], after_the_start(tmp_path, rng.uniform(0, 8)))
-        now = {path.name: path.read_bytes() for path in (tmp_path / "records").glob("*.json")}
+        killed(smoke, out, [], after_the_start(out, rng.uniform(0, longest)))
+        now = {path.name: path.read_bytes() for path in (out / "records").glob("*.json")}
         assert kept.items() <= now.items(), "a finished cell was lost or changed"
         kept = now
-    run_suite(small_suite, out=tmp_path, data=Path(), executor=Here(), quiet=True)
-    assert equal_where_both(tmp_path, results) == 5
+        done.append(len(kept))
+    rest = run_suite(smoke, out=out, data=Path(), executor=Pool.over_cores(1), quiet=True)
+    assert (rest.finished, rest.ran, rest.failed) == (cells, cells - len(kept), {})
+    assert set(Results(out).records()) == set(Results(whole).records())
+    assert equal_where_both(out, whole) == cells
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
+    assert run_suite(smoke, out=out, data=Path(), executor=Pool.over_cores(1), quiet=True).ran == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.json") if path.name != "suite.json"}.items() <= (
+        before.items()
+    )
+    print(f"cells done at each kill: {done}; {rest.ran} more to {cells}, each as undisturbed; a second run ran 0")
 
 
 @pytest.mark.slow
