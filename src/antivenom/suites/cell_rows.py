@@ -11,8 +11,10 @@ import pyarrow as pa
 from antivenom.attacks import Attack
 from antivenom.core.errors import OptionsError
 from antivenom.data.dialogs import load_dialogs
+from antivenom.data.query import queries
 from antivenom.data.rows import Rows, keep_answers_after, load_rows, split_rows
 from antivenom.data.validation import check_rows
+from antivenom.defenses import Prepared
 from antivenom.guards.guard import AnyTask
 from antivenom.suites.identity import MADE_UP
 from antivenom.suites.suite import TaskRows
@@ -106,3 +108,13 @@ def _load(source: str, file: TaskFile, data: Path, split: str, *, made_up: int, 
         context=file.context_column,
         image=file.image_column,
     )
+
+
+def tokens_of(prepared: Prepared, model: Path) -> int:
+    """Tokens that an epoch of a training reads with the tokenizer of a model; images are not counted."""
+    from antivenom.models.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer(model)
+    prompts = prepared.guard.training_prompts(queries(prepared.rows), prepared.rows.column("benign").to_pylist())
+    ids = tokenizer([prompt.plain for prompt in prompts], add_special_tokens=False)["input_ids"]
+    return sum(map(len, ids))

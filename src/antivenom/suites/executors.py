@@ -21,6 +21,12 @@ PRELOADED = ("__main__", "antivenom.suites.preload")
 """What the process that cells are forked from has imported: a cell starts in milliseconds instead of seconds."""
 
 
+LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--main_process_port", "0",
+          "--mixed_precision", "no", "--dynamo_backend", "no")  # fmt: skip
+"""Without `--multi_gpu` several processes are one on a machine that has no two GPUs, and nothing says so; port 0 is any
+free one, so that two cells may run beside each other."""
+
+
 class Event(NamedTuple):
     """Something happened to a cell."""
 
@@ -53,8 +59,7 @@ class Job:
         """
         if self.processes == 1:
             return [sys.executable, "-P", "-m", "antivenom", *self.words()]
-        launch = ["-m", "accelerate.commands.launch", "--num_processes", str(self.processes)]
-        return [sys.executable, "-P", *launch, "-m", "antivenom", *self.words()]
+        return [sys.executable, "-P", *LAUNCH, "--num_processes", str(self.processes), "-m", "antivenom", *self.words()]
 
     def run(self) -> None:
         """Run the cell in this process; what goes wrong is noted in the results.

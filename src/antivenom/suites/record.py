@@ -17,6 +17,7 @@ from antivenom.core.files import make_folder, remove_file, write_json
 from antivenom.core.intake import read_json
 from antivenom.core.locks import locked
 from antivenom.core.options import Options
+from antivenom.core.processes import on_first
 from antivenom.evaluation.conditions import ON_TARGET
 from antivenom.evaluation.left_out import LeftOut
 from antivenom.suites.cell import Cell
@@ -65,6 +66,8 @@ class Ledger(Options):
     peak_memory_mib: float
     """Of the process."""
     peak_gpu_mib: float = 0.0
+    processes: int = 1
+    """Of the training; seconds and memory are of the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,14 +234,17 @@ class Results:
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Hold a lock while the block runs, after waiting for whoever holds it; the system frees it when we die."""
+        """Hold a lock while the block runs, after waiting for whoever holds it; the system frees it when we die.
+
+        Of the processes of one training, which all get here, the first holds it for all.
+        """
         import fcntl
 
         path = self.folder / "work" / "locks" / name
         make_folder(path.parent)
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            on_first(lambda: fcntl.flock(handle, fcntl.LOCK_EX))
             yield
         finally:
             os.close(handle)

@@ -17,8 +17,8 @@ from antivenom.attacks import Attack
 from antivenom.core.arrays import Ints
 from antivenom.core.errors import AntivenomError
 from antivenom.core.files import new_folder
+from antivenom.core.processes import on_first, process_count
 from antivenom.data.digests import digest_of_table
-from antivenom.data.query import queries
 from antivenom.defenses import Defense, Prepared
 from antivenom.evaluation.comparison import Scenario, make_scenario, measure_is_empty, public_facts
 from antivenom.evaluation.evaluate import evaluate, write_outputs
@@ -27,7 +27,7 @@ from antivenom.inference.guarded import GuardedModel, load_guarded, trained_weig
 from antivenom.inference.writing import GuardedWriter
 from antivenom.models.lab import Example, Fitted, Lab, TrainingChanges
 from antivenom.suites.cell import Cell
-from antivenom.suites.cell_rows import expand, load_cell_rows, without_places
+from antivenom.suites.cell_rows import expand, load_cell_rows, tokens_of, without_places
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.effects import Effects, effects_of
 from antivenom.suites.identity import model_place
@@ -74,7 +74,7 @@ class Bench:
         located = self.lab.located
         anywhere = replace(located, identity=replace(located.identity, id=""))
         self.fits.append(fingerprint_of(prepared, anywhere, options, seed))
-        self.tokens += tokens_of(prepared, self.lab, options.epochs)
+        self.tokens += round(options.epochs * tokens_of(prepared, located.folder))
         with self.results.locked(f"fit-{key}"):
             start = time.perf_counter()
             folder = self.lab.artifact(prepared, name=name)
@@ -88,11 +88,7 @@ class Bench:
             return model_place(name, self.data)
         folder = self.work / "models" / name
         with self.results.locked(name):
-            if not folder.exists():
-                from antivenom.testing import tiny_model, tiny_vision_model
-
-                with new_folder(folder) as made:
-                    (tiny_vision_model if name == "tiny_vision" else tiny_model)(made)
+            on_first(lambda: _make_tiny(folder))
         return str(folder)
 
 
@@ -110,15 +106,25 @@ def run_cell(key: str, results: Results, methods: Methods, data: Path, *, quiet:
         AntivenomError: the cell cannot be run; the reason is kept in the results.
     """
     with results.locked(f"cell-{key}"):
-        if results.is_done(key):
+        if on_first(lambda: results.is_done(key)):
             return results.read(key)
         try:
             record = _measure(key, Bench(results, data, results.cell(key), quiet), methods)
         except AntivenomError as error:
-            results.fail(key, str(error))
+            said = str(error)
+            on_first(lambda: results.fail(key, said))
             raise
-        results.write(record)
+        on_first(lambda: results.write(record))
         return record
+
+
+def _make_tiny(folder: Path) -> None:
+    """Make a tiny model, unless it is there."""
+    from antivenom.testing import tiny_model, tiny_vision_model
+
+    if not folder.exists():
+        with new_folder(folder) as made:
+            (tiny_vision_model if folder.name == "tiny_vision" else tiny_model)(made)
 
 
 def _measure(key: str, bench: Bench, methods: Methods) -> Record:
@@ -132,9 +138,9 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
     lab: Lab = watched if cell.train else RowsLab(cell.seed)
     defense.require_task(scenario.task)
     prepared = defense.prepare(scenario.task, rows, trusted=scenario.trusted, lab=lab)
-    watched.keep()
+    on_first(watched.keep)
     decided = decided_rows(rows, poisoned, scenario.unpoisoned, scenario.trusted, prepared)
-    write_rows(kept / "rows.parquet", decided)
+    on_first(lambda: write_rows(kept / "rows.parquet", decided))
     found, effects = NOTHING_MEASURED, Effects(())
     if cell.train:
         model = _guarded(defense, prepared, scenario, bench, lab)
@@ -142,7 +148,7 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
         evaluation, outputs = evaluate(
             model, scenario.test, attacks, seed=cell.seed, target_rows=empty, quiet=bench.quiet
         )
-        write_outputs(kept / "outputs.parquet", outputs)
+        on_first(lambda: write_outputs(kept / "outputs.parquet", outputs))
         places = {"{data}": bench.data, "{results}": bench.results.folder}
         found, effects = without_places(evaluation.to_dict(), places), effects_of(outputs)
     return Record(
@@ -258,16 +264,6 @@ class WatchedLab:
         return self.bench.lab.stored(key, make)
 
 
-def tokens_of(prepared: Prepared, lab: LocalLab, epochs: float) -> int:
-    """Tokens that go through the model in a training: those of the rows, times the epochs; images are not counted."""
-    from antivenom.models.tokenizer import load_tokenizer
-
-    tokenizer = load_tokenizer(lab.located.folder)
-    prompts = prepared.guard.training_prompts(queries(prepared.rows), prepared.rows.column("benign").to_pylist())
-    ids = tokenizer([prompt.plain for prompt in prompts], add_special_tokens=False)["input_ids"]
-    return round(epochs * sum(map(len, ids)))
-
-
 def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: pa.Table, bench: Bench) -> Path:
     """Where files are that an attack learns from the rows; learned here when its spec names `{learned}`."""
     key = digest_of_table(train)[:12] + digest_of_table(test)[:12]
@@ -279,10 +275,14 @@ def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: p
 
     assert isinstance(task, Classification), "substitutions are learned for labels"
     with bench.results.locked(f"learned-{folder.name}"):
-        if not folder.exists():
-            target = task.target(attack.target)
-            with new_folder(folder) as made:
-                learn_substitutions(task, train, test, target=target, out=made, seed=cell.seed)
+        target = task.target(attack.target)
+
+        def learn() -> None:
+            if not folder.exists():
+                with new_folder(folder) as made:
+                    learn_substitutions(task, train, test, target=target, out=made, seed=cell.seed)
+
+        on_first(learn)
     return folder
 
 
@@ -296,4 +296,5 @@ def _ledger(bench: Bench, start: tuple[float, float]) -> Ledger:
         tokens=bench.tokens,
         peak_memory_mib=peak,
         peak_gpu_mib=gpu,
+        processes=process_count(),
     )
