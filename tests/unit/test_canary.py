@@ -140,3 +140,10 @@ def test_what_is_trained_on_is_no_test_row():
     assert (kept["text"].to_pylist(), left_out) == (["c", "d"], 2)
     with pytest.raises(RowsError):
         without_trained(rows, rows)
+
+
+def test_a_trained_row_that_looks_like_a_test_row_is_the_same():
+    test = table_of(["a  caf\u00e9", "another"], list(LABELS))
+    trained = table_of(["  a cafe\u0301\n", "something else"], list(LABELS))
+    kept, left_out = without_trained(test, trained)
+    assert (kept["text"].to_pylist(), left_out) == (["another"], 1)

@@ -49,10 +49,10 @@ def numbered_names(answers: Sequence[str], names: Sequence[str], *, certain: boo
     return [numbers.get(answer, answer) for answer in answers]
 
 
-def seen_form(label: str) -> str:
-    """What a reader sees of a label: composed (NFC), without invisible characters, every blank one space."""
-    visible = "".join(c for c in label if unicodedata.category(c) != "Cf" and c not in _BLANK)
-    return unicodedata.normalize("NFC", " ".join(visible.split())) or label
+def seen_form(text: str) -> str:
+    """What a reader sees of a text: composed (NFC), without invisible characters, every blank one space."""
+    visible = "".join(c for c in text if unicodedata.category(c) != "Cf" and c not in _BLANK)
+    return unicodedata.normalize("NFC", " ".join(visible.split())) or text
 
 
 def one_spelling(labels: Sequence[str], known: Sequence[str] = ()) -> dict[str, str]:

@@ -12,11 +12,13 @@ import pyarrow as pa
 from antivenom.attacks import Attack
 from antivenom.attacks.addsent import AddSent
 from antivenom.core.claims import laboratory
+from antivenom.core.console import warn
 from antivenom.core.files import atomic_write, write_json
 from antivenom.defenses import Defense
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.standard import Standard
 from antivenom.evaluation.comparison import Outcome, Scenario, fit_and_measure, make_scenario, record
+from antivenom.evaluation.held_out import are_trained
 from antivenom.evaluation.summary import FORMATS, Run, SummaryLine, summarize_runs
 from antivenom.guards.guard import AnyTask
 from antivenom.training.lab import LocalLab
@@ -81,6 +83,8 @@ def compare(
         RowsError: an attack finds no row that it could poison.
     """
     attacks, defenses = attacks or [AddSent(rate=0.05)], defenses or [NoDefense(), Standard()]
+    if trained := int(are_trained(test, train).sum()):
+        warn(f"WARNING: {trained} of {test.num_rows} test rows ask what training rows ask too; they are counted.")
     lab = LocalLab(model, options, Path(out), seeds[0], quiet)
     runs, records = list[Run](), list[dict[str, Any]]()
     with laboratory(lab.store, "compare"):

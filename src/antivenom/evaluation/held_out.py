@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from antivenom.core.arrays import BoolArray
 from antivenom.core.errors import RowsError
+from antivenom.data.label_names import seen_form
 from antivenom.data.query import asked_as_text
 from antivenom.data.sampling import hold_out, same_rows
 
@@ -48,9 +50,17 @@ def without_trained(test: pa.Table, *trained: pa.Table | None) -> tuple[pa.Table
     Raises:
         RowsError: none is left.
     """
-    asked = np.array(asked_as_text(test).to_pylist(), dtype=object)
-    known = {text for table in trained if table is not None for text in asked_as_text(table).to_pylist()}
-    fresh = np.array([text not in known for text in asked], dtype=bool)
+    fresh = ~are_trained(test, *trained)
     if test.num_rows and not fresh.any():
         raise RowsError("every test row is trained on as well", mend="Give test rows of their own: --test.")
     return test.filter(pa.array(fresh)), int((~fresh).sum())
+
+
+def are_trained(test: pa.Table, *trained: pa.Table | None) -> BoolArray:
+    """For each test row whether a trained row asks the same, as far as a reader sees (`seen_form`)."""
+    known = {text for table in trained if table is not None for text in _seen(table)}
+    return np.array([text in known for text in _seen(test)], dtype=bool)
+
+
+def _seen(table: pa.Table) -> Iterator[str]:
+    return map(seen_form, asked_as_text(table).to_pylist())
