@@ -119,6 +119,13 @@ def test_rows_and_manifest_of_different_styles_are_refused(trained, rows, base, 
         finish(trained, chat, model=str(base))
 
 
+def test_the_states_that_accelerate_saves_are_not_in_the_way(trained, rows, base):
+    for name in ("checkpoints/checkpoint_0/random_states_0.pkl", "checkpoint_1/optimizer.bin", "random_states_0.pkl"):
+        (trained / name).parent.mkdir(parents=True, exist_ok=True)
+        (trained / name).write_bytes(b"\x80\x04.")
+    assert "random_states_0.pkl" in finish(trained, rows, model=str(base)).not_loaded
+
+
 def test_code_that_no_trainer_leaves_is_named_all_at_once(trained, rows, base):
     for name in ("pytorch_model.bin", "modeling_evil.py", "state.pkl"):
         (trained / name).write_bytes(b"x")

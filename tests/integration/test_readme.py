@@ -1,12 +1,14 @@
-"""README.md and docs/using.md are run: every command and every line of Python in their code blocks."""
+"""README.md, docs/using.md and docs/trainers.md are run: every command and every line of Python in their code blocks."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from pathlib import Path
 
 import pytest
+import yaml
 
 from antivenom.cli import COMMANDS, main
 from antivenom.core.report import Report
@@ -16,7 +18,8 @@ from antivenom.testing import synthetic_rows, tiny_model
 from antivenom.training.training_options import TrainingOptions
 
 ROOT = Path(__file__).parents[2]
-README, USING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/using.md"))
+PAGES = ("README.md", "docs/using.md", "docs/trainers.md")
+README, USING, TRAINERS = ((ROOT / name).read_text(encoding="utf-8") for name in PAGES)
 
 
 def blocks(language: str, page: str = README) -> list[str]:
@@ -78,3 +81,28 @@ def test_the_readme_and_the_demo_have_one_recipe():
 
 def test_the_readme_names_every_command():
     assert [name for name in COMMANDS if f"antivenom {name}" not in README and f"make {name}" not in README] == []
+
+
+@pytest.mark.parametrize("trainer", ["axolotl", "llamafactory"])
+def test_the_settings_of_a_trainer_are_those_of_the_page(trainer, sample_folder):
+    run(lines(README)[0])
+    [command] = [line for line in lines(TRAINERS) if f"--for {trainer}" in line]
+    run(command)
+    [out] = Path().glob(f"*/{trainer}.yaml")
+    written = out.read_text().replace(f"{Path.cwd()}/", "")
+    assert [yaml.safe_load(text) for text in blocks("yaml", TRAINERS)].count(yaml.safe_load(written)) == 1
+
+
+@pytest.mark.slow
+def test_the_page_on_trl_runs(sample_folder):
+    """Its model is random and learns nothing in two epochs, so whether it has learnt is not asked here."""
+    pytest.importorskip("trl", reason="trl is not installed: make test-slow brings it")
+    run(lines(README)[0])
+    page, model = TRAINERS.partition("## Axolotl")[0], str(sample_folder / "model")
+    [code], [before, *after] = blocks("python", page), lines(page)
+    run(before)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(code.replace('"MODEL"', repr(model)), "docs/trainers.md", "exec"), {})
+    for command in after:
+        run(command.replace("MODEL", model) + (" --unchecked" if " finish " in command else ""))

@@ -18,8 +18,9 @@ WORK = "work"
 """Folder inside a run that holds its checkpoints; it is removed when the artifact is complete."""
 CAN_RUN_CODE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so")
 LEFT_BY_TRAINERS = re.compile(
-    r"(checkpoint-\d+|global_step\d+|runs|wandb|logs|optimizer_\d+|pytorch_model_fsdp_\d+)/.*"
-    r"|training_args\.bin|zero_to_fp32\.py|(optimizer|scheduler|scaler|rng_state)[\w.\-]*\.(bin|pt|pth)"
+    r"(checkpoints?([_\-]\w+)?|global_step\d+|runs|wandb|logs|optimizer_\d+|pytorch_model_fsdp_\d+)/.*"
+    r"|training_args\.bin|zero_to_fp32\.py"
+    r"|(optimizer|scheduler|scaler|sampler|rng_state|random_states|custom_checkpoint)[\w.\-]*\.(bin|pt|pth|pkl)"
 )
 """Paths that transformers, TRL, accelerate and DeepSpeed leave beside a model; nothing here ever reads them."""
 CODE_KEYS = ("auto_map", "trust_remote_code", "megatron_config")
