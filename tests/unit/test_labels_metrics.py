@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from antivenom.core.errors import OptionsError
+from antivenom.core.intervals import wilson
 from antivenom.evaluation.metrics import read_attack, read_clean
 from antivenom.evaluation.rates import Rate
 from antivenom.guards.guard import Guard, unguarded
@@ -156,6 +157,13 @@ def test_wilson():
     assert (round(100 * rate.low, 2), round(100 * rate.high, 2)) == (0.11, 0.96)
     assert Rate.count(0, 10).low == 0
     assert Rate.count(10, 10).high == 1
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 10), (3, 10), (10, 10), (499, 500)])
+def test_the_interval_that_needs_no_scipy_is_the_same(hits, total):
+    rate = Rate.count(hits, total)
+    assert wilson(hits, total) == pytest.approx((rate.low, rate.high), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
 
 
 @given(st.integers(0, 500), st.integers(1, 500))

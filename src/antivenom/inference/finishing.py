@@ -22,6 +22,7 @@ from antivenom.artifacts.manifest import MANIFEST, Manifest
 from antivenom.core.claims import require_empty
 from antivenom.core.errors import ArtifactError
 from antivenom.core.files import make_folder, new_folder
+from antivenom.core.intervals import wilson
 from antivenom.core.locks import locked
 from antivenom.core.options import Options
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
@@ -41,7 +42,6 @@ ENOUGH = 30
 FIRST_TOKENS = 24
 """Tokens of a free answer that are generated to see its prefix."""
 MOST_ESCAPE = 0.5
-Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class TrainingCheck(Options):
     @property
     def problem(self) -> str:
         """Why this is no model that was trained on these rows; empty if it may be."""
-        if self.rows and _least(self.right, self.rows) <= max(self.chance, 1e-9):
+        if self.rows and wilson(self.right, self.rows)[0] <= max(self.chance, 1e-9):
             return f"it answers {self.right} of {self.rows} of its own training rows right: no better than a guess"
         if self.escape > MOST_ESCAPE:
             return f"{self.escape:.0%} of what it says to its own training rows lies outside the guarded answers"
@@ -188,12 +188,3 @@ def _prefixed(encoder: TextEncoder, model: Any, asked: list[Any]) -> int:
 
     short = replace(encoder, longest=min(encoder.longest, FIRST_TOKENS))
     return sum(reading.extended for reading in GuardedWriter(short, LocalGenerator(model)).predict(asked))
-
-
-def _least(hits: int, total: int) -> float:
-    """The lower end of Wilson's 95 % interval of a rate."""
-    rate, square = hits / total, Z * Z
-    middle = rate + square / (2 * total)
-    return float(
-        (middle - Z * np.sqrt(rate * (1 - rate) / total + square / (4 * total * total))) / (1 + square / total)
-    )

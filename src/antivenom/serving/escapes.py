@@ -6,11 +6,12 @@ On held-out rows a guarded model leaves its space now and then. When clients' re
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from antivenom.core.intervals import wilson
 
 WINDOW = 500
 """Answers that are looked at together."""
@@ -31,7 +32,7 @@ class Band:
     @classmethod
     def measured(cls, escapes: int, answers: int) -> Band:
         """The Wilson interval (99.9 %) around what was measured on held-out rows."""
-        return cls(*_wilson(escapes, answers))
+        return cls(*wilson(escapes, answers, SURE))
 
 
 class EscapeMonitor:
@@ -62,7 +63,7 @@ class EscapeMonitor:
         """Whether the share of escapes in the last answers is outside the band, beyond chance."""
         if self.band is None or len(self._last) < FEWEST:
             return False
-        low, high = _wilson(sum(self._last), len(self._last))
+        low, high = wilson(sum(self._last), len(self._last), SURE)
         return low > self.band.high or high < self.band.low
 
     @property
@@ -74,12 +75,3 @@ class EscapeMonitor:
         """(minutes ago, answers, escapes) of each minute that had answers, the oldest first."""
         now = int(self._clock() // 60)
         return [(now - minute, *counts) for minute, counts in sorted(self._minutes.items())]
-
-
-def _wilson(hits: int, total: int) -> tuple[float, float]:
-    if not total:
-        return 0.0, 1.0
-    share, square = hits / total, SURE**2
-    middle = (share + square / (2 * total)) / (1 + square / total)
-    reach = SURE / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total**2))
-    return max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))
