@@ -19,6 +19,7 @@ from antivenom.core.processes import LAUNCHED
 from antivenom.models.local import load_causal_lm
 from antivenom.models.placement import Placement
 from antivenom.training.checkpoints import NOTE, latest_checkpoint, seal_checkpoint
+from antivenom.training.lab import LocalLab
 from antivenom.training.losses import POINTS, loss_curve
 from antivenom.training.order import LengthGroupedSampler
 from antivenom.training.trainer import IGNORED, ExampleSet, collate, make_trainer, require_trackers, use_one_gpu
@@ -228,6 +229,9 @@ def test_a_tracker_gets_the_losses_and_nothing_is_printed(model_folder, tmp_path
     assert capsys.readouterr().out == ""
     with pytest.raises(OptionsError, match="tensorboard"):
         require_trackers(["no_such_tracker"])
+    recipe = TrainingOptions(report_to=("no_such_tracker",))
+    with pytest.raises(OptionsError, match="no_such_tracker"):  # before anything is screened or fitted
+        LocalLab(str(model_folder), recipe, tmp_path / "lab")
 
 
 @pytest.mark.parametrize(

@@ -102,13 +102,18 @@ class LocalLab:
     """Show no progress."""
     spent: dict[str, float] = field(default_factory=dict, compare=False)
     """Seconds that each fit took, by its folder's name; of those that were found finished, what they once took."""
-
     stages: list[Stages] = field(default_factory=list, compare=False, repr=False)
     """What the run is at; at most one entry."""
     bases: BaseStore = field(default_factory=BaseStore, compare=False, repr=False)
     """The base model, hashed and loaded once."""
 
     has_model = True
+
+    def __post_init__(self) -> None:
+        if self.options.report_to:  # before any work is done
+            from antivenom.training.trainer import require_trackers
+
+            require_trackers(self.options.report_to)
 
     @cached_property
     def located(self) -> LocatedModel:
