@@ -1,4 +1,4 @@
-"""README.md, docs/using.md and docs/trainers.md are run: every command and every line of Python in their code blocks."""
+"""README.md, docs/using.md and docs/trainers.md are run: every command and all Python in their code blocks."""
 
 from __future__ import annotations
 
