@@ -123,8 +123,12 @@ def mounted(shop: Workshop, condition: Condition) -> Iterator[Path]:
         subprocess.run(["mount", "-o", f"remount,{options}", place], check=True)
         yield place
     finally:
-        if not _within_patience(lambda: subprocess.run(["umount", "-q", place], check=False).returncode == 0):
+        if not _within_patience(lambda: _unmounted(place)):
             raise OSError(f"{place} stays in use: a process of a command did not end")
+
+
+def _unmounted(place: Path) -> bool:
+    return subprocess.run(["umount", place], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def listing(folder: Path) -> dict[str, tuple[object, ...]]:

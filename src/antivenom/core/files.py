@@ -114,7 +114,7 @@ def require_outputs(named: Mapping[str, str | None], *, force: bool) -> None:
     for option, path in named.items():
         if path is not None:
             require_replaceable(Path(path), option=option, force=force)
-            if (other := taken.setdefault(Path(path).absolute(), option)) != option:
+            if (other := taken.setdefault(Path(path).resolve(), option)) != option:
                 raise OptionsError(f"{other} and {option} both name {path}", mend="Name two files.")
 
 

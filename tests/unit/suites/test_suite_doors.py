@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from antivenom.cli import main
-from antivenom.core.errors import ArtifactError, RowsError
+from antivenom.core.errors import ArtifactError, OptionsError, RowsError
+from antivenom.core.files import require_outputs
 from antivenom.suites.executors import Here
 from antivenom.suites.page import page
 from antivenom.suites.record import PLAN, Results
@@ -90,3 +91,9 @@ def test_names_are_harmless_in_a_report():
     assert len(markdown(table).splitlines()) == 5
     assert r"\<script\>" in markdown(table)
     assert all(line.count("&") == 0 for line in latex(table).splitlines())
+
+
+def test_two_outputs_are_two_files(tmp_path: Path):
+    place = str(tmp_path / "report")
+    with pytest.raises(OptionsError, match="both name"):
+        require_outputs({"--sarif": place, "--plot": None, "--junit": f"{tmp_path}/x/../report"}, force=True)
