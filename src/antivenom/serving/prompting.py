@@ -30,8 +30,7 @@ class Prompting:
         # What spells a control token is broken up before the model reads it, and counts so.
         encoded = renderer.tokenizer(turns, add_special_tokens=False, split_special_tokens=True, verbose=False)
         own = sum(map(len, encoded["input_ids"]))
-        # Most texts are far from the limit; only the others are rendered to see what would be left out.
-        if not self.cut and own > renderer.max_tokens // 2 and self.encoder.served([query]).cuts[0]:
+        if not self.cut and self._lose(own, query):
             raise ApiError(
                 400,
                 f"the text is too long: this model reads {renderer.max_tokens} tokens, its frame included",
@@ -39,6 +38,14 @@ class Prompting:
                 param="messages",
             )
         return own
+
+    def _lose(self, own: int, query: Query) -> bool:
+        """Whether the turns of a query, which have so many tokens by themselves, lose something in the prompt.
+
+        Most are far from the limit, on either side; only the others are rendered to see what would be left out.
+        """
+        longest = self.encoder.renderer.max_tokens
+        return own > 2 * longest or (own > longest // 2 and bool(self.encoder.served([query]).cuts[0]))
 
     def ids(self, query: Query, *, said: bool = False) -> list[int]:
         """The token ids of the prompt, the answer prefix behind it where it counts as said.
