@@ -200,6 +200,8 @@ def test_tensors_that_are_not_those_of_the_adapter_are_refused(change, model_fol
         {"target_modules": [f"m{n}" for n in range(10_000)]},
         {"target_modules": r"(\w+\.?)+\.(x|\w+)+!"},
         {"r": 10**9},
+        {"r": 10**6},
+        {"rank_pattern": {"q_proj": 10**6}},
         {"target_modules": "("},
         {"peft_type": "LORAX"},
         {"megatron_config": {"a": 1}},

@@ -20,6 +20,10 @@ TOLERANCE = 1e-2
 """Largest difference of a loaded tensor from the file's, relative to its largest number: bf16 keeps 3 digits."""
 
 
+SIZES = ("r", "init_r", "target_r", "oft_block_size", "boft_block_size", "boft_block_num", "boft_n_butterfly_factor")
+"""Settings that say how large the tensors of an adapter are, or how many there are of each."""
+
+
 def load_adapter(base: Any, folder: Path, *, trainable: bool = False) -> Any:
     """Put the adapter of a folder on a base model.
 
@@ -46,6 +50,7 @@ def load_adapter(base: Any, folder: Path, *, trainable: bool = False) -> Any:
 
     config = read_adapter_config(folder, [name for name, _ in base.named_modules()])
     tensors = _tensors(folder)
+    _require_rank(config, tensors, folder)
     plain = is_plain(config, tensors)
     if not plain:  # loading may write biases and embeddings, and some ways to begin change the base
         own_weights(base, base.modules())
@@ -80,6 +85,18 @@ def _tensors(folder: Path) -> dict[str, torch.Tensor]:
         raise ArtifactError(f"{folder / ADAPTER} holds no tensors", mend="Save the trained adapter there.")
     require_finite(tensors.items(), folder / ADAPTER)
     return tensors
+
+
+def _require_rank(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Refuse a rank that no tensor of the file has room for, before PEFT takes the memory for it."""
+    asked = [*(config.get(name) for name in SIZES), *(config.get("rank_pattern") or {}).values()]
+    rank = max((number for number in asked if isinstance(number, int)), default=0)
+    largest = max(size for tensor in tensors.values() for size in (*tensor.shape, 1))
+    if rank > largest:
+        raise ArtifactError(
+            f"{folder / ADAPTER_CONFIG}: a rank or block of {rank}, and no tensor of the adapter is larger than {largest}",
+            mend="Save the adapter again, configuration and tensors together.",
+        )
 
 
 def _fit_vocabulary(base: Any, tensors: Mapping[str, torch.Tensor], folder: Path) -> None:
