@@ -94,7 +94,7 @@ def _require_rank(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
     largest = max(size for tensor in tensors.values() for size in (*tensor.shape, 1))
     if rank > largest:
         raise ArtifactError(
-            f"{folder / ADAPTER_CONFIG}: a rank or block of {rank}, and no tensor of the adapter is larger than {largest}",
+            f"{folder / ADAPTER_CONFIG}: a rank or block of {rank}, and no tensor is larger than {largest}",
             mend="Save the adapter again, configuration and tensors together.",
         )
 
