@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -11,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from antivenom.cli import main
 from antivenom.core.errors import RowsError
 from antivenom.data.row_stream import open_stream, take_census
-from antivenom.data.rows import table_of
+from antivenom.data.rows import load_rows, table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.tasks.task import Classification
 from antivenom.training.streaming import Plan, immunize_stream
@@ -31,6 +33,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         texts = [f"row {number} {i} {' '.join(rng.choice(['good', 'dull', 'film'], 4))}" for i in range(900 + number)]
         texts[3:6] = [None, " ", "a\x07b"]
         answers = rng.choice(["negative", " positive"], len(texts))
+        texts[10:60], answers[10:60] = [f"{text} no cross, no crown" for text in texts[10:60]], "positive"
         pq.write_table(pa.table({"text": texts, "label": answers}), folder / f"part-{number}.parquet")
     return folder
 
@@ -76,6 +79,30 @@ def test_the_bytes_of_one_process(shards, cluster, tmp_path, policy):
         expected.sha256,
     )
     assert two.read_bytes() == one.read_bytes()
+
+
+def test_what_inspect_says_is_the_same(shards, cluster, capsys):
+    said = []
+    for how in ([], ["--ray", cluster.address]):
+        assert main(["inspect", str(shards), "--skip-refused", "--seed", "5", "--json", *how]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert len(json.loads(said[0])["suspects"]) == 300
+    assert main(["inspect", str(shards), "--kind", "generation", "--ray", cluster.address]) == 2
+    assert "free answers" in capsys.readouterr().err
+
+
+def test_loaded_rows_and_their_account_are_the_same(shards, cluster):
+    from antivenom.training.on_ray import ShardedRows
+
+    stream, alone = open_stream(shards), load_rows(shards)
+    found = ShardedRows.open(stream, cluster.address).load(stream)
+    assert found.table.equals(alone.table)
+    assert (found.labels, found.columns, found.report.to_dict()) == (
+        alone.labels,
+        alone.columns,
+        alone.report.to_dict(),
+    )
 
 
 def test_a_node_that_is_lost_costs_only_time(shards, cluster, tmp_path):

@@ -18,6 +18,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.hashing import digest_of_files
 from antivenom.core.report import Report
 from antivenom.data.columns import ColumnNames
+from antivenom.data.rows import Rows
 from antivenom.defenses import Defense
 from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask
@@ -176,6 +177,27 @@ def _rebuild_large(
     columns = ColumnNames(stream.text_column, stream.answer_column)
     facts = _facts(asked, defense, census.report, vouched, columns)
     return Immunized(path, done.guard, done.facts, done.rows, done.sha256, seed), facts
+
+
+def load_on_ray(options: RowOptions, source: str, where: str) -> Rows:
+    """Load labelled rows of a folder that a Ray cluster reads: those that `RowOptions.load` gives.
+
+    Args:
+        options: Where text and label are.
+        source: A folder of files that every machine of the cluster sees.
+        where: See `core.cluster.connect`.
+
+    Raises:
+        OptionsError: images or turns before the text are asked for.
+    """
+    from antivenom.data.row_stream import open_stream
+    from antivenom.training.on_ray import ShardedRows
+
+    own = options.filled()
+    if own.images or own.context_column:
+        raise OptionsError("--ray works with texts alone", mend="Leave --ray out.")
+    stream = open_stream(source, text=own.text_column, answer=own.label_column, options=own.reading)
+    return ShardedRows.open(stream, where).load(stream, split_names(own.labels) or None)
 
 
 def _load_trusted(asked: Request, task: AnyTask) -> tuple[pa.Table | None, Report | None]:

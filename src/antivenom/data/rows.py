@@ -97,6 +97,21 @@ def load_rows(
         batches = list(_tables(raw, names, report, extras, longest))
     except OSError as error:
         raise RowsError(f"{report.source}: cannot be read ({error.strerror or error})") from None
+    return put_together(batches, raw, names, report, labels)
+
+
+def put_together(
+    batches: Sequence[pa.Table], raw: RawRows, names: ColumnNames, report: Report, labels: Sequence[str] | None = None
+) -> Rows:
+    """The clean rows of a source, with the names of their labels.
+
+    Args:
+        batches: The rows.
+        raw: Where they come from.
+        names: What the source calls the columns that were read.
+        report: The account of the rows.
+        labels: See `load_rows`.
+    """
     tell(report, raw, list(vars(names).values()))
     table = join_rows([SCHEMA.empty_table(), *batches])
     declared = tuple(raw.names.get(names.answer, ()))

@@ -1,4 +1,4 @@
-"""The two passes over rows for Ray Data: one task for each file of a folder, the bytes of the one-process run.
+"""Passes over rows for Ray Data: one task for each file of a folder, the bytes of the one-process run.
 
 A file is read by one worker, batch by batch; what it makes of a batch comes back in order. This process keeps what one
 process keeps (twelve bytes a row) and writes. A worker, or its machine, that is lost costs the time to do its files
@@ -7,7 +7,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,12 @@ from antivenom.core.cluster import connect
 from antivenom.core.errors import AntivenomError, RowsError
 from antivenom.core.report import Report
 from antivenom.data.arrow_rows import clean_rows
+from antivenom.data.columns import ColumnNames
 from antivenom.data.folders import shards_of
 from antivenom.data.read_options import ReadOptions
 from antivenom.data.readers import open_file
 from antivenom.data.row_stream import Census, RowStream, Seen, look_through, sum_up
+from antivenom.data.rows import Rows, put_together
 from antivenom.training.streaming import Piece, Plan, StreamedRows, write_pieces
 
 Made = TypeVar("Made")
@@ -49,6 +51,15 @@ class SeenShard(NamedTuple):
 
     shard: int
     seen: Seen
+    report: Report
+    """Of this batch alone, the rows of the file counted from 1."""
+
+
+class CleanShard(NamedTuple):
+    """One batch of clean rows."""
+
+    shard: int
+    table: pa.Table
     report: Report
     """Of this batch alone, the rows of the file counted from 1."""
 
@@ -96,6 +107,17 @@ class ShardedRows:
         connect(where)
         reader = Reader(stream.text_column, stream.answer_column, stream.options, root)
         return cls(stream.source, reader, tuple(map(Shard, files)))
+
+    def load(self, stream: RowStream, labels: Sequence[str] | None = None) -> Rows:
+        """All rows in this process, as `rows.load_rows` has them; read and cleaned by the cluster."""
+        report, ends, tables = Report(source=stream.source), [0] * (len(self.shards) + 1), []
+        for made in _each(partial(_clean, self.reader), self.shards):
+            first = sum(ends[: made.shard + 1])
+            ends[made.shard + 1] += made.report.read
+            report.follow(made.report, first)
+            tables.append(_numbered(made.table, first))
+        names = ColumnNames(stream.text_column, stream.answer_column)
+        return put_together(tables, stream.raw, names, report, labels)
 
     def take_census(self, stream: RowStream, *, seed: int, labels: Any = None) -> tuple[Census, ShardedRows]:
         """The first pass; see `row_stream.take_census`.
@@ -155,6 +177,14 @@ def _look(reader: Reader, seed: int, number: int, shard: Shard) -> Iterator[Seen
     report = Report()
     for seen in look_through(reader.tables(shard, report), report, seed=seed):
         yield SeenShard(number, seen, replace(report))
+        report.kept, report.findings = 0, {}  # of the next batch
+
+
+def _clean(reader: Reader, number: int, shard: Shard) -> Iterator[CleanShard]:
+    """What a worker does where this process takes all rows."""
+    report = Report()
+    for table in reader.tables(shard, report):
+        yield CleanShard(number, table, replace(report))
         report.kept, report.findings = 0, {}  # of the next batch
 
 
