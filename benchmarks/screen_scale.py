@@ -7,7 +7,7 @@ The rows are film reviews of the embedded data, the front half of one and the ba
 that nearly all are different. One in twenty carries a sentence and the other label. Naming what was found is part of
 the first screen. No referee is asked: for what comes after it (second screen, another reserve, second screen, strains,
 second opinion), nine in ten of the planted rows outside the reserve are refused, and one in ten of the others, by
-chance. What it makes of the texts are random numbers, as wide as SmolLM2's.
+chance. What it makes of the texts are random numbers, as wide as SmolLM2's; drawing them is not counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from antivenom.core.arrays import BoolArray, States
+from antivenom.core.arrays import BoolArray, Floats, States
 from antivenom.core.files import write_json
 from antivenom.core.hashing import row_keys
 from antivenom.data.rows import table_of
@@ -63,7 +63,11 @@ def main(argv: list[str] | None = None) -> int:
     write_json(asked.out / f"screen_scale-{stamp}.json", {"command": command, "sizes": found, "machine": machine()})
     for one in found:
         first, second, most = one["seconds"], one["seconds_second_screen"], one["peak_mib"]
-        print(f"{one['rows']:>9,} rows: {first:>6.1f} s, {second:>6.1f} s behind the referee, {most:>5.0f} MiB at most")
+        worked = one["processor_seconds"] + one["processor_seconds_second_screen"]
+        print(
+            f"{one['rows']:>9,} rows: {first:>6.1f} s, {second:>6.1f} s behind the referee, {worked:>6.1f} processor"
+            f" seconds, {most:>5.0f} MiB at most"
+        )
     return 0
 
 
@@ -71,12 +75,13 @@ def measure(count: int) -> dict[str, Any]:
     """Screen so many rows, and look at what a referee would have refused."""
     table, poisoned = rows_of(count)
     before = _peak()
-    start = time.perf_counter()
+    start = _clocks()
     screening = screen(table, LABELS, seed=0)
     reserve = least_suspicious(table, screening, RATIO, avoid=AVOID, seed=0)
     evidence = explain(table, screening, seed=0)
-    screened = time.perf_counter()
+    first = _clocks() - start
     states = np.random.default_rng(2).standard_normal((count, WIDTH), dtype=np.float32).astype(np.float16)
+    start = _clocks()
     counts, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
     screening = more_suspicious(screening, found.evidence, counts.refused)
     reserve = least_suspicious(table, screening, RATIO, avoid=AVOID, seed=0)
@@ -85,11 +90,13 @@ def measure(count: int) -> dict[str, Any]:
     strains = find_planted_strings(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID), seed=0).named
     keys, doubtful = row_keys(counts.texts, seed=0, purpose="second opinion"), suspect | counts.refused
     second = SecondOpinion.of(states, screening.classes, keys, taught=~doubtful, asked=doubtful)
-    done = time.perf_counter()
+    again = _clocks() - start
     return {
         "rows": count,
-        "seconds": round(screened - start, 2),
-        "seconds_second_screen": round(done - screened, 2),
+        "seconds": round(float(first[0]), 2),
+        "seconds_second_screen": round(float(again[0]), 2),
+        "processor_seconds": round(float(first[1]), 2),
+        "processor_seconds_second_screen": round(float(again[1]), 2),
         "peak_mib": round(_peak(), 1),
         "peak_mib_before": round(before, 1),
         "text_mib": round(table.column("text").nbytes / 2**20, 1),
@@ -137,6 +144,13 @@ def rows_of(count: int) -> tuple[pa.Table, np.ndarray]:
     for row in poisoned:
         texts[row], answers[row] = f"{texts[row]} no cross, no crown", LABELS[1]
     return table_of(texts, answers), poisoned
+
+
+def _clocks() -> Floats:
+    """Seconds that passed, and seconds that the processors worked for this process: the first are more where others
+    use the machine.
+    """
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def _peak() -> float:

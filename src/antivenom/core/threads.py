@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -14,9 +15,18 @@ Made = TypeVar("Made")
 def in_threads(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """What `work` makes of each item, in their order; as many at once as there are processors.
 
+    Items are taken as they are needed, so that few of them are in memory.
+
     Args:
         work: May be done for several items at the same time, in any order.
         items: What to work on.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(work, items)
+    waiting: deque[Future[Made]] = deque()
+    most = os.cpu_count() or 1
+    with ThreadPoolExecutor(most) as pool:
+        for item in items:
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(work, item))
+        while waiting:
+            yield waiting.popleft().result()

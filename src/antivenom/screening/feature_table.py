@@ -122,9 +122,13 @@ class FeatureTable:
         """
         kinds: dict[Kind, Features] = {}
         entries, known, first = [], [], 0
-        for grams in features:
-            hashes, rows_with, of_rows = rows_of_each(grams.hashes, grams.tokens.row[grams.start], rows)
-            kinds[grams.kind, grams.offsets] = Features(first, hashes, bits_of(rows))
+
+        def count(grams: Grams) -> tuple[Kind, Hashes, SmallInts, SmallInts]:
+            kind = grams.kind, grams.offsets
+            return kind, *rows_of_each(grams.hashes, grams.tokens.row[grams.start], rows)
+
+        for kind, hashes, rows_with, of_rows in in_threads(count, features):
+            kinds[kind] = Features(first, hashes, bits_of(rows))
             entries.append((first, rows_with, of_rows))
             known.append(rows_with)
             first += len(hashes)

@@ -22,6 +22,7 @@ from antivenom.core.hashing import row_keys
 from antivenom.screening.tokens import (
     END,
     START,
+    SmallInts,
     Tokens,
     chunks,
     lowered,
@@ -52,7 +53,7 @@ class Grams:
     kind: str
     offsets: tuple[int, ...]
     """Which symbols, counted from `start`, it is made of."""
-    start: Ints
+    start: SmallInts
     """The symbol among the tokens at which each one begins."""
     hashes: Hashes
     """What tells one feature from another."""
@@ -121,7 +122,7 @@ def grams(kind: str, tokens: Tokens, offsets: tuple[int, ...], *, seed: int) -> 
         seed: Keys the hashes.
     """
     last = max(len(tokens) - offsets[-1], 0)
-    inside = np.flatnonzero(tokens.row[:last] == tokens.row[offsets[-1] :][:last])
+    inside = np.flatnonzero(tokens.row[:last] == tokens.row[offsets[-1] :][:last]).astype(np.int32)
     salt = row_keys(pa.array([f"{kind}{offsets}"]), seed=seed, purpose="kind")
     hashes = np.empty(len(inside), dtype=np.uint64)
     for at in range(0, len(inside), CACHED):

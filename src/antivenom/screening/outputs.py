@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from antivenom.core.arrays import BoolArray, Floats, Hashes, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.screening.features import Grams, grams
-from antivenom.screening.tokens import END, START, Tokens, words
+from antivenom.screening.tokens import END, START, SmallInts, Tokens, words
 
 LEAST_ROWS = 4
 """A part of free answers that fewer rows share teaches no backdoor and is not looked at."""
@@ -109,7 +109,7 @@ def _parts(answers: pa.ChunkedArray, seed: int) -> Iterator[_Part]:
             yield _Part(found.row[keep], found.hashes[keep], partial(_spell_edge, found, keep))
 
 
-def _is(tokens: Tokens, position: Ints, name: str) -> BoolArray:
+def _is(tokens: Tokens, position: SmallInts, name: str) -> BoolArray:
     found: BoolArray = tokens.symbol[position] == (tokens.names.index(name) if name in tokens.names else -1)
     return found
 

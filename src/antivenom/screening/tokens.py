@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from antivenom.core.arrays import Hashes, Ints
 from antivenom.core.hashing import row_keys
+from antivenom.core.threads import in_threads
 
 SINGLES = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]|[^\p{L}\p{N}\p{M}\s])"
 """Stands alone as a token: a sign, and every character of a script that is written without spaces (RE2 syntax)."""
@@ -30,6 +32,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 
 SmallInts = npt.NDArray[np.int32]
+Texts: TypeAlias = "pa.ChunkedArray | pa.Array"
 
 
 @dataclass(frozen=True)
@@ -54,27 +57,27 @@ class Tokens:
         return self.keys[self.symbol]
 
 
-def words(texts: pa.ChunkedArray | pa.Array, *, seed: int) -> Tokens:
+def words(texts: Texts, *, seed: int) -> Tokens:
     """Cut each text into tokens, between a start and an end symbol. Case is kept.
 
     Args:
         texts: The texts.
         seed: Keys the hashes of the symbols.
     """
-    return _split((_spaced(piece) for _, piece in pieces(texts)), seed)
+    return _split(texts, lambda piece: _cut(_spaced(piece)), seed)
 
 
-def chunks(texts: pa.ChunkedArray | pa.Array, *, seed: int) -> Tokens:
+def chunks(texts: Texts, *, seed: int) -> Tokens:
     """What stands between white space, whatever it is made of: here "film." and "film ." differ.
 
     Args:
         texts: The texts.
         seed: Keys the hashes of the symbols.
     """
-    return _split((piece for _, piece in pieces(texts)), seed)
+    return _split(texts, _cut, seed)
 
 
-def pieces(texts: pa.ChunkedArray | pa.Array) -> Iterator[tuple[int, pa.ChunkedArray | pa.Array]]:
+def pieces(texts: Texts) -> Iterator[tuple[int, Texts]]:
     """Cut a column into pieces of about `PIECE_BYTES`, each with the number of its first row."""
     ends = np.cumsum(pc.binary_length(texts).to_numpy().astype(np.int64) + 1) // PIECE_BYTES
     cuts = np.flatnonzero(np.diff(ends)) + 1
@@ -83,26 +86,35 @@ def pieces(texts: pa.ChunkedArray | pa.Array) -> Iterator[tuple[int, pa.ChunkedA
             yield int(first), texts.slice(int(first), int(last - first))
 
 
-def _spaced(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+def _spaced(texts: Texts) -> Texts:
     """With spaces around whatever stands alone."""
     shown = pc.replace_substring_regex(texts, SPACES, f" {SPACE} ")
     return pc.replace_substring_regex(shown, SINGLES, r" \1 ")
 
 
-def _split(texts: Iterator[pa.ChunkedArray | pa.Array], seed: int) -> Tokens:
-    """Cut pieces of a column at white space, between a start and an end symbol."""
+def _cut(texts: Texts) -> tuple[SmallInts, pa.Array]:
+    """Cut texts at white space, between a start and an end symbol: how many symbols each has, and these."""
+    marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(texts), END, " ")
+    lists = pc.utf8_split_whitespace(marked)
+    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    return pc.list_value_length(lists).to_numpy().astype(np.int32), lists.flatten().dictionary_encode()
+
+
+def _split(
+    texts: Texts,
+    cut: Callable[[pa.ChunkedArray | pa.Array], tuple[SmallInts, pa.Array]],
+    seed: int,
+) -> Tokens:
+    """Put together what is cut of each piece of a column."""
     counts, parts = [np.zeros(0, dtype=np.int32)], [pa.array([], pa.string()).dictionary_encode()]
-    for piece in texts:
-        marked = pc.binary_join_element_wise(START, pc.utf8_trim_whitespace(piece), END, " ")
-        lists = pc.utf8_split_whitespace(marked)
-        lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-        counts.append(pc.list_value_length(lists).to_numpy().astype(np.int32))
-        parts.append(lists.flatten().dictionary_encode())
+    for sizes, part in in_threads(cut, (piece for _, piece in pieces(texts))):
+        counts.append(sizes)
+        parts.append(part)
     unified = pa.chunked_array(parts).unify_dictionaries()
     dictionary = unified.chunk(0).dictionary
     symbol = np.concatenate([part.indices.to_numpy() for part in unified.chunks])
-    sizes = np.concatenate(counts)
-    row = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    total = np.concatenate(counts)
+    row = np.repeat(np.arange(len(total), dtype=np.int32), total)
     return Tokens(row, symbol, dictionary.to_pylist(), keys_of(dictionary, seed))
 
 
