@@ -1,9 +1,10 @@
-"""One of several processes of a fit, as a launcher starts them: MODEL OUT OPTIONS [shard]."""
+"""One of several processes of a fit, as a launcher starts them."""
 
 from __future__ import annotations
 
-import json
+import os
 import sys
+from pathlib import Path
 
 from antivenom.defenses.none import NoDefense
 from antivenom.tasks.task import Classification
@@ -41,8 +42,20 @@ def shard_on_cpu():
     fsdp_utils.fsdp2_prepare_model = accelerate.accelerator.fsdp2_prepare_model = noted
 
 
-if __name__ == "__main__":
-    model, out, options, *how = sys.argv[1:]
-    if how == ["shard"]:
+def work_on(model, out, options, environment, said, shard):
+    """What each process does.
+
+    Args:
+        model: The folder of the base model.
+        out: The folder of the artifact.
+        options: Those of training.
+        environment: What a launcher sets, and all else.
+        said: The file that standard error goes to.
+        shard: Whether the weights are spread over the processes.
+    """
+    with Path(said).open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    if shard:
         shard_on_cpu()
-    train_artifact(prepare(), model=model, out=out, options=TrainingOptions(**json.loads(options)), quiet=True)
+    train_artifact(prepare(), model=model, out=out, options=TrainingOptions(**options), quiet=True)

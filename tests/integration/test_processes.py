@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import multiprocessing
 import os
 import random
-import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from process_worker import prepare
+from process_worker import prepare, work_on
 from safetensors.torch import load_file
 
 from antivenom.artifacts.artifact import WORK, load_artifact
@@ -25,6 +21,19 @@ from antivenom.training.checkpoints import latest_checkpoint
 from antivenom.training.fit import train_artifact
 from antivenom.training.training_options import TrainingOptions
 
+WORKERS = multiprocessing.get_context("forkserver")
+# What a fit imports late is imported once, before the processes part.
+WORKERS.set_forkserver_preload(
+    [
+        "antivenom.models.fused_lora",
+        "antivenom.models.trunk",
+        "antivenom.testing",
+        "antivenom.training.fit",
+        "antivenom.training.trainer",
+        "transformers.models.llama.modeling_llama",
+        "peft",
+    ]
+)
 OPTIONS = {"rank": 4, "learning_rate": 0.01, "batch_size": 16, "accumulate": 2, "epochs": 2, "save_every": 3}
 FSDP = {
     "ACCELERATE_USE_FSDP": "true",
@@ -36,35 +45,33 @@ FSDP = {
 
 @contextlib.contextmanager
 def launched(model, out, options, *, shard=False):
-    """Two processes with what `torchrun` sets in their environments."""
+    """Two processes with what `torchrun` sets in their environments, forked from one that has imported everything."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    worker = str(Path(__file__).with_name("process_worker.py"))
-    command = [sys.executable, worker, str(model), str(out), json.dumps(options), *(["shard"] if shard else [])]
-    processes = [
-        subprocess.Popen(
-            command,
-            env={**os.environ, **common, **(FSDP if shard else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    said = [out.with_name(f"{out.name}-{port}-{rank}.txt") for rank in range(2)]
+    processes = []
+    for rank in range(2):
+        ranked = {**common, **(FSDP if shard else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        work = (str(model), str(out), options, {**os.environ, **ranked}, str(said[rank]), shard)
+        processes.append(WORKERS.Process(target=work_on, args=work))
+        processes[-1].start()
     try:
-        yield processes
+        yield processes, said
     finally:
         for process in processes:
             process.kill()
-            process.communicate()
+            process.join()
 
 
 def run_two(model, out, options, *, shard=False):
-    with launched(model, out, options, shard=shard) as processes:
-        said = [process.communicate(timeout=600)[1] for process in processes]
-        assert [process.returncode for process in processes] == [0, 0], said
-    return said
+    with launched(model, out, options, shard=shard) as (processes, said):
+        for process in processes:
+            process.join(600)
+        told = [path.read_text(encoding="utf-8") for path in said]
+        assert [process.exitcode for process in processes] == [0, 0], told
+    return told
 
 
 def step_of(checkpoint):
@@ -74,15 +81,15 @@ def step_of(checkpoint):
 def kill_one(model, out, options, rank, *, shard=False, checkpoints=1, later=0.0):
     """Kill a process as soon as there are more checkpoints, or a little later, and then the other, as launchers do."""
     wanted = step_of(latest_checkpoint(out / WORK)) + checkpoints
-    with launched(model, out, options, shard=shard) as processes:
+    with launched(model, out, options, shard=shard) as (processes, _):
         deadline = time.monotonic() + 600
         while step_of(latest_checkpoint(out / WORK)) < wanted:
-            assert processes[rank].poll() is None, "it ended before it could be killed"
+            assert processes[rank].exitcode is None, "it ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(later)
-        processes[rank].send_signal(signal.SIGKILL)
-        processes[rank].wait()
+        processes[rank].kill()
+        processes[rank].join()
         assert not (out / MANIFEST).exists()
 
 
