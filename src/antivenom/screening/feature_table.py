@@ -19,7 +19,7 @@ from scipy.sparse import csc_array, csr_array
 from antivenom.core.arrays import BoolArray, Hashes, Ints
 from antivenom.core.threads import in_threads
 from antivenom.screening.features import Grams
-from antivenom.screening.grouping import bits_of, rows_of_each
+from antivenom.screening.grouping import bits_of, places_of, row_ranges, rows_of_each
 from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.tokens import SmallInts
 
@@ -141,7 +141,7 @@ class FeatureTable:
 
     def blocks(self) -> Iterator[Block]:
         """The rows in blocks of about `BLOCK` entries, in order."""
-        for first, last in _cut(self.starts, BLOCK):
+        for first, last in row_ranges(self.starts, BLOCK):
             some = self.columns[self.starts[first] : self.starts[last]]
             yield Block(first, np.diff(self.starts[first : last + 1]), some)
 
@@ -176,7 +176,7 @@ class FeatureTable:
         """In how many of some rows each column stands."""
         found, some, sizes = np.zeros(len(self), dtype=np.int32), np.flatnonzero(rows), np.diff(self.starts)
         for part in np.array_split(some, 1 + int(sizes[some].sum()) // GATHERED):
-            np.add.at(found, self.columns[_places(self.starts[part], sizes[part])], np.int32(1))
+            np.add.at(found, self.columns[places_of(self.starts[part], sizes[part])], np.int32(1))
         return found
 
     def only(self, columns: BoolArray) -> FeatureTable:
@@ -244,22 +244,10 @@ def _row_by_row(entries: list[tuple[int, SmallInts, SmallInts]], rows: int) -> t
 
 def _lay(entries: SmallInts, starts: SmallInts | Ints, into: SmallInts, free: Ints) -> None:
     """Lay the entries of each row, which begin at `starts`, into other places, which begin at `free`."""
-    for first, last in _cut(starts, GATHERED):
+    for first, last in row_ranges(starts, GATHERED):
         some = slice(first, last)
-        places = _places(free[some], np.diff(starts[first : last + 1]))
+        places = places_of(free[some], np.diff(starts[first : last + 1]))
         into[places] = entries[starts[first] : starts[last]]
-
-
-def _cut(starts: SmallInts | Ints, size: int) -> Iterator[tuple[int, int]]:
-    """The first and the one behind the last of rows that have about so many entries together."""
-    cuts = (np.flatnonzero(np.diff(starts[1:] // size)) + 1).tolist()
-    yield from zip([0, *cuts], [*cuts, len(starts) - 1], strict=True)
-
-
-def _places(first: Ints, counts: Ints) -> Ints:
-    """The places first, first + 1, ... of each row, so many as it has."""
-    ends = np.cumsum(counts)
-    return np.repeat(first - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
 
 
 def _with_outputs(
@@ -281,15 +269,15 @@ def _with_outputs(
         rows = rows_of[ends[code] : ends[code + 1]]
         parts = np.array_split(rows, 1 + int(sizes[rows].sum()) // GATHERED)
         for some in parts:
-            there[numbers[_places(starts[some], sizes[some])]] = True
+            there[numbers[places_of(starts[some], sizes[some])]] = True
         present = np.flatnonzero(there).astype(np.int32)
         lookup[present] = np.arange(len(present), dtype=np.int32)
         of_both = np.zeros(len(present), dtype=np.int32)
         for some in parts:
-            local = lookup[numbers[_places(starts[some], sizes[some])]]
+            local = lookup[numbers[places_of(starts[some], sizes[some])]]
             np.add.at(of_both, local, np.int32(1))
             local += np.int32(first)
-            columns[_places(free[some], sizes[some])] = local
+            columns[places_of(free[some], sizes[some])] = local
         if not outputs.labels:
             free[rows] += sizes[rows]
         there[present] = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from antivenom.core.arrays import BoolArray, Hashes, Ints
@@ -50,3 +52,15 @@ def _begins(ascending: Hashes) -> BoolArray:
     found = np.ones(len(ascending), dtype=bool)
     np.not_equal(ascending[1:], ascending[:-1], out=found[1:])
     return found
+
+
+def row_ranges(starts: SmallInts | Ints, size: int) -> Iterator[tuple[int, int]]:
+    """The first and the one behind the last of rows that have about so many entries together."""
+    cuts = (np.flatnonzero(np.diff(starts[1:] // size)) + 1).tolist()
+    yield from zip([0, *cuts], [*cuts, len(starts) - 1], strict=True)
+
+
+def places_of(first: Ints, counts: Ints) -> Ints:
+    """The places first, first + 1, ... of each row, so many as it has."""
+    ends = np.cumsum(counts)
+    return np.repeat(first - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
