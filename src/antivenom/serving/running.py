@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -32,7 +33,11 @@ def run(service: Service, host: str, port: int, *, held_out: Sequence[Query] = (
         OptionsError: nobody can listen there.
     """
     _log_lines()
-    with _bound(host, port) as taken, asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with (
+        _bound(host, port) as taken,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+        contextlib.suppress(KeyboardInterrupt),  # raised again when what had begun has ended: no failure
+    ):
         runner.run(_run(service, host, taken, held_out))
 
 

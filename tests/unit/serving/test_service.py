@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import signal
 import socket
 import threading
 import time
 
+import httpx2
 import pytest
 from serving_scenes import LABELS, PREFIX, TEXT, Scripted, ask, client_of, events, guard_of, service_of, streamed
 
 from antivenom.core.errors import OptionsError
+from antivenom.serving import running
 from antivenom.serving.backend import LabelAnswer
 from antivenom.serving.errors import upstream_failed
 from antivenom.serving.keys import Keys
@@ -289,3 +293,22 @@ def test_slow_readers_do_not_pile_up_answers():
 def test_the_page_of_the_status_names_no_secret():
     with client_of(service_of(labels())) as client:
         assert "Kindly" not in client.get("/").text
+
+
+def test_to_be_stopped_is_no_failure(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(running, "_log_lines", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+
+    def stop() -> None:
+        while True:
+            with contextlib.suppress(httpx2.HTTPError):
+                if httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200:
+                    break
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    running.run(service_of(labels()), "127.0.0.1", port)
+    thread.join()
