@@ -1,5 +1,7 @@
 """The base model is hashed once and loaded once in a run, however many models are fitted on it."""
 
+import pytest
+
 from antivenom.defenses.standard import Standard
 from antivenom.models import base_store, loading
 from antivenom.testing import synthetic_rows
@@ -9,13 +11,20 @@ from antivenom.training.training_options import TrainingOptions
 RECIPE = TrainingOptions(rank=2, learning_rate=1e-2, batch_size=16, epochs=0.2)
 
 
-def test_a_run_of_the_recipe_loads_and_hashes_the_base_once(task, model_folder, tmp_path, monkeypatch):
-    loaded, located = [], []
+@pytest.mark.parametrize("named", ["by its path", "from here", "by its name on the hub"])
+def test_a_run_of_the_recipe_loads_and_hashes_the_base_once(named, task, model_folder, tmp_path, monkeypatch):
+    loaded, located, model = [], [], str(model_folder)
+    if named == "from here":
+        monkeypatch.chdir(model_folder.parent)
+        model = model_folder.name
+    elif named == "by its name on the hub":
+        monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(model_folder))
+        model = "somebody/model"
     load, locate = loading.load_causal_lm, base_store.locate_model
     monkeypatch.setattr(loading, "load_causal_lm", lambda folder, *more: loaded.append(folder) or load(folder, *more))
     monkeypatch.setattr(base_store, "locate_model", lambda name: located.append(name) or locate(name))
     rows = synthetic_rows(120)
-    fit(task, rows, model=str(model_folder), out=tmp_path / "x", defense=Standard(), options=RECIPE, quiet=True)
+    fit(task, rows, model=model, out=tmp_path / "x", defense=Standard(), options=RECIPE, quiet=True)
     assert len(loaded) == 1
     assert len(located) == 1
 

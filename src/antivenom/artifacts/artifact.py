@@ -184,4 +184,4 @@ def _place_of(base: BaseModel, folder: Path) -> str:
     """What to look for: the folder that an artifact names from its own, or a name with its revision."""
     if base.id.startswith("."):
         return os.path.normpath(folder.resolve() / base.id)
-    return f"{base.id.partition('@')[0]}@{base.revision}" if base.revision else base.id
+    return base.place

@@ -37,6 +37,11 @@ class BaseModel(Options):
     sha256: str
     """Over the names and bytes of its configuration, weights and index of weights."""
 
+    @property
+    def place(self) -> str:
+        """What `locate_model` takes to find just this one: a folder, or a hub name with its commit."""
+        return f"{self.id.partition('@')[0]}@{self.revision}" if self.revision else self.id
+
 
 @dataclass(frozen=True)
 class LocatedModel:

@@ -26,9 +26,12 @@ class BaseStore:
 
     def locate(self, model: str) -> LocatedModel:
         """Find a model and compute its digest, once; see `locate_model` for the argument and the errors."""
-        if model not in self._located:
-            self._located[model] = locate_model(model)
-        return self._located[model]
+        name = str(Path(model).resolve()) if Path(model).is_dir() else model
+        if name not in self._located:
+            found = locate_model(model)
+            # Artifacts name their base by its whole path or its commit, users as they like.
+            self._located[name] = self._located[found.identity.place] = found
+        return self._located[name]
 
     def adaptable(self, located: LocatedModel, modality: Modality = "text", placement: Placement = Placement()) -> Any:
         """A model of its own whose weights are those of the loaded base, frozen and shared with every other copy.
