@@ -77,6 +77,22 @@ def test_a_signal_ends_the_command_with_one_line(number, code):
     assert said == "antivenom: stopped; repeat the command to go on\n"
 
 
+@pytest.mark.parametrize("step", ["hold_streams", "stop_on_signals", "end_undisturbed"])
+def test_an_interrupt_around_the_command_is_one_line(step):
+    code = (
+        "import antivenom.cli as cli\n"
+        f"done = cli.{step}\n"
+        "def interrupted():\n"
+        f"    cli.{step} = done\n"
+        "    raise KeyboardInterrupt\n"
+        f"cli.{step}, cli.main = interrupted, lambda: 0\n"
+        "cli.entry_point()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == "antivenom: stopped; repeat the command to go on\n"
+
+
 def test_what_libraries_log_and_warn_of_is_harmless():
     said = r"'\x1b[31mred\x1b[0m \x1b[2J\u202e\x9b1m end'"
     code = (

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antivenom.cli.failures import WRITTEN_WRONGLY, explain
+from antivenom.cli.process import end_undisturbed, finish_output, hold_streams, speak_harmlessly, stop_on_signals
 from antivenom.core.console import say, warn
 from antivenom.core.processes import one_voice
 
@@ -152,16 +153,14 @@ def _run(words: list[str]) -> int:
 
 def entry_point() -> None:
     """The `antivenom` command: `main` with the streams and signals of a process of its own."""
-    from antivenom.cli.process import end_undisturbed, finish_output, hold_streams, speak_harmlessly, stop_on_signals
-
-    hold_streams()
-    stop_on_signals()
-    speak_harmlessly()
     try:
+        hold_streams()
+        stop_on_signals()
+        speak_harmlessly()
         with one_voice():
             code = main()
         end_undisturbed()
-    except KeyboardInterrupt as error:  # between the end of the command and that of the program
+    except KeyboardInterrupt as error:  # before the command, or between its end and that of the program
         end_undisturbed()
         code = _told(error, verbose=False)
     sys.exit(finish_output(code))
