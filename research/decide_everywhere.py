@@ -24,6 +24,7 @@ from antivenom.core.console import say
 from antivenom.core.files import atomic_write, write_json
 from antivenom.defenses import parse_defense
 from antivenom.defenses.base import Prepared, plain_rows
+from antivenom.defenses.leave_group_out import DEPTHS
 from antivenom.evaluation.comparison import Scenario, make_scenario
 from antivenom.models.lab import TrainingChanges
 from antivenom.suites.cell_rows import expand, load_cell_rows
@@ -37,25 +38,20 @@ from research.remembered_referees import RememberedReferee
 ROOT = Path(__file__).parents[1]
 SUITES = ("attacks", "held_out")
 ROWS, TARGET = 1000, "positive"
-States = npt.NDArray[np.float32]
+States = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """The states of texts by their digest, as the untouched model told them before."""
+    """The states inside the untouched model, by the digest of what was asked."""
 
     guard: Any
     place: dict[str, int]
-    of_texts: States
-    of_answers: States
+    inner: States
 
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> States:
+    def inner_states(self, asked: Sequence[Any], depths: Sequence[float], *, progress: str | None = None) -> States:
         """See `models.lab.Fitted`."""
-        return self.of_texts[[self.place[_digest(text)] for text in texts]]
-
-    def answer_states(self, asked: Sequence[Any], *, progress: str | None = None) -> States:
-        """See `models.lab.Fitted`."""
-        return self.of_answers[[self.place[_digest(str(one))] for one in asked]]
+        return self.inner[[self.place[_digest(str(one))] for one in asked]].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -100,16 +96,16 @@ def remembered(lab: LocalLab, found: Sequence[Scenario]) -> Remembered:
     texts = sorted({text for scenario in found for text in scenario.train.column("text").to_pylist()})
     place = {_digest(text): number for number, text in enumerate(texts)}
     guard = plain_rows(found[0].task, found[0].train, None).guard
-    whole, path = hashlib.sha256("".join(place).encode()).hexdigest(), lab.store / "states.npz"
+    whole, path = hashlib.sha256(repr((DEPTHS, list(place))).encode()).hexdigest(), lab.store / "states.npz"
     if path.exists():
         kept = np.load(path, allow_pickle=False)
         if str(kept["whole"]) == whole:
-            return Remembered(guard, place, kept["of_texts"], kept["of_answers"])
-    base = lab.base(guard)
-    of_texts, of_answers = base.states(texts, progress="texts"), base.answer_states(texts, progress="answers")
+            return Remembered(guard, place, kept["inner"])
+    inner = lab.base(guard).inner_states(texts, DEPTHS, progress="texts").astype(np.float16)
+    lab.store.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, "wb") as file:
-        np.savez(file, whole=whole, of_texts=of_texts, of_answers=of_answers)
-    return Remembered(guard, place, of_texts, of_answers)
+        np.savez(file, whole=whole, inner=inner)
+    return Remembered(guard, place, inner)
 
 
 def chosen_half(name: str) -> str:

@@ -26,8 +26,8 @@ class HeldOutBelief:
 
     states: Floats
     """Standardized, less the mean of the fitted rows; shape (rows, width)."""
-    inverse: Floats
-    """A; shape (width, width)."""
+    pulls: Floats
+    """X A, with which a row's states tell how much a fitted row's label counts in it; shape (rows, width)."""
     wanted: Floats
     """1 for each row's label, 0 for the others; shape (rows, labels)."""
     said: Floats
@@ -51,11 +51,11 @@ class HeldOutBelief:
         inverse = np.linalg.inv(centered[fitted].T @ centered[fitted] + PENALTY * np.eye(states.shape[1]))
         mean = wanted[fitted].mean(axis=0)
         weights = inverse @ (centered[fitted].T @ (wanted[fitted] - mean))
-        return cls(centered, inverse, wanted, centered @ weights + mean, fitted)
+        return cls(centered, centered @ inverse, wanted, centered @ weights + mean, fitted)
 
     def of_rows(self) -> Floats:
         """What the model says of each row, that row alone left out; shape (rows, labels)."""
-        own = np.einsum("ij,ij->i", self.states @ self.inverse, self.states) + 1 / self.fitted.sum()
+        own = np.einsum("ij,ij->i", self.pulls, self.states) + 1 / self.fitted.sum()
         without = self.wanted - (self.wanted - self.said) / np.maximum(1 - own, CERTAIN)[:, np.newaxis]
         return np.where(self.fitted[:, np.newaxis], without, self.said)
 
@@ -68,11 +68,10 @@ class HeldOutBelief:
         seen = group[self.fitted[group]]
         if not len(seen):
             return self.said[group]
-        across = self.states[seen] @ self.inverse
-        share = 1 / self.fitted.sum()
-        own = np.eye(len(seen)) - across @ self.states[seen].T - share
+        pulled = self.states[group] @ self.pulls[seen].T + 1 / self.fitted.sum()
+        own = np.eye(len(seen)) - pulled[self.fitted[group]]
         off = np.linalg.solve(own, self.wanted[seen] - self.said[seen])
-        without: Floats = self.said[group] - (self.states[group] @ across.T + share) @ off
+        without: Floats = self.said[group] - pulled @ off
         return without
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.errors import MissingPackageError
-from antivenom.defenses.held_out_belief import HeldOutBelief
+from antivenom.defenses.held_out_belief import Calibration, HeldOutBelief
 from antivenom.screening.feature_table import FeatureTable
 
 LEAST = 4
@@ -20,8 +20,6 @@ ONE_SIDED = 0.7
 CLUSTERS = (4, 8, 16, 32)
 """Into how many clusters the rows of each label are cut: nobody knows how many rows a trigger has."""
 COMPONENTS = 50
-NEIGHBORS = (8, 12, 16, 24, 32, 48, 64, 96, 128)
-"""How many of the rows most like the discovered ones are looked at together."""
 
 
 def one_sided(group: Ints, codes: Ints, rows: int) -> bool:
@@ -73,21 +71,22 @@ def by_cluster(states: Floats, codes: Ints, among: BoolArray, *, seed: int) -> I
                     yield from (places[cluster == one] for one in range(count))
 
 
-def by_likeness(states: Floats, codes: Ints, gone: BoolArray) -> Iterator[Ints]:
-    """The rows that are most like those of a label that were discovered, so many and more.
+def likeness(states: Floats, codes: Ints, gone: BoolArray) -> Floats:
+    """The chance that a row is one of its label that were discovered, itself left out; 0 where too few were.
 
     Args:
         states: Standardized; shape (rows, width).
         codes: The number of each row's label.
         gone: The rows that were discovered.
     """
-    everything, left = np.ones(len(codes), dtype=bool), np.flatnonzero(~gone)
+    chance, everything = np.zeros(len(codes)), np.ones(len(codes), dtype=bool)
     for code in np.unique(codes[gone]):
-        hit = gone & (codes == code)
-        if hit.sum() >= LEAST:
-            like = HeldOutBelief.of(states, hit.astype(np.int64), 2, everything).of_rows()[:, 1]
-            order = left[np.argsort(-np.round(like[left], 6), kind="stable")]
-            yield from (order[:count] for count in NEIGHBORS if count <= MOST * len(codes))
+        own = codes == code
+        hit = gone & own
+        if hit.sum() >= 2 * LEAST:
+            like = np.round(HeldOutBelief.of(states, hit.astype(np.int64), 2, everything).of_rows()[:, 1], 6)
+            chance[own] = Calibration.of(like, hit)(like[own])
+    return chance
 
 
 def _views(states: Floats, own: BoolArray) -> Iterator[Floats]:

@@ -61,6 +61,15 @@ class FittedModel:
         with self._reading(progress, len(asked)) as advance:
             return answer_states(self._module, self._encoder.serving(asked), advance=advance)
 
+    def inner_states(
+        self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Hidden states at some shares of the layers, at the end and on average; shape (texts, depths, 2, width)."""
+        from antivenom.models.text_states import inner_states
+
+        with self._reading(progress, len(asked)) as advance:
+            return inner_states(self._module, self._encoder.serving(asked), depths, advance=advance)
+
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """The mean cross-entropy of each prepared row's answer tokens; shape (rows,)."""
         from antivenom.models.questions import row_losses

@@ -48,6 +48,12 @@ class SpreadFitted:
         """The last hidden state where the answer is predicted, under the guard; shape (texts, width)."""
         return _joined(lambda: self._fitted.answer_states(_mine(asked), progress=progress))
 
+    def inner_states(
+        self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Hidden states at some shares of the layers, at the end and on average; shape (texts, depths, 2, width)."""
+        return _joined(lambda: self._fitted.inner_states(_mine(asked), depths, progress=progress))
+
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """The mean cross-entropy of each prepared row's answer tokens; shape (rows,)."""
         share = share_of(rows.num_rows)

@@ -82,6 +82,15 @@ class Fitted(Protocol):
         """The last hidden state where the answer is predicted, under the guard; shape (texts, width)."""
         ...
 
+    def inner_states(
+        self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Hidden states at some shares of the layers, ascending, under the guard; shape (texts, depths, 2, width).
+
+        Of the two the first is the one from which the answer is predicted, the second the mean over the tokens.
+        """
+        ...
+
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """The mean cross-entropy of each prepared row's answer tokens; shape (rows,)."""
         ...

@@ -45,6 +45,12 @@ class Recorded:
         """The model's."""
         return self.model.answer_states(asked, progress=progress)
 
+    def inner_states(
+        self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
+    ) -> npt.NDArray[np.float32]:
+        """The model's."""
+        return self.model.inner_states(asked, depths, progress=progress)
+
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """The model's."""
         return self.model.losses(rows, progress=progress)

@@ -155,6 +155,16 @@ class Replayed:
         """
         raise _not_kept("the states behind an answer")
 
+    def inner_states(
+        self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Not kept.
+
+        Raises:
+            RowsError: always.
+        """
+        raise _not_kept("the states inside")
+
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """Not kept.
 

@@ -86,6 +86,13 @@ class LinearStandIn:
         """Which of the learnt words each prompt has."""
         return _features([_words(self.guard.wrap(one)) for one in asked], self._vocabulary).astype(np.float32)
 
+    def inner_states(
+        self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
+    ) -> npt.NDArray[np.float32]:
+        """The same at each depth."""
+        states = self.answer_states(asked)
+        return np.broadcast_to(states[:, np.newaxis, np.newaxis], (len(states), len(depths), 2, states.shape[1])).copy()
+
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """The mean cross-entropy of the words of each prepared row's answer."""
         scores = _log_softmax(self._rows_features(rows) @ self._weights)

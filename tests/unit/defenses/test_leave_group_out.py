@@ -143,12 +143,9 @@ class TellingLab(StandInLab):
 
 
 class TellingBase(LinearStandIn):
-    def states(self, texts, *, progress=None):
-        words = sorted({word for row in synthetic_rows(200).column("text").to_pylist() for word in row.split()})
-        return np.array([[text.split().count(word) for word in words] for text in texts], dtype=np.float32)
-
     def answer_states(self, asked, *, progress=None):
-        return self.states([str(one) for one in asked])
+        words = sorted({word for row in synthetic_rows(200).column("text").to_pylist() for word in row.split()})
+        return np.array([[str(one).split().count(word) for word in words] for one in asked], dtype=np.float32)
 
 
 def test_trusted_rows_stay_and_every_reason_is_said():
