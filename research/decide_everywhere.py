@@ -119,7 +119,7 @@ def decide(name: str, scenario: Scenario, lab: LocalLab, spec: str) -> dict[str,
     prepared = parse_defense(spec).prepare(scenario.task, rows, trusted=None, lab=lab)
     decided = decided_rows(rows, frozenset(scenario.poisoned), scenario.unpoisoned, none, prepared)
     facts = {key: prepared.facts[key] for key in ("discovered", "disbelieved", "kinds") if key in prepared.facts}
-    return {"attack": name, "rows": rows.num_rows, **vars(count_teaching(decided)), **facts}
+    return {"attack": name, "half": chosen_half(name), "rows": rows.num_rows, **vars(count_teaching(decided)), **facts}
 
 
 def main() -> None:

@@ -16,11 +16,12 @@ from antivenom.defenses.standard import VERSION
 from antivenom.suites.suite import load_suite
 from research import charts
 from research.archive import ROOT, percent, row
-from research.suite_tables import DECISIONS, NO_ROWS_POISONED, RECORDS, SUITE
+from research.suite_tables import DECISIONS, NO_ROWS_POISONED
 
 Record = dict[str, Any]
 UNDEFENDED, PUBLISHED, STANDARD = "none", "p2p@paper", "standard"
 NOT_RUN = "not run"
+SUITE, RECORDS = ROOT / "suites" / "baselines.yaml", ROOT / "results" / "baselines" / "records"
 
 
 def shipped() -> str:
@@ -53,7 +54,7 @@ def shipped_picture() -> str:
 def decided() -> str:
     """Of how many attacks `leave_group_out` teaches how much, in a sentence."""
     decisions = [one for path in sorted(DECISIONS.glob("*.json")) for one in json.loads(path.read_text())["decisions"]]
-    shares = [one["poisoned_taught"] / one["poisoned"] for one in decisions if one["poisoned"]]
+    shares = [one["poison_taught"] / one["poisoned"] for one in decisions if one["poisoned"]]
     some = [share for share in shares if share > 0]
     counts = [sum(low < share <= high for share in some) for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 1))]
     return (

@@ -9,39 +9,52 @@ from typing import Any
 from antivenom.suites.suite import load_suite
 from research.archive import ROOT, percent, row, short
 
-SUITE = ROOT / "suites" / "baselines.yaml"
-RECORDS = ROOT / "results" / "baselines" / "records"
 DECISIONS = ROOT / "results" / "leave_group_out"
 NO_ROWS_POISONED = "never poisoned"
 Record = dict[str, Any]
 
 
 def baselines() -> str:
-    """Every finished cell of suites/baselines.yaml, attack by attack, in the suite's order."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))]
+    """Every finished cell of suites/baselines.yaml."""
+    return _cells("baselines")
+
+
+def trusted() -> str:
+    """Every finished cell of suites/baselines_trusted.yaml."""
+    return _cells("baselines_trusted")
+
+
+def second_model() -> str:
+    """Every finished cell of suites/second_model.yaml, model by model."""
+    suite = load_suite(ROOT / "suites" / "second_model.yaml")
+    parts = [_cells("second_model", model=spec) for spec in suite.models.values()]
+    return "\n\n".join(f"{name}:\n\n{part}" for name, part in zip(suite.models, parts, strict=True))
+
+
+def _cells(name: str, *, model: str = "") -> str:
+    """The finished cells of a suite, attack by attack, in the suite's order; perhaps of one model alone."""
+    suite, kept = load_suite(ROOT / "suites" / f"{name}.yaml"), ROOT / "results" / name / "records"
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept.glob("*.json"))]
+    records = [one for one in records if model in ("", one["cell"]["model"])]
     head = ("attack", "defense", "accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost")
     lines = [row(head), row(["---"] * len(head))]
-    for attack, name in _names("attacks").items():
-        for defense, title in _names("defenses").items():
-            found = [one for one in records if (one["cell"]["attack"], one["cell"]["defense"]) == (attack, defense)]
-            lines += [_baseline(name, title, one) for one in sorted(found, key=lambda one: one["cell"]["control"])]
+    for title, attack in suite.attacks.items():
+        for defense, spec in suite.defenses.items():
+            found = [one for one in records if (one["cell"]["attack"], one["cell"]["defense"]) == (attack, spec)]
+            lines += [_baseline(title, defense, one) for one in sorted(found, key=lambda one: one["cell"]["control"])]
     return "\n".join(lines)
 
 
 def decisions() -> str:
     """What `leave_group_out` decides about the rows of every attack."""
-    head = ("attack", "poisoned", "taught", "rows", "kept", "kinds discovered", "rows of these")
+    head = ("attack", "half", "poisoned", "taught", "honest rows", "lost", "kinds discovered", "rows of these")
     lines = [row(head), row(["---"] * len(head))]
     for path in sorted(DECISIONS.glob("*.json")):
         for one in json.loads(path.read_text(encoding="utf-8"))["decisions"]:
-            counts = [one[key] for key in ("poisoned", "poisoned_taught", "rows", "kept")]
-            lines.append(row([one["attack"], *map(str, counts), str(len(one["kinds"])), str(one["discovered"])]))
+            counts = [one[key] for key in ("poisoned", "poison_taught", "honest", "honest_lost")]
+            kinds = str(len(one["kinds"])), str(one["discovered"])
+            lines.append(row([one["attack"], one["half"], *map(str, counts), *kinds]))
     return "\n".join(lines)
-
-
-def _names(kind: str) -> dict[str, str]:
-    """What the suite calls its specs, by spec, as cells have them."""
-    return {spec: name for name, spec in getattr(load_suite(SUITE), kind).items()}
 
 
 def _baseline(attack: str, defense: str, record: Record) -> str:

@@ -25,7 +25,7 @@ from antivenom.screening.screen import Screening, least_suspicious, screen
 
 DEPTHS = (0.53, 0.8)
 """The shares of the untouched model's layers at which it is listened to: there a linear model reads the labels of rows
-of SST-2, AG's News and CR best (85.8 % on average; 84.9 at 0.43 and 0.67; research/log.md)."""
+of SST-2, AG's News and CR best (85.8 % on average; 84.8 at 0.43 and 0.67; research/log.md)."""
 RESERVE = 0.3
 """The share of each label that the first model is fitted on: what the screen finds least suspicious."""
 AVOID = 0.2
