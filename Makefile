@@ -12,8 +12,9 @@ help:  ## Show this list.
 demo: $(READY)  ## See a real model being backdoored, and what P2P does about it (8 minutes on 2 CPU cores).
 	$(BIN)/antivenom demo
 
+# Two workers of one thread each: threads that wait for each other's core take longer than no threads.
 test: $(READY)  ## Run the tests (offline, tiny models).
-	HF_HUB_OFFLINE=1 $(BIN)/pytest -q
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 test-slow: $(READY)  ## Run the tests that need the real model or minutes of work.
 	$(BIN)/pip install --quiet --constraint constraints.txt trl
