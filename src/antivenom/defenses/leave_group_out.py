@@ -32,7 +32,7 @@ AVOID = 0.2
 """The share of each label, the most associated rows, that this takes last."""
 LEAST_ROWS = 24
 """Of each label it takes at least so many rows, though no more than half."""
-ALIKE = 0.1
+ALIKE = 0.2
 """A row is left out that is one of the discovered with at least this chance, by what it reads like (research/log.md).
 """
 ROUNDS = 6
