@@ -52,15 +52,32 @@ def shipped_picture() -> str:
 
 
 def decided() -> str:
-    """Of how many attacks `leave_group_out` teaches how much, in a sentence."""
+    """Of how many attacks `leave_group_out` teaches how much, and beside `standard`, in two sentences."""
     decisions = [one for path in sorted(DECISIONS.glob("*.json")) for one in json.loads(path.read_text())["decisions"]]
     shares = [one["poison_taught"] / one["poisoned"] for one in decisions if one["poisoned"]]
     some = [share for share in shares if share > 0]
     counts = [sum(low < share <= high for share in some) for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 1))]
+    archived = _held_out()
+    both = [one for one in decisions if one["attack"] in archived]
+    taught, poisoned = (sum(one[key] for one in both) for key in ("poison_taught", "poisoned"))
+    versions = sorted(version for version, _ in archived.values())
     return (
         f"Of {len(shares)} attacks `leave_group_out` teaches no poisoned row of {len(shares) - len(some)}, at most a "
-        f"tenth of the poisoned rows of {counts[0]}, up to three tenths of {counts[1]}, and more of {counts[2]}."
+        f"tenth of the poisoned rows of {counts[0]}, up to three tenths of {counts[1]}, and more of {counts[2]}. Of "
+        f"{poisoned} poisoned rows of {len(both)} attacks by outsiders it teaches {taught}; `standard`, in the last "
+        f"version that met each of them ({versions[0]} to {versions[-1]}), "
+        f"{sum(archived[one['attack']][1] for one in both)}."
     )
+
+
+def _held_out() -> dict[str, tuple[int, int]]:
+    """Of each attack by outsiders: the last version of `standard` that met it, and the poisoned rows that it taught."""
+    found: dict[str, tuple[int, int]] = {}
+    for path in (ROOT / "results" / "archive" / "held_out").glob("*-standard-*.json"):
+        name, version = path.stem.split("-standard-")
+        [outcome] = json.loads(path.read_text(encoding="utf-8"))["outcomes"]
+        found[name] = max(found.get(name, (0, 0)), (int(version), outcome["leaked"]))
+    return found
 
 
 @cache
