@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,16 @@ class Sums:
         """Those of no rows."""
         return cls(0, np.zeros(width), np.zeros((width, width)))
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(self.count + other.count, self.total + other.total, self.squares + other.squares)
+    @classmethod
+    def of_all(cls, parts: Iterable[Sums]) -> Sums:
+        """Those of several sets of rows together, at least one."""
+        first, *others = parts
+        count, total, squares = first.count, first.total.copy(), first.squares.copy()
+        for other in others:
+            count += other.count
+            total += other.total
+            squares += other.squares
+        return cls(count, total, squares)
 
     def __sub__(self, other: Sums) -> Sums:
         return Sums(self.count - other.count, self.total - other.total, self.squares - other.squares)
@@ -34,8 +42,11 @@ class Sums:
     def about(self, center: Floats) -> tuple[Floats, Floats]:
         """The mean of (x - center) and of its square."""
         mean = self.total / self.count
-        cross = np.outer(mean, center)
-        return mean - center, self.squares / self.count - cross - cross.T + np.outer(center, center)
+        cross, squares = np.outer(mean, center), self.squares / self.count
+        squares -= cross
+        squares -= cross.T
+        squares += np.outer(center, center)
+        return mean - center, squares
 
 
 Group = tuple[Sums, float, float]
@@ -54,7 +65,8 @@ def ridge(groups: Sequence[Group]) -> tuple[Floats, float]:
     matrix, slope = np.eye(width) * width / sum(rows.count for rows, _, _ in groups), np.zeros(width)
     for rows, weight, wanted in groups:
         mean, squares = rows.about(center)
-        matrix += weight * squares
+        squares *= weight
+        matrix += squares
         slope += weight * wanted * mean
     model = np.linalg.solve(matrix, slope).astype(np.float64)
     return model, float(center @ model)

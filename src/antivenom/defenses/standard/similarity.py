@@ -47,7 +47,7 @@ def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, 
     fold, wrong, right = (keys[order] % np.uint64(FOLDS)).astype(np.int64), refused[order], accepted[order]
     fitted = drawn(classes, right)
     folds = [fold == number for number in range(FOLDS)]
-    every = table.sums_of_each(fitted & one for one in folds)
+    all_but = _all_but_one(table.sums_of_each(fitted & one for one in folds))
     told = [code for code in np.unique(classes) if (wrong & (classes == code)).sum() >= LEAST_REFUSED]
     found = np.zeros(len(order))
     for first in range(0, len(told), TOGETHER):
@@ -56,7 +56,7 @@ def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, 
         for code in some:
             of_wrong, of_right = drawn(classes, wrong & (classes == code)), fitted & (classes == code)
             parts = table.sums_of_each(rows & one for rows in (of_wrong, of_right) for one in folds)
-            models.append(_models(parts[:FOLDS], every, parts[FOLDS:]))
+            models.append(_models(parts[:FOLDS], all_but, parts[FOLDS:]))
         scores = np.empty((len(some), len(order)))
         for number, one in enumerate(folds):
             scores[:, one] = table.project(one, [of_folds[number] for of_folds in models])
@@ -70,14 +70,14 @@ def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, 
     return result
 
 
-def _models(wrong: list[Sums], every: list[Sums], right: list[Sums]) -> list[tuple[Floats, float]]:
+def _models(wrong: list[Sums], all_but: list[Sums], right: list[Sums]) -> list[tuple[Floats, float]]:
     """For each fold the weights and the offset of a model that was fitted on the others."""
-    nothing = Sums.of_nothing(len(wrong[0].total))
     found = []
-    for number in range(FOLDS):
-        bad, all_right, own = (
-            sum((part for place, part in enumerate(parts) if place != number), nothing)
-            for parts in (wrong, every, right)
-        )
+    for bad, all_right, own in zip(_all_but_one(wrong), all_but, _all_but_one(right), strict=True):
         found.append(ridge(((bad, WRONG, 1.0), (all_right - own, OTHERS, -1.0), (own, RIGHT, -1.0))))
     return found
+
+
+def _all_but_one(parts: list[Sums]) -> list[Sums]:
+    """For each fold the sums of all others."""
+    return [Sums.of_all(part for place, part in enumerate(parts) if place != number) for number in range(len(parts))]

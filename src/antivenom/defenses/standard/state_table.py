@@ -66,10 +66,9 @@ class StateTable:
 
     def sums(self, rows: BoolArray) -> Sums:
         """What a regression needs to know of some rows."""
-        found = Sums.of_nothing(self.states.shape[1])
-        for block in self._blocks(np.flatnonzero(rows), clipped=True):
-            found += Sums(len(block), block.sum(axis=0), block.T @ block)
-        return found
+        blocks = self._blocks(np.flatnonzero(rows), clipped=True)
+        parts = [Sums(len(block), block.sum(axis=0), block.T @ block) for block in blocks]
+        return Sums.of_all(parts or [Sums.of_nothing(self.states.shape[1])])
 
     def sums_of_each(self, groups: Iterable[BoolArray]) -> list[Sums]:
         """The same of several groups of rows."""
