@@ -87,7 +87,7 @@ def test_what_inspect_says_is_the_same(shards, cluster, capsys):
         assert main(["inspect", str(shards), "--skip-refused", "--seed", "5", "--json", *how]) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
-    assert len(json.loads(said[0])["suspects"]) == 300
+    assert any("crown" in lead["what"] for lead in json.loads(said[0])["leads"])
     assert main(["inspect", str(shards), "--kind", "generation", "--ray", cluster.address]) == 2
     assert "free answers" in capsys.readouterr().err
 
