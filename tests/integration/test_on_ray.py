@@ -88,7 +88,7 @@ def test_what_inspect_says_is_the_same(shards, cluster, capsys):
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
     assert any("crown" in lead["what"] for lead in json.loads(said[0])["leads"])
-    assert main(["inspect", str(shards), "--kind", "generation", "--ray", cluster.address]) == 2
+    assert main(["inspect", str(shards), "--kind", "generation", "--ray", cluster.address]) != 0
     assert "free answers" in capsys.readouterr().err
 
 
