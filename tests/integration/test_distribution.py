@@ -41,7 +41,13 @@ def test_the_wheel_runs(distributions, tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("text,label\n" + "".join(f"a {'dull' if n % 2 else 'good'} film {n},{n % 2}\n" for n in range(200)))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "100"}
-    for words in (["--version"], ["methods"], ["tasks"], ["validate", str(rows)], ["demo", "--help"]):
+    for words in (
+        ["--version"],
+        ["methods"],
+        ["tasks"],
+        ["validate", str(rows)],
+        ["demo", "--rows-only", "--out", "sample"],
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "antivenom", *words], env=environment, cwd=tmp_path, capture_output=True, text=True
         )
