@@ -27,7 +27,7 @@ FOLDERS = ("src/", "tests/", "docs/", "results/", "research/", "suites/", "bench
 EXAMPLES = {"src/antivenom/attacks/echo.py"}
 """Files that a page tells its readers to write."""
 EVERYWHERE = {"--help", "--help-all", "--settings", "--install-completion", "--version"}
-FOREIGN = {"--logits_all", "--first", "--signals", "--commands"}
+FOREIGN = {"--logits_all", "--first", "--signals", "--commands", "--kills"}
 """Options of llama-cpp-python's server, of research.paraphrases and of fuzz."""
 CONTAINERS = {"bench": ("plan", "run", "status", "report", "export", "replay", "cell")}
 
