@@ -24,18 +24,10 @@ def trusted() -> str:
     return _cells("baselines_trusted")
 
 
-def second_model() -> str:
-    """Every finished cell of suites/second_model.yaml, model by model."""
-    suite = load_suite(ROOT / "suites" / "second_model.yaml")
-    parts = [_cells("second_model", model=spec) for spec in suite.models.values()]
-    return "\n\n".join(f"{name}:\n\n{part}" for name, part in zip(suite.models, parts, strict=True))
-
-
-def _cells(name: str, *, model: str = "") -> str:
-    """The finished cells of a suite, attack by attack, in the suite's order; perhaps of one model alone."""
+def _cells(name: str) -> str:
+    """The finished cells of a suite, attack by attack, in the suite's order."""
     suite, kept = load_suite(ROOT / "suites" / f"{name}.yaml"), ROOT / "results" / name / "records"
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept.glob("*.json"))]
-    records = [one for one in records if model in ("", one["cell"]["model"])]
     head = ("attack", "defense", "accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost")
     lines = [row(head), row(["---"] * len(head))]
     for title, attack in suite.attacks.items():
