@@ -21,7 +21,7 @@ from antivenom.models.base_model import CONFIG, staged
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.codec_files import codec_files
 from antivenom.models.local import TOKEN_BUDGET, add_node, load_with_head, quiet_libraries
-from antivenom.models.placement import Placement
+from antivenom.models.placement import Chosen, Placement
 from antivenom.models.text_states import States, text_states
 
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
@@ -162,6 +162,7 @@ class ImageTextModel:
         self.model = model
         self.batches = ImageBatches.of(renderer, model)
         self.token_budget = token_budget
+        self.precision: Chosen = "fp32"
 
     def score(
         self, prompts: Sequence[list[int]], choices: Sequence[tuple[int, ...]], *, progress: str | None = None
