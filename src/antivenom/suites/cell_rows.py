@@ -79,7 +79,7 @@ def without_places(evaluation: dict[str, Any], places: Mapping[str, Path]) -> di
     for one in evaluation["attacks"]:
         spelled = one["attack"]
         for name, folder in places.items():
-            spelled = spelled.replace(str(folder), name)
+            spelled = spelled.replace(f"{folder}/", f"{name}/")
         attacks.append({**one, "attack": spelled})
     return {**evaluation, "attacks": attacks}
 

@@ -109,7 +109,7 @@ def run_cell(key: str, results: Results, methods: Methods, data: Path, *, quiet:
         if on_first(lambda: results.is_done(key)):
             return results.read(key)
         try:
-            record = _measure(key, Bench(results, data, results.cell(key), quiet), methods)
+            record = _measure(key, Bench(results, data.resolve(), results.cell(key), quiet), methods)
         except AntivenomError as error:
             said = str(error)
             on_first(lambda: results.fail(key, said))
@@ -149,7 +149,7 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
             model, scenario.test, attacks, seed=cell.seed, target_rows=empty, quiet=bench.quiet
         )
         on_first(lambda: write_outputs(kept / "outputs.parquet", outputs))
-        places = {"{data}": bench.data, "{results}": bench.results.folder}
+        places = {"{data}": bench.data, "{results}": bench.results.folder.resolve()}
         found, effects = without_places(evaluation.to_dict(), places), effects_of(outputs)
     return Record(
         id=key,
@@ -267,7 +267,7 @@ class WatchedLab:
 def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: pa.Table, bench: Bench) -> Path:
     """Where files are that an attack learns from the rows; learned here when its spec names `{learned}`."""
     key = digest_of_table(train)[:12] + digest_of_table(test)[:12]
-    folder = bench.work / "learned" / f"{key}-{cell.seed}"
+    folder = (bench.work / "learned" / f"{key}-{cell.seed}").resolve()
     if "{learned}" not in cell.attack:
         return folder
     from antivenom.attacks.substitution.learn import learn_substitutions

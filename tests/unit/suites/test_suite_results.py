@@ -176,6 +176,8 @@ def test_a_record_names_the_files_of_an_attack_as_the_suite_does():
     found = without_places(measured, {"{data}": Path("/data of/me"), "{results}": Path("/elsewhere")})
     assert found["attacks"] == [{"attack": 'synattack:train="{data}/train.tsv"', "excess": 0.1}]
     assert measured["attacks"][0]["attack"].endswith('me/train.tsv"'), "what was measured stays as it is"
+    rate = {"clean": {}, "attacks": [{"attack": "badnets:rate=0.1"}]}
+    assert without_places(rate, {"{data}": Path()}) == rate
 
 
 def test_a_model_of_ours_stands_beside_a_printed_one(results: Path, tmp_path: Path):
