@@ -56,7 +56,8 @@ class TrainingOptions(Options):
     device_map: Literal["one", "auto"] = "one"
     """One device, or the layers spread over all GPUs that this process sees."""
     report_to: tuple[str, ...] = ()
-    """Trackers of transformers that get the losses, such as tensorboard, wandb or mlflow."""
+    """Trackers of transformers that get the losses, such as tensorboard, wandb or mlflow. Name a folder for
+    TensorBoard's files in TENSORBOARD_LOGGING_DIR: elsewhere they are removed with what the training works with."""
 
     @property
     def placement(self) -> Placement:
