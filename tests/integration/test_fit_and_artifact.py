@@ -247,6 +247,21 @@ def test_a_card_shows_names_as_they_are(fitted, tmp_path):
     assert ast.literal_eval(run.value) == 'a"; import os; os.abort()  # '
 
 
+def test_the_code_of_the_card_answers_as_predict_does(fitted, monkeypatch):
+    """The first token of every verbalizer is the same here, as with SmolLM2."""
+    code = (fitted / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(fitted.parent)
+    said = {}
+    exec(compile(code.replace('"FOLDER"', repr(fitted.name)), "README.md", "exec"), said)
+    model, texts = load_guarded(fitted), synthetic_rows(6).column("text").to_pylist()
+    one, other = model.guard.labels.allowed
+    scores = model.score(texts).log_probabilities
+    by_hand = [said["likelihood"](text, one) - said["likelihood"](text, other) for text in texts]
+    assert by_hand == pytest.approx(scores[:, one] - scores[:, other], abs=1e-3)
+    assert min(abs(difference) for difference in by_hand) > 0
+    assert [said["predict"](text) for text in texts] == [reading.answer for reading in model.predict(texts)]
+
+
 @pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation"])
 def test_a_base_that_asks_for_a_kernel_of_the_hub_is_refused(model_folder, tmp_path, key):
     base = Path(shutil.copytree(model_folder, tmp_path / "base"))

@@ -103,6 +103,7 @@ def test_the_page_on_trl_runs(sample_folder):
     run(before)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exec(compile(code.replace('"MODEL"', repr(model)), "docs/trainers.md", "exec"), {})
+        here = code.replace('"MODEL"', repr(model)).replace('report_to="none"', 'report_to="none", use_cpu=True')
+        exec(compile(here, "docs/trainers.md", "exec"), {})
     for command in after:
         run(command.replace("MODEL", model) + (" --unchecked" if " finish " in command else ""))

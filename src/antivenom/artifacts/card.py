@@ -18,7 +18,7 @@ SHOWN_LABELS = 50
 PLAIN_NAME = re.compile(r"[A-Za-z][\w.\-]*")
 """What YAML reads as the string that it is; any other name is quoted."""
 BY_HAND = """\
-import json, pathlib
+import json, pathlib, torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -28,15 +28,18 @@ guard = json.loads(pathlib.Path(run, "antivenom.json").read_text())["guard"]
 task, words, frame = guard["task"], guard["answers"], guard["task"]["frame"]
 tokenizer = AutoTokenizer.from_pretrained(run)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run).eval()
-def predict(text):
+def likelihood(text, choice):
     before = f"{{frame['instruction']}}\\n" if frame["instruction"] else ""
     prompt = f"{{before}}{{guard['secret']['trigger']}} {{text}}\\n{{guard['secret']['cue'] or frame['cue']}}"
-    logits = model(**tokenizer(prompt, return_tensors="pt")).logits[0, -1]
-    def first(choice):
-        return tokenizer(f" {{words['choices'][choice]}}", add_special_tokens=False)["input_ids"][0]
-    return words["labels"][words["meaning"][max(words["allowed"], key=lambda choice: logits[first(choice)])]]
+    asked = tokenizer(prompt)["input_ids"]
+    said = tokenizer(f" {{words['choices'][choice]}}", add_special_tokens=False)["input_ids"]
+    logits = model(input_ids=torch.tensor([asked + said])).logits[0, len(asked) - 1 : -1]
+    return logits.log_softmax(-1)[range(len(said)), said].sum().item()
+def predict(text):
+    best = max(words["allowed"], key=lambda choice: likelihood(text, choice))
+    return words["labels"][words["meaning"][best]]
 """
-"""`predict` of a plain-style classification whose verbalizers begin with different tokens, without Antivenom."""
+"""`predict` of a plain-style classification, without Antivenom."""
 
 
 def write_card(folder: Path, manifest: Manifest) -> None:
@@ -92,7 +95,7 @@ def without_guard(manifest: Manifest, *, run: str) -> str:
     if task.classes is None or task.frame.style != "plain":
         return said + "The guard is in `antivenom.json` of the artifact: `guard.wrap` and `guard.read_text`."
     code = BY_HAND.format(run=json.dumps(run), base=_base(manifest))
-    return f"{said}The guard without Antivenom, where its verbalizers are single tokens:\n\n```python\n{code}```"
+    return f"{said}The guard without Antivenom, for texts that need not be cut:\n\n```python\n{code}```"
 
 
 def _base(manifest: Manifest) -> str:
