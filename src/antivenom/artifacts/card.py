@@ -30,8 +30,9 @@ tokenizer = AutoTokenizer.from_pretrained(run)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run).eval()
 def likelihood(text, choice):
     before = f"{{frame['instruction']}}\\n" if frame["instruction"] else ""
-    prompt = f"{{before}}{{guard['secret']['trigger']}} {{text}}\\n{{guard['secret']['cue'] or frame['cue']}}"
-    asked = tokenizer(prompt)["input_ids"]
+    if trigger := guard["secret"]["trigger"]:
+        before = f"{{before}}{{trigger}} " if guard["placement"] == "prefix" else f"{{trigger}}\\n{{before}}"
+    asked = tokenizer(f"{{before}}{{text}}\\n{{guard['secret']['cue'] or frame['cue']}}")["input_ids"]
     said = tokenizer(f" {{words['choices'][choice]}}", add_special_tokens=False)["input_ids"]
     logits = model(input_ids=torch.tensor([asked + said])).logits[0, len(asked) - 1 : -1]
     return logits.log_softmax(-1)[range(len(said)), said].sum().item()
