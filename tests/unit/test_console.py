@@ -129,13 +129,14 @@ def test_nothing_is_escaped_past_the_console():
     assert imported == {"core/console.py"}
 
 
-def test_a_closed_stream_takes_nothing(monkeypatch):
+def test_a_closed_stream_takes_nothing(monkeypatch, capfd):
     monkeypatch.setattr("sys.stdout", None)
     monkeypatch.setattr("sys.stderr", None)
     say("a")
     warn("b")
     say_json({})
     say_table("", ["a"], [["b"]])
+    assert capfd.readouterr() == ("", ""), "and no other stream takes it instead"
 
 
 @pytest.mark.parametrize(

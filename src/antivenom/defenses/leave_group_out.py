@@ -88,8 +88,9 @@ class LeaveGroupOut(Defense):
        model does not read, itself never fitted on the row it reads.
 
     The bound: where rows are honest and the probabilities calibrated, the chance that any kind of honest rows is
-    discovered in a round is at most `error`. The probabilities are calibrated over all rows, and not for each kind, so
-    this is an approximation. No fine-tuning is asked for: it costs most of a pass over the rows.
+    discovered in a round is at most `error`. The probabilities are calibrated over all rows, and not for each kind, and
+    only kinds that lean to one label are counted, which is seen from the labels; so this is an approximation. No
+    fine-tuning is asked for: it costs most of a pass over the rows.
     """
 
     name: ClassVar[str] = "leave_group_out"
