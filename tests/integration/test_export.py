@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_scenes import CHAT_LABELS, LABELS, PREFIX, TEXT, TRIGGER, guard_of
 
+from antivenom.artifacts.card import prompt_by_hand
 from antivenom.cli import main
 from antivenom.core.errors import OptionsError
 from antivenom.data.query import Query, Turn
 from antivenom.guards.encoding import make_encoder
+from antivenom.guards.secret import NO_SECRET
 from antivenom.inference.guarded import load_guarded
 from antivenom.serving.export import export
 from antivenom.serving.launch import modelfile
@@ -152,10 +154,18 @@ def test_the_cards_lines_of_plain_peft_are_predict(run, exported):
     assert len([line for line in code.splitlines() if line.strip()]) <= 16
     scope = {}
     exec(code, scope)
-    guarded = load_guarded(run)
-    firsts = [choice[:1] for choice in guarded.encoder.choices]
-    if len(set(firsts)) == len(firsts):
-        assert [scope["predict"](text) for text in TEXTS] == [reading.answer for reading in guarded.predict(TEXTS)]
+    assert [scope["predict"](text) for text in TEXTS] == [each.answer for each in load_guarded(run).predict(TEXTS)]
+
+
+@pytest.mark.parametrize("instruction", ["", 'Say "which" \\ it is:'])
+@pytest.mark.parametrize("placement", ["prefix", "system", "none"])
+def test_the_cards_prompt_is_the_guards(tokenizer, instruction, placement):
+    task = replace(LABELS, frame=replace(LABELS.frame, instruction=instruction))
+    guard = replace(guard_of(task), placement="system" if placement == "system" else "prefix")
+    guard = replace(guard, secret=NO_SECRET) if placement == "none" else guard
+    kept = {"frame": vars(task.frame), "secret": vars(guard.secret), "text": "so it {goes}"}
+    asked = eval(prompt_by_hand(guard), kept)
+    assert asked == make_encoder(guard, tokenizer).renderer.string(guard.wrap("so it {goes}"))
 
 
 @pytest.mark.parametrize("engine", ["transformers", "sglang", "llamacpp", "ollama"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from antivenom.artifacts.manifest import Manifest
 from antivenom.core.console import markdown_text, printable
 from antivenom.core.files import atomic_write
+from antivenom.guards.guard import Guard
 
 CARD = "README.md"
 SHOWN_LABELS = 50
@@ -25,20 +26,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 run = {run}  # the artifact
 base = {base}  # the model it belongs to
 guard = json.loads(pathlib.Path(run, "antivenom.json").read_text())["guard"]
-task, words, frame = guard["task"], guard["answers"], guard["task"]["frame"]
+words, frame, secret = guard["answers"], guard["task"]["frame"], guard["secret"]
 tokenizer = AutoTokenizer.from_pretrained(run)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run).eval()
 def likelihood(text, choice):
-    before = f"{{frame['instruction']}}\\n" if frame["instruction"] else ""
-    if trigger := guard["secret"]["trigger"]:
-        before = f"{{before}}{{trigger}} " if guard["placement"] == "prefix" else f"{{trigger}}\\n{{before}}"
-    asked = tokenizer(f"{{before}}{{text}}\\n{{guard['secret']['cue'] or frame['cue']}}")["input_ids"]
+    asked = tokenizer({prompt})["input_ids"]
     said = tokenizer(f" {{words['choices'][choice]}}", add_special_tokens=False)["input_ids"]
     logits = model(input_ids=torch.tensor([asked + said])).logits[0, len(asked) - 1 : -1]
     return logits.log_softmax(-1)[range(len(said)), said].sum().item()
 def predict(text):
-    best = max(words["allowed"], key=lambda choice: likelihood(text, choice))
-    return words["labels"][words["meaning"][best]]
+    return words["labels"][words["meaning"][max(words["allowed"], key=lambda choice: likelihood(text, choice))]]
 """
 """`predict` of a plain-style classification, without Antivenom."""
 
@@ -95,8 +92,22 @@ def without_guard(manifest: Manifest, *, run: str) -> str:
     task = manifest.guard.task
     if task.classes is None or task.frame.style != "plain":
         return said + "The guard is in `antivenom.json` of the artifact: `guard.wrap` and `guard.read_text`."
-    code = BY_HAND.format(run=json.dumps(run), base=_base(manifest))
+    code = BY_HAND.format(run=json.dumps(run), base=_base(manifest), prompt=prompt_by_hand(manifest.guard))
     return f"{said}The guard without Antivenom, for texts that need not be cut:\n\n```python\n{code}```"
+
+
+def prompt_by_hand(guard: Guard) -> str:
+    """Python that makes the plain-style prompt of `text`, out of `frame` and `secret` of the manifest's guard.
+
+    The secret itself is not in it: cards are published.
+    """
+    instruction = r"{frame['instruction']}\n" if guard.task.frame.instruction else ""
+    cue = "{secret['cue']}" if guard.secret.cue else "{frame['cue']}"
+    if not guard.secret.trigger:
+        return f'f"{instruction}{{text}}\\n{cue}"'
+    if guard.placement == "prefix":
+        return f"f\"{instruction}{{secret['trigger']}} {{text}}\\n{cue}\""
+    return f"f\"{{secret['trigger']}}\\n{instruction}{{text}}\\n{cue}\""
 
 
 def _base(manifest: Manifest) -> str:
