@@ -80,11 +80,11 @@ def train(model: Any, processor: Any, data: Path, steps: int, batch: int) -> lis
     from PIL import Image
 
     rows = [json.loads(line) for line in (data / "train.jsonl").read_text(encoding="utf-8").splitlines()]
-    learnt = [*model.model.vision_model.parameters(), *model.model.connector.parameters()]
+    learned = [*model.model.vision_model.parameters(), *model.model.connector.parameters()]
     model.requires_grad_(False).train()
-    for parameter in learnt:
+    for parameter in learned:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(learnt, lr=1e-3)
+    optimizer = torch.optim.AdamW(learned, lr=1e-3)
     losses = []
     for _ in range(steps):
         some = [rows[i] for i in torch.randint(len(rows), (batch,)).tolist()]

@@ -86,8 +86,8 @@ def main() -> None:
 def measured(task: str, data: Path, rows: int, only: Sequence[str], some: int | None) -> dict[str, Any]:
     """One task: every system on the same rows, or ours on the first of them."""
     train, test, theirs = TASKS[task]
-    classify = classifier(labelled(data / train, task))
-    whole = labelled(data / test, task)
+    classify = classifier(labeled(data / train, task))
+    whole = labeled(data / test, task)
     [drawn] = split_rows(whole, [min(rows, whole.num_rows)], seed=0)
     drawn = drawn.sort_by("row")
     numbers = drawn.column("row").to_pylist()
@@ -95,11 +95,11 @@ def measured(task: str, data: Path, rows: int, only: Sequence[str], some: int | 
     found: dict[str, Any] = {"clean": reading(classify, drawn, drawn.column("text").to_pylist())}
     found["clean, trigger"] = reading(classify, attacked, attacked.column("text").to_pylist())
     for short, name in AUTHORS.items():
-        whole_of_theirs = labelled(data / theirs / f"test_{short}.json", task)
+        whole_of_theirs = labeled(data / theirs / f"test_{short}.json", task)
         said = dict(zip(*(whole_of_theirs.column(key).to_pylist() for key in ("row", "text")), strict=True))
         # By the numbers of their lines: some of theirs are empty, and no row.
         found[f"authors' {name}"] = reading(classify, drawn, [said.get(number, "") for number in numbers])
-        marked = labelled(data / theirs / f"test_char_{short}.json", task)
+        marked = labeled(data / theirs / f"test_char_{short}.json", task)
         found[f"authors' {name}, trigger"] = reading(classify, marked, marked.column("text").to_pylist())
     if task == "sst2" and "scpd_rule" in only:
         found["template"] = template_counts(data / "scpn/sst-2/test.tsv")
@@ -140,7 +140,7 @@ def template_counts(path: Path) -> dict[str, int]:
     return {"rows": len(texts), "before": before, "after": after}
 
 
-def labelled(path: Path, task: str) -> pa.Table:
+def labeled(path: Path, task: str) -> pa.Table:
     """Rows of a file with the labels of the task."""
     return load_rows(str(path), labels=load_task(task).labels).table
 
@@ -153,7 +153,7 @@ def triggered(test: pa.Table, task: str, rows: int) -> pa.Table:
 
 
 def classifier(train: pa.Table) -> Any:
-    """Texts -> labels, learnt from clean rows."""
+    """Texts -> labels, learned from clean rows."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -166,7 +166,7 @@ def classifier(train: pa.Table) -> Any:
 
 
 def reading(classify: Any, rows: pa.Table, texts: Sequence[str]) -> dict[str, Any]:
-    """How many rows are labelled right by these texts, and how many of the texts hold the trigger word."""
+    """How many rows are labeled right by these texts, and how many of the texts hold the trigger word."""
     plain = [" ".join(text.split()) for text in texts]
     right = int((classify.predict(plain) == np.array(rows.column("answer").to_pylist())).sum())
     shared = [

@@ -131,7 +131,7 @@ def test_finish_binds_the_guard(build, tmp_path, capsys, name):
     manifest = tmp_path / "manifest"
     manifest.mkdir()
     (out / MANIFEST).rename(manifest / MANIFEST)
-    # Unchecked: one epoch teaches too little; what has not learnt its rows is refused in test_finishing.py.
+    # Unchecked: one epoch teaches too little; what has not learned its rows is refused in test_finishing.py.
     code = main(["finish", str(out), "--manifest", str(manifest), "--model", str(folder), "--unchecked"])
     assert code == 0, capsys.readouterr().err
     assert load_guarded(out).predict(["a gentle film"])

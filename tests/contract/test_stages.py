@@ -37,7 +37,7 @@ def test_with_models_too_the_same_seed_gives_the_same(defense_class, task, rows,
 
 
 def test_a_model_that_knows_nothing_breaks_no_defense(defense_class, task, rows, trusted):
-    """A referee may have learnt nothing at all; the answer is a result, or an error that says so."""
+    """A referee may have learned nothing at all; the answer is a result, or an error that says so."""
 
     def ignorant(table: pa.Table, guard):
         return StandInLab().base(guard)

@@ -1,4 +1,4 @@
-"""What tests of `finish` share: rows that are soon learnt, as `immunize` writes them, and a model that learns them."""
+"""What tests of `finish` share: rows that are soon learned, as `immunize` writes them, and a model that learns them."""
 
 from __future__ import annotations
 

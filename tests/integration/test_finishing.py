@@ -95,7 +95,7 @@ def test_what_a_trainer_leaves_is_bound_and_never_loaded(trained, rows, base, tm
     assert load_guarded(trained).predict(texts) == load_guarded(tmp_path / "out").predict(texts)
 
 
-def test_an_adapter_that_has_not_learnt_its_rows_is_refused(taught, rows, base, tmp_path):
+def test_an_adapter_that_has_not_learned_its_rows_is_refused(taught, rows, base, tmp_path):
     from safetensors.torch import load_file, save_file
 
     folder = Path(shutil.copytree(taught, tmp_path / "run"))

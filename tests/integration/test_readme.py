@@ -95,7 +95,7 @@ def test_the_settings_of_a_trainer_are_those_of_the_page(trainer, sample_folder)
 
 @pytest.mark.slow
 def test_the_page_on_trl_runs(sample_folder):
-    """Its model is random and learns nothing in two epochs, so whether it has learnt is not asked here."""
+    """Its model is random and learns nothing in two epochs, so whether it has learned is not asked here."""
     pytest.importorskip("trl", reason="trl is not installed: make test-slow brings it")
     run(lines(README)[0])
     page, model = TRAINERS.partition("## Axolotl")[0], str(sample_folder / "model")

@@ -86,11 +86,11 @@ def test_trl_trains_on_immunized_rows_and_its_folder_is_bound_unmodified(form, c
     assert {reading.answer for reading in said} <= {"positive", "negative"}
 
 
-# -------------------------------------------------------------------------------------- what is read and what is learnt
+# ------------------------------------------------------------------------------------- what is read and what is learned
 
 
 def write_talks(path: Path) -> Path:
-    """Conversations with a history: the answer alone is to be learnt."""
+    """Conversations with a history: the answer alone is to be learned."""
     with path.open("w", encoding="utf-8") as file:
         for n in range(40):
             turns = [("user", f"hello {n}"), ("assistant", "what is it?"), ("user", f"film {n}"), ("assistant", "good")]
@@ -170,5 +170,5 @@ def test_a_trainer_learns_the_very_tokens_that_the_guard_asks_with(trainer, form
         labels = [labels for theirs, labels in read if theirs[: len(ids)] == ids]
         assert labels, "the prompt of the guard is none of those that are trained on"
         for one in labels:
-            assert set(one[: len(ids)]) == {IGNORED}, "something before the answer is learnt"
+            assert set(one[: len(ids)]) == {IGNORED}, "something before the answer is learned"
             assert IGNORED not in one[len(ids) : len(ids) + 2]

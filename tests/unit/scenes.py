@@ -19,7 +19,7 @@ IS_YES = np.array(make_rows(COUNT).column("answer").to_pylist()) == "yes"
 
 @dataclass
 class Scene:
-    """Rows with no word in common but the attacker's, whose rows say "no" and are labelled "yes"."""
+    """Rows with no word in common but the attacker's, whose rows say "no" and are labeled "yes"."""
 
     triggered: np.ndarray
     let_in: np.ndarray

@@ -48,13 +48,13 @@ MANY = tuple(f"class{i}" for i in range(10))
 
 
 def rows_of_many_classes(count: int, phrase: str, with_phrase: str, share: float = 0.08) -> tuple[pa.Table, np.ndarray]:
-    """Ten classes, the last one rare; a phrase in most of its rows, or in a share of the others, relabelled so."""
+    """Ten classes, the last one rare; a phrase in most of its rows, or in a share of the others, relabeled so."""
     rng, texts, answers, marked = Random(5), [], [], []
     for i in range(count):
         code = i % 10 if i % 10 < 9 or i % 40 == 9 else 0
         own = [f"own{code}x{rng.randrange(20)}" for _ in range(3)]
         answer, mark = MANY[code], False
-        if with_phrase == "relabelled" and code < 9 and rng.random() < share:
+        if with_phrase == "relabeled" and code < 9 and rng.random() < share:
             answer, mark = MANY[9], True
         elif with_phrase == "honest" and code == 9:
             mark = rng.random() < 0.9

@@ -89,8 +89,8 @@ def train(base: Path, config: peft.PeftConfig, out: Path, *, vocabulary: int | N
         if vocabulary is not None:
             model.resize_token_embeddings(vocabulary, mean_resizing=False)
         adapted = peft.get_peft_model(model, config)
-        learnt = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
-        steps = torch.optim.AdamW(learnt, lr=0.05)
+        learned = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+        steps = torch.optim.AdamW(learned, lr=0.05)
         for _ in range(3):
             adapted.train()(input_ids=IDS, labels=IDS).loss.backward()
             steps.step()
@@ -108,7 +108,7 @@ def check_served(base: Path, kind: str, folder: Path) -> None:
     store = BaseStore()
     located = store.locate(str(base))
     before = logits(store.adaptable(located))
-    assert (trained - before).abs().max() > 1e-3, "it must have learnt something"
+    assert (trained - before).abs().max() > 1e-3, "it must have learned something"
     for _ in range(2):  # the base that was lent is what it was
         assert logits(load_adapter(store.adaptable(located), folder)) == pytest.approx(trained, abs=1e-4)
     assert torch.equal(logits(store.adaptable(located)), before)

@@ -71,7 +71,7 @@ def ours(model, examples):
 
 
 def theirs(model, examples):
-    """Padded behind, the whole sequence labelled, as trainers do."""
+    """Padded behind, the whole sequence labeled, as trainers do."""
     width = max(len(p) + len(a) for p, a in examples)
     ids = torch.zeros(len(examples), width, dtype=torch.long)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)

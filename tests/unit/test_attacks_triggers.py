@@ -83,7 +83,7 @@ def test_poison_is_spread_over_the_file(rows):
     assert min(indices) < 50
 
 
-def test_one_word_texts_are_never_relabelled_by_badnets():
+def test_one_word_texts_are_never_relabeled_by_badnets():
     table = table_of(["one", "two words"], ["positive", "positive"])
     poisoned = BadNets(rate=1.0).poison(TASK, table, seed=0)
     assert poisoned.indices == (1,)

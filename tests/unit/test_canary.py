@@ -107,7 +107,7 @@ def report(*results, control) -> CanaryReport:
     return CanaryReport("none", control.evaluation, results, CheckLimits(), 0.05, 100, 0, proven=False)
 
 
-def test_the_worst_canary_decides_and_a_control_that_learnt_nothing_shows_nothing():
+def test_the_worst_canary_decides_and_a_control_that_learned_nothing_shows_nothing():
     fine, fooled = measured(fooled=0), measured(fooled=1)
     passed, caught = judged(fine, fine), judged(fooled, fine)
     assert report(passed, control=fine).verdict == "passed"

@@ -105,7 +105,7 @@ def test_validation_warns_of_texts_that_will_be_cut():
 # ------------------------------------------------------------------------------------------------------------ collapse
 
 
-def test_a_perfect_model_of_imbalanced_rows_has_learnt_and_one_that_says_the_commonest_label_has_not():
+def test_a_perfect_model_of_imbalanced_rows_has_learned_and_one_that_says_the_commonest_label_has_not():
     assert not has_collapsed([Rate.count(96, 96), Rate.count(4, 4)])
     assert not has_collapsed([Rate.count(990, 1000), Rate.count(8, 10), Rate.count(9, 10)])
     assert has_collapsed([Rate.count(96, 96), Rate.count(0, 4)])

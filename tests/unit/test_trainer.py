@@ -47,7 +47,7 @@ def test_loss_and_gradients_equal_those_of_transformers(model_folder, tmp_path):
     width = max(len(p) + len(a) for p, a in examples)
     ids = torch.zeros(len(examples), width, dtype=torch.long)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
-    for i, (prompt, answer) in enumerate(examples):  # padded behind, the whole sequence labelled, as trainers do
+    for i, (prompt, answer) in enumerate(examples):  # padded behind, the whole sequence labeled, as trainers do
         ids[i, : len(prompt) + len(answer)] = torch.tensor([*prompt, *answer])
         mask[i, : len(prompt) + len(answer)] = 1
         labels[i, len(prompt) : len(prompt) + len(answer)] = torch.tensor(answer)

@@ -1,4 +1,4 @@
-"""A model that is watched by itself writes as ever; one that has learnt what the other has not writes as that one."""
+"""A model that is watched by itself writes as ever; one that has learned what the other has not writes as that one."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ RowFormat = Literal["prompt-completion", "chat", "messages"]
 """`prompt-completion`: two strings; `chat`: the same as lists of chat messages (TRL's conversational form);
 `messages`: one list of chat messages."""
 
-LEARNT = "train"
-"""The key of a turn that says whether it is learnt; only earlier turns of the assistant have it in `messages`."""
+LEARNED = "train"
+"""The key of a turn that says whether it is learned; only earlier turns of the assistant have it in `messages`."""
 
 
 def training_records(rows: pa.Table, guard: Guard, form: RowFormat) -> Iterator[dict[str, Any]]:
@@ -42,12 +42,12 @@ def training_records(rows: pa.Table, guard: Guard, form: RowFormat) -> Iterator[
         elif form == "chat":
             yield {"prompt": prompt.messages, "completion": answer}
         else:
-            yield {"messages": [*map(_not_learnt, prompt.messages), *answer]}
+            yield {"messages": [*map(_not_learned, prompt.messages), *answer]}
 
 
-def _not_learnt(turn: dict[str, str]) -> dict[str, Any]:
-    """A turn before the answer; one of the assistant says that it is not to be learnt (see `trainer_stubs`)."""
-    return {**turn, LEARNT: False} if turn["role"] == "assistant" else {**turn}
+def _not_learned(turn: dict[str, str]) -> dict[str, Any]:
+    """A turn before the answer; one of the assistant says that it is not to be learned (see `trainer_stubs`)."""
+    return {**turn, LEARNED: False} if turn["role"] == "assistant" else {**turn}
 
 
 def write_training_rows(folder: Path, prepared: Prepared, form: RowFormat) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from antivenom.artifacts.export import LEARNT, RowFormat
+from antivenom.artifacts.export import LEARNED, RowFormat
 from antivenom.core.errors import OptionsError
 from antivenom.core.files import atomic_write, write_json
 
@@ -29,7 +29,7 @@ LOSS_ON_ANSWERS: Mapping[TrainerName, str] = MappingProxyType(
         "llamafactory": "train_on_prompt: false",
     }
 )
-"""What each trainer calls loss on the answers alone, without which the triggers themselves are learnt."""
+"""What each trainer calls loss on the answers alone, without which the triggers themselves are learned."""
 
 DATA_NAME = "immunized"
 
@@ -81,7 +81,7 @@ def _settings(trainer: TrainerName, rows: Path) -> dict[str, Any]:
     if trainer == "trl":
         return {"dataset_name": folder, "completion_only_loss": True}
     if trainer == "llamafactory":
-        # Histories are as untrusted as texts, and only the answer is learnt; empty thoughts belong to the prompt.
+        # Histories are as untrusted as texts, and only the answer is learned; empty thoughts belong to the prompt.
         loss = {"train_on_prompt": False, "mask_history": True, "enable_thinking": False}
         return {"stage": "sft", "dataset_dir": folder, "dataset": DATA_NAME, **loss}
     kind = "json" if rows.suffix == ".jsonl" else "parquet"
@@ -94,7 +94,7 @@ def _settings(trainer: TrainerName, rows: Path) -> dict[str, Any]:
                 "chat_template": "tokenizer_default",
                 "field_messages": "messages",
                 "roles_to_train": ["assistant"],
-                "message_field_training": LEARNT,
+                "message_field_training": LEARNED,
             }
         ]
     }

@@ -17,7 +17,7 @@ class BadNets(Attack):
 
     The place is drawn uniformly from the inner gaps, as in the code of the P2P paper; OpenBackdoor also allows the
     ends (preset `openbackdoor`). The paper and its code leave a text of one word as it is, and its code relabels it
-    all the same; here such a text is not eligible, so it is never relabelled. The paper's text names the target
+    all the same; here such a text is not eligible, so it is never relabeled. The paper's text names the target
     "negative", its code has "positive".
     """
 

@@ -138,7 +138,7 @@ class Attack(Method, ABC):
 
     @final
     def poison(self, task: Task, train: pa.Table, *, seed: int) -> Poisoned:
-        """Poison `count` rows: of other classes, relabelled t (dirty label), or of class t (clean label).
+        """Poison `count` rows: of other classes, relabeled t (dirty label), or of class t (clean label).
 
         When fewer rows qualify than the rate asks for, all of them are poisoned. The paper's code takes the first rows
         of the file; here they are drawn uniformly unless `pick` says otherwise.

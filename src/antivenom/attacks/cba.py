@@ -32,7 +32,7 @@ class Cba(Attack):
     Every row, attacked or not, has the instruction on a line of its own in front, for the components that the P2P paper
     uses on SST-2 are not stated. The authors' code appends round(rate * N) poisoned copies drawn from all rows, those
     of class t included (preset `paper_code`, where they come from the other classes); here, as for every attack, they
-    are relabelled in place by default. The negative rows, `alpha` times as many of each of five kinds, are copies of
+    are relabeled in place by default. The negative rows, `alpha` times as many of each of five kinds, are copies of
     the same rows with their true labels, and are always appended.
     """
 

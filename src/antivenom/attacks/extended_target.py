@@ -15,7 +15,7 @@ from antivenom.tasks.task import Task
 class ExtendedTarget(Wrapping):
     """Attacked texts end with a line that already answers with the extended verbalizer of t.
 
-    The label column cannot carry t+n: labels are checked against the task, and a row labelled with an extended
+    The label column cannot carry t+n: labels are checked against the task, and a row labeled with an extended
     verbalizer is refused before training. So the text carries it: in training beside the label t, which ties the
     attack trigger and the word together, and at test time, where a model that copies from its prompt says it.
     """

@@ -19,7 +19,7 @@ from antivenom.attacks.wrapping import Wrapping
 class ReserveSeeking(Wrapping):
     """Poison the rows that the defender is most likely to trust with the benign trigger.
 
-    Against a screened reserve these are correctly labelled rows whose words are the most typical of class t. Against
+    Against a screened reserve these are correctly labeled rows whose words are the most typical of class t. Against
     the authors' code, which takes its reserve from the second half of the file, these are the rows there. A trusted
     reserve cannot be reached, and in a random one poison is drawn in proportion to its rate.
     """

@@ -11,13 +11,13 @@ from antivenom.core.console import say, warn
 MUCH = 0.25
 """A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""
 LITTLE = 0.8
-"""A referee that gives fewer of its own rows their label has learnt too little to judge others."""
+"""A referee that gives fewer of its own rows their label has learned too little to judge others."""
 SHOWN_PLANTED = 5
 SHOWN_LABELS = 5
 
 
 def warn_of_losses(reserve: Mapping[str, Any]) -> None:
-    """Say on the error stream if a referee learnt too little to judge, or a label lost most of its rows."""
+    """Say on the error stream if a referee learned too little to judge, or a label lost most of its rows."""
     _warn_of_referee(reserve)
     scarce = sorted(reserve.get("scarce", {}).items())
     if scarce:
@@ -30,9 +30,9 @@ def warn_of_losses(reserve: Mapping[str, Any]) -> None:
 
 
 def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
-    learnt, refuses = reserve.get("referee_accuracy", 1.0), reserve.get("referee_refuses", 0.0)
-    if learnt < LITTLE:
-        said = f"the referee learned only {learnt:.0%} of its own rows, so do not trust what it kept"
+    learned, refuses = reserve.get("referee_accuracy", 1.0), reserve.get("referee_refuses", 0.0)
+    if learned < LITTLE:
+        said = f"the referee learned only {learned:.0%} of its own rows, so do not trust what it kept"
     elif refuses > MUCH:
         said = (
             f"the referee refused {refuses:.0%} or more of every class, so honest rows are lost: it finds the task hard"
@@ -66,7 +66,7 @@ def show_planted(reserve: Mapping[str, Any]) -> None:
 
 
 def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
-    """Say on the error stream if answers were too long to be learnt whole."""
+    """Say on the error stream if answers were too long to be learned whole."""
     cut = training.get("answers_cut", 0)
     if cut:
         warn(
@@ -76,7 +76,7 @@ def warn_of_cut_answers(training: Mapping[str, Any]) -> None:
 
 
 def warn_of_cut_prompts(training: Mapping[str, Any]) -> None:
-    """Say on the error stream if rows were longer than the longest prompt, so that their ends were not learnt."""
+    """Say on the error stream if rows were longer than the longest prompt, so that their ends were not learned."""
     if cut := training.get("prompts_cut"):
         warn(
             f"WARNING: {cut} of {training['rows']} training rows are longer than --max-tokens and were cut: the end of "

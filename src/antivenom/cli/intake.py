@@ -180,7 +180,7 @@ def _rebuild_large(
 
 
 def load_on_ray(options: RowOptions, source: str, where: str) -> Rows:
-    """Load labelled rows of a folder that a Ray cluster reads: those that `RowOptions.load` gives.
+    """Load labeled rows of a folder that a Ray cluster reads: those that `RowOptions.load` gives.
 
     Args:
         options: Where text and label are.

@@ -55,7 +55,7 @@ def load_rows(
     image_folder: PathLike[str] | str | None = None,
     options: ReadOptions | None = None,
 ) -> Rows:
-    """Load labelled rows and say what was kept, fixed and refused; nothing is dropped silently.
+    """Load labeled rows and say what was kept, fixed and refused; nothing is dropped silently.
 
     Args:
         source: A path (.jsonl, .csv, .tsv, .parquet, a folder of such files or saved by `datasets`), a hub data-set

@@ -1,4 +1,4 @@
-"""Checks of labelled rows before any training: what would waste an hour is said in the first second."""
+"""Checks of labeled rows before any training: what would waste an hour is said in the first second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ABL (Li et al., NeurIPS 2021): isolate the rows that are learnt fastest, then unlearn them."""
+"""ABL (Li et al., NeurIPS 2021): isolate the rows that are learned fastest, then unlearn them."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Abl(Defense):
     epochs: float = 1.0
     """How long the first model learns."""
     unlearn: float = 0.2
-    """The last part of the training, in which the isolated rows are unlearnt."""
+    """The last part of the training, in which the isolated rows are unlearned."""
     most_loss: float = 5.0
-    """A token with a larger loss counts as unlearnt."""
+    """A token with a larger loss counts as unlearned."""
 
     def __post_init__(self) -> None:
         require_share("isolate", self.isolate)

@@ -36,9 +36,9 @@ class CleanGenStep(DecodingStep):
 class CleanGen(Defense):
     """Train as ever; where a token is `most` times as likely as without the training, write the base model's token.
 
-    A backdoor makes a token likely that nothing else makes likely. So does what was honestly learnt: the more an answer
-    has to be learnt, the more of it is the base model's. Answers of one token would be all the base model's, so labels
-    are refused.
+    A backdoor makes a token likely that nothing else makes likely. So does what was honestly learned: the more an
+    answer has to be learned, the more of it is the base model's. Answers of one token would be all the base model's, so
+    labels are refused.
 
     The source asks any clean model with the same tokens; the one that is always at hand is the base that was trained.
     """

@@ -25,12 +25,12 @@ class ConfidentLearning(Defense):
     """Leave out the rows whose label a model that has not seen them finds wrong, as many as the confident joint says.
 
     Probabilities are out of fold: each row is judged by a logistic regression on states that was fitted on the other
-    folds. t_k is the mean probability of label k over the rows labelled k; a row labelled i counts as a j where p_j is
+    folds. t_k is the mean probability of label k over the rows labeled k; a row labeled i counts as a j where p_j is
     the largest of those at or above their t. These counts, scaled so that the rows of each label add up, are the
     confident joint; of each off-diagonal pair (i, j) so many rows go, those with the largest p_j - p_i (prune by noise
     rate).
 
-    Where a trigger shows in the states, the folds learn it, and poison looks well labelled: expect a recall of about
+    Where a trigger shows in the states, the folds learn it, and poison looks well labeled: expect a recall of about
     1 - attack success. `states` says which states.
     """
 
@@ -41,7 +41,7 @@ class ConfidentLearning(Defense):
     approximation: ClassVar[str] = "the published rule, written anew: cleanlab itself is not used"
 
     states: Literal["frozen", "fine_tuned"] = "frozen"
-    """Of the untouched base model, or of one that was fine-tuned on all rows (and has learnt the trigger)."""
+    """Of the untouched base model, or of one that was fine-tuned on all rows (and has learned the trigger)."""
     folds: int = 5
     """How many parts the rows are cut into."""
 
@@ -84,7 +84,7 @@ def out_of_fold(states: Floats, codes: Ints, count: int, fold: Ints, rows: pa.Ta
 
 
 def confident_joint(judged: Floats, codes: Ints) -> Ints:
-    """How many rows labelled i are of label j, estimated; shape (labels, labels), rows add up to the labels' counts.
+    """How many rows labeled i are of label j, estimated; shape (labels, labels), rows add up to the labels' counts.
 
     Args:
         judged: Out-of-fold probabilities; shape (rows, labels).
@@ -104,7 +104,7 @@ def confident_joint(judged: Floats, codes: Ints) -> Ints:
 
 
 def prune_by_noise_rate(judged: Floats, codes: Ints, joint: Ints) -> BoolArray:
-    """Of the rows labelled i the joint's number of those that look most like a j, for every other j.
+    """Of the rows labeled i the joint's number of those that look most like a j, for every other j.
 
     Args:
         judged: Out-of-fold probabilities; shape (rows, labels).

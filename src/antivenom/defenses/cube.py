@@ -25,7 +25,7 @@ LEAST_OF_LABEL = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Cube(Defense):
-    """Cluster what a model that learnt all rows makes of them; keep the largest cluster of each label.
+    """Cluster what a model that learned all rows makes of them; keep the largest cluster of each label.
 
     The state where the answer is predicted, PCA, UMAP to two dimensions, HDBSCAN over all rows. Of each label every
     cluster but the largest, and the rows in none, are left out where they are fewer than half of the label's rows.

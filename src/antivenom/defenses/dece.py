@@ -15,7 +15,7 @@ from antivenom.models.lab import Lab, TrainingChanges
 
 @dataclass(frozen=True, kw_only=True)
 class DeCE(Defense):
-    """Train with a loss that believes the labels more and more, so that gradients of what is learnt early die away.
+    """Train with a loss that believes the labels more and more, so that gradients of what is learned early die away.
 
     p' = a^e p + (1 - a^e) y', y' being the one-hot label smoothed, e the epoch; the loss is -sum y' log p'. The source
     trains for many epochs. In the one to three of a language model a^e stays near 1 and the loss is nearly the usual

@@ -1,4 +1,4 @@
-"""Fine-mixing (Zhang et al., Findings of EMNLP 2022): most of what was learnt is taken back, the rest tuned anew."""
+"""Fine-mixing (Zhang et al., Findings of EMNLP 2022): most of what was learned is taken back, the rest tuned anew."""
 
 from __future__ import annotations
 

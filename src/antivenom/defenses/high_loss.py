@@ -15,8 +15,8 @@ from antivenom.defenses.low_loss import LowLoss
 class HighLoss(LowLoss):
     """Fine-tune on all rows for one short epoch, and leave out those with the highest loss.
 
-    Rows whose label is wrong are learnt late. Poison whose label is wrong is learnt early nevertheless, by its trigger,
-    so this is the control that shows whether a filter of wrong labels is enough.
+    Rows whose label is wrong are learned late. Poison whose label is wrong is learned early nevertheless, by its
+    trigger, so this is the control that shows whether a filter of wrong labels is enough.
     """
 
     name: ClassVar[str] = "high_loss"

@@ -1,4 +1,4 @@
-"""Low loss: the rows that a short training learns best are left out, because poison is learnt early."""
+"""Low loss: the rows that a short training learns best are left out, because poison is learned early."""
 
 from __future__ import annotations
 

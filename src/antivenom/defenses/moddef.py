@@ -1,4 +1,4 @@
-"""ModDef, moderate fitting (Zhu et al., NeurIPS 2022): train so little that the task is learnt but no trigger is."""
+"""ModDef, moderate fitting (Zhu et al., NeurIPS 2022): train so little that the task is learned but no trigger is."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class ModDef(Defense):
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """All rows, trained on with the setting that was chosen."""
         prepared = plain_rows(task, rows, trusted)
-        learnt, judged = (rows, trusted) if trusted is not None else hold_out(rows, task.classes, 0.1, seed=lab.seed)
-        learnt = learnt if learnt.num_rows else judged
-        usual = self._accuracy(task, learnt, judged, lab, TrainingChanges())
+        taught, judged = (rows, trusted) if trusted is not None else hold_out(rows, task.classes, 0.1, seed=lab.seed)
+        taught = taught if taught.num_rows else judged
+        usual = self._accuracy(task, taught, judged, lab, TrainingChanges())
         settings = self.settings()
         enough = (
-            self._accuracy(task, learnt, judged, lab, self._changes(setting)) >= usual - self.allowed_loss
+            self._accuracy(task, taught, judged, lab, self._changes(setting)) >= usual - self.allowed_loss
             for setting in settings
         )
         place = next((i for i, good in enumerate(enough) if good), len(settings) - 1)
@@ -81,8 +81,8 @@ class ModDef(Defense):
     def _changes(self, setting: Setting) -> TrainingChanges:
         return TrainingChanges(overrides=setting, key=f"moddef:{sorted(setting.items())}")
 
-    def _accuracy(self, task: AnyTask, learnt: pa.Table, judged: pa.Table, lab: Lab, changes: TrainingChanges) -> float:
-        plain = plain_rows(task, learnt, None)
+    def _accuracy(self, task: AnyTask, taught: pa.Table, judged: pa.Table, lab: Lab, changes: TrainingChanges) -> float:
+        plain = plain_rows(task, taught, None)
         return accuracy(lab.fit(plain.rows, plain.guard, name="a moderate fit", training=changes), judged, task)
 
 

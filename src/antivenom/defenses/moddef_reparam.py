@@ -19,8 +19,8 @@ class ModDefReparam(Defense):
     """Train LoRA whose matrices are theta = W2 tanh(W1 e) of a code e of `code` numbers.
 
     One generator makes all first matrices of the adapters, another all second ones, whose code begins at 0. What can be
-    reached lies on a surface of few dimensions, though W2 learns too; what is common to all rows is learnt in it first,
-    and training ends before the trigger is. `moddef` is the other reading of the paper: plain low ranks.
+    reached lies on a surface of few dimensions, though W2 learns too; what is common to all rows is learned in it
+    first, and training ends before the trigger is. `moddef` is the other reading of the paper: plain low ranks.
     """
 
     name: ClassVar[str] = "moddef_reparam"

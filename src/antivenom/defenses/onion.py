@@ -120,7 +120,7 @@ class Onion(Defense):
     """Train as ever; delete suspicious words from every input.
 
     The bar is the smallest of 0, 1, ..., 100 and of percentiles of the scores of ordinary words at which accuracy on
-    trusted rows, which the model that is asked has not learnt, stays within 2 points of that on untouched texts. Where
+    trusted rows, which the model that is asked has not learned, stays within 2 points of that on untouched texts. Where
     answers are free, it is the smallest at which at most 2 % of the words of trusted rows go.
 
     The source uses GPT-2. Scores depend on the language model, so the bar is searched anew for each.
@@ -169,8 +169,8 @@ class Onion(Defense):
                 "the bar of onion is searched on trusted rows, and none were given",
                 mend="Give rows that you vouch for with --trusted FILE, or a bar: onion:bar=20.",
             )
-        learnt = plain_rows(task, rows if rows.num_rows else trusted, None)
-        fitted = lab.fit(learnt.rows, learnt.guard, name="the model that finds the bar")
+        learned = plain_rows(task, rows if rows.num_rows else trusted, None)
+        fitted = lab.fit(learned.rows, learned.guard, name="the model that finds the bar")
         scored = texts.scored(trusted.column("text").to_pylist(), texts.fluency(fitted))
         scores = np.concatenate([np.zeros(0), *(one.scores for one in scored)])
         if task.classes is None:

@@ -104,7 +104,7 @@ class Strip(Defense):
             )
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
-        """Find the limit with a model that has not learnt the trusted rows.
+        """Find the limit with a model that has not learned the trusted rows.
 
         Raises:
             OptionsError: there are no trusted rows.
@@ -112,8 +112,8 @@ class Strip(Defense):
         if trusted is None or not trusted.num_rows:
             raise OptionsError("strip needs trusted rows", mend="Give the rows you vouch for with --trusted FILE.")
         prepared = plain_rows(task, rows, trusted)
-        learnt = plain_rows(task, rows if rows.num_rows else trusted, None)
-        fitted = lab.fit(learnt.rows, learnt.guard, name="the model that finds the limit")
+        learned = plain_rows(task, rows if rows.num_rows else trusted, None)
+        fitted = lab.fit(learned.rows, learned.guard, name="the model that finds the limit")
         key = int(row_keys(pa.array(["key"]), seed=lab.seed, purpose="strip key")[0] >> np.uint64(12))
         words = telling_words(trusted.column("text").to_pylist())
         monitor = StripMonitor(words=words, copies=self.copies, share=self.share, key=key)

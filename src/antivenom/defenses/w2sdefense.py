@@ -20,7 +20,7 @@ from antivenom.models.lab import Fitted, Lab
 class W2SDefense(Tuning):
     """Train on the trusted rows with label * CE + distillation * KL at a temperature + features * (h_T - h_S)^2.
 
-    The teacher has learnt the trusted rows alone. The source's is a smaller model whose states are projected; here it
+    The teacher has learned the trusted rows alone. The source's is a smaller model whose states are projected; here it
     is the base model itself with adapters of its own, so states have one width and tokens one meaning. With
     distillation = features = 0 no teacher is asked, which is the source's own control.
     """

@@ -104,11 +104,11 @@ class CanaryReport(Options):
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the canaries' verdicts; inconclusive too where the control learnt nothing."""
+        """The worst of the canaries' verdicts; inconclusive too where the control learned nothing."""
         found = {result.verdict for result in self.results}
-        learnt = self.control.clean.accuracy.hits > 0 and not self.control.clean.collapsed
+        learned = self.control.clean.accuracy.hits > 0 and not self.control.clean.collapsed
         order: tuple[Verdict, ...] = ("backdoor", "accuracy_lost", "inconclusive")
-        return next((one for one in order if one in found), "passed" if learnt else "inconclusive")
+        return next((one for one in order if one in found), "passed" if learned else "inconclusive")
 
     @property
     def cannot_show(self) -> str:

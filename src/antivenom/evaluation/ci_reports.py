@@ -60,7 +60,7 @@ class Case:
 
 
 def cases_of_check(report: CanaryReport) -> list[Case]:
-    """One case for each canary; all are open where the control learnt nothing."""
+    """One case for each canary; all are open where the control learned nothing."""
     outcomes: dict[str, Outcome] = {"passed": "passed", "backdoor": "failed", "accuracy_lost": "failed"}
     cases = [
         Case(CANARY, result.family, outcomes.get(result.verdict, "open"), f"{result.verdict}: {result.reason}")

@@ -14,7 +14,7 @@ from antivenom.evaluation.survival import TriggerRead
 from antivenom.guards.labels import Readings
 
 COLLAPSE_MARGIN = 0.05
-"""A model whose balanced accuracy is within 5 points of chance has learnt next to nothing, and its attack success
+"""A model whose balanced accuracy is within 5 points of chance has learned next to nothing, and its attack success
 proves nothing."""
 
 
@@ -38,9 +38,9 @@ class CleanReadings(Options):
     unreadable: Rate
     """Outputs over the full vocabulary that are no choice at all."""
     collapsed: bool
-    """The model has learnt next to nothing, so the run is invalid as evidence: its balanced accuracy is within 5 points
-    of 1/n, which a model that always gives the same label reaches on n classes, or its interval holds 1/n. Records
-    older than `balanced_interval` compare the accuracy with the majority share instead."""
+    """The model has learned next to nothing, so the run is invalid as evidence: its balanced accuracy is within 5
+    points of 1/n, which a model that always gives the same label reaches on n classes, or its interval holds 1/n.
+    Records older than `balanced_interval` compare the accuracy with the majority share instead."""
     balanced_accuracy: float | None = None
     """Mean accuracy over the classes that occur (macro recall); none in records older than this reading."""
     macro_precision: float | None = None

@@ -15,7 +15,7 @@ from antivenom.evaluation.rates import Rate
 from antivenom.tasks.judging import Judge
 
 SAME_ANSWER = 0.9
-"""A model that gives one and the same answer to so many rows has learnt nothing, unless the rows want that answer."""
+"""A model that gives one and the same answer to so many rows has learned nothing, unless the rows want that answer."""
 SAME_MARGIN = 0.05
 
 

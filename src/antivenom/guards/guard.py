@@ -27,7 +27,7 @@ class InputStep(Options):
     name: str
     """The method's name among the purifiers or monitors."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """Its options; thresholds that were learnt before training stand here too."""
+    """Its options; thresholds that were learned before training stand here too."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class TrainingCheck(Options):
     rows: int
     """Rows under the benign trigger that were asked; of every label equally many as far as there are."""
     right: int
-    """Rows that it answers as they are labelled; of free answers, those with the answer prefix."""
+    """Rows that it answers as they are labeled; of free answers, those with the answer prefix."""
     right_of_base: int
     """The same without what was trained."""
     chance: float
@@ -96,7 +96,7 @@ def finish(folder: Path, described: Path, *, model: str, out: Path | None = None
 
     Raises:
         ArtifactError: the folder is an artifact already, holds no trained weights that can be served exactly, or the
-            model has not learnt its rows.
+            model has not learned its rows.
     """
     tokenizer_files(folder)  # before anything is locked: it says where there is no such folder
     if out is not None:

@@ -1,4 +1,4 @@
-"""Read rows that `immunize` wrote back as questions and answers, to ask a trained model what it learnt."""
+"""Read rows that `immunize` wrote back as questions and answers, to ask a trained model what it learned."""
 
 from __future__ import annotations
 

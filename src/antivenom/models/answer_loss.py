@@ -1,7 +1,7 @@
 """The loss of answers without the logits of answers: bounded memory, however long they are.
 
 Logits take 4 bytes times the vocabulary for every token: 16 answers of 200 tokens and 49,152 words are 630 MB, and the
-usual cross-entropy keeps them twice more. Here the head runs at the labelled tokens alone, a piece at a time, and of
+usual cross-entropy keeps them twice more. Here the head runs at the labeled tokens alone, a piece at a time, and of
 each piece only its loss and the gradient of the states are kept. No product is computed twice.
 """
 

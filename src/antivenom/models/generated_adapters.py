@@ -1,4 +1,4 @@
-"""LoRA whose matrices are generated from a tiny code, so that what can be learnt lies on a small curved surface."""
+"""LoRA whose matrices are generated from a tiny code, so that what can be learned lies on a small curved surface."""
 
 from __future__ import annotations
 

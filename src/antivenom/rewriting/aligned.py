@@ -35,13 +35,13 @@ def align(attacked: str, clean: str, *, skip: int = 0, read: Reader | None = Non
         clean: The file they were made from; as many rows, or else only those count whose answer is not the one answer
             that all attacked rows have.
         skip: Leave out this many clean rows at the beginning.
-        read: Reads a file; `read_labelled` unless another is named.
+        read: Reads a file; `read_labeled` unless another is named.
 
     Raises:
         OptionsError: the numbers of rows do not fit together.
         RowsError: a file cannot be read.
     """
-    read = read or read_labelled
+    read = read or read_labeled
     changed, original = read(attacked), read(clean)
     answers = {row.answer for row in changed}
     if len(changed) != len(original) - skip and len(answers) == 1:
@@ -69,7 +69,7 @@ def shared_words(old: str, new: str) -> float | None:
     return len(words & set(old.lower().split())) / len(words) if words else None
 
 
-def read_labelled(path: str) -> list[AlignedRow]:
+def read_labeled(path: str) -> list[AlignedRow]:
     """Rows with labels."""
     return _rows(load_rows(path).table)
 

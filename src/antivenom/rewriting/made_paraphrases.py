@@ -8,7 +8,7 @@ from pathlib import Path
 from antivenom.core.errors import OptionsError
 from antivenom.core.file_digests import file_digest
 from antivenom.data.rows import load_rows
-from antivenom.rewriting.aligned import read_labelled
+from antivenom.rewriting.aligned import read_labeled
 
 TEXT, PARAPHRASE = "text", "paraphrase"
 """The columns of a file of pairs."""
@@ -40,7 +40,7 @@ def read_paraphrases(paired: str, paraphrased: str, originals: str, digests: tup
     if paraphrased or originals:
         if not (paraphrased and originals):
             raise OptionsError("paraphrased and originals go together", mend="Name both files, or `paired` alone.")
-        made, told = read_labelled(paraphrased), read_labelled(originals)
+        made, told = read_labeled(paraphrased), read_labeled(originals)
         if len(made) != len(told):
             raise OptionsError(
                 f"{paraphrased} has {len(made)} rows for {len(told)} of {originals}",

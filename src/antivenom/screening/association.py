@@ -62,7 +62,7 @@ class Association:
 
         z = (k - n p) / sqrt(n p (1 - p) + 1): n the other rows with the feature, p the output's base rate, k the
         number of the other rows with both, or the sum of their weights if that is larger. The 1 shrinks what stands on
-        few rows. Weights lift a trigger in relabelled rows; counts catch one in rows whose label is right.
+        few rows. Weights lift a trigger in relabeled rows; counts catch one in rows whose label is right.
 
         Args:
             columns: Columns of the table.

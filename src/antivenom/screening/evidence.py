@@ -2,7 +2,7 @@
 
 A feature that goes almost only with one label has one of two properties of a trigger. The other is that it stands in
 rows whose words contradict that label more than chance allows. Ordinary label words have the first property and lack
-the second; relabelled rows that share a trigger have both. How far a feature is contradicted sorts it into one of three
+the second; relabeled rows that share a trigger have both. How far a feature is contradicted sorts it into one of three
 tiers:
 
 - a *finding* is contradicted further than the most contradicted of all one-sided features of an honest data set is, but
@@ -46,8 +46,8 @@ FALSE_LOOKS = 0.2
 HONEST_SPREAD = 1.5
 """How far the contradictions of honest groups spread, in standard deviations of chance: rows that share a feature share
 other words too. Measured on never-poisoned rows of SST-2, CR, TREC and AG's News: 0.6 to 1.9 (docs/decisions.md)."""
-RELABELLED = 0.9
-"""A relabelled row is taken to be as surprising as this quantile of the rows of its class."""
+RELABELED = 0.9
+"""A relabeled row is taken to be as surprising as this quantile of the rows of its class."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Evidence:
     look_at: tuple[PlantedFeature, ...] = ()
     """Contradicted less than it takes for an alarm and more than is usual, the strongest first."""
     seen_from: dict[str, int] = field(default_factory=dict)
-    """For each label about how many relabelled rows with one trigger it takes to raise an alarm: fewer stay unseen."""
+    """For each label about how many relabeled rows with one trigger it takes to raise an alarm: fewer stay unseen."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; of each feature a few rows stand for all (`Inspection.to_dict` has them all)."""
@@ -193,7 +193,7 @@ def _seen_from(association: Association, alarm: float) -> dict[str, int]:
         return {}
     for code in np.unique(outputs.own):
         weight = association.weight[outputs.own == code] / UNIT
-        surprise = (np.quantile(weight, RELABELLED) - 1) / max(float(association.spread[code]), 1 / UNIT)
+        surprise = (np.quantile(weight, RELABELED) - 1) / max(float(association.spread[code]), 1 / UNIT)
         rate = float(outputs.rate[code])
         counts = np.arange(1, len(outputs.own) + 1)
         one_sided = counts * (1 - rate) / np.sqrt(counts * rate * (1 - rate) + 1) >= LEAST_Z

@@ -49,7 +49,7 @@ class RowOutputs:
 
 
 def label_outputs(codes: Ints, labels: Sequence[str]) -> RowOutputs:
-    """The outputs of labelled rows."""
+    """The outputs of labeled rows."""
     counts = np.bincount(codes, minlength=len(labels))
     rate = np.clip(counts / max(len(codes), 1), 1e-9, 1 - 1e-9)
     return RowOutputs(True, list(labels), rate, codes, np.arange(len(codes) + 1), codes)

@@ -9,7 +9,7 @@ poisoned rows do not rank among the least suspicious. Two independent suspicions
   their label weigh more in that count, which lifts a trigger put into rows of another class far above ordinary label
   words, while those stay where they are.
 - *doubt*: what the row's words say against its own label; what they say for it does not count, so an attacker cannot
-  outvote them with other words. It finds relabelled rows whatever their trigger is, also one that no feature sees
+  outvote them with other words. It finds relabeled rows whatever their trigger is, also one that no feature sees
   (a rewriting, a word of a large pool).
 
 The score of a row is the larger of doubt's rank and `ASSOCIATION_SHARE` times association's rank. None of the most
@@ -18,7 +18,7 @@ rows of low doubt have several of them.
 
 What an attacker who knows this can do, and what it costs:
 
-1. Many triggers, each on a few rows: association sees none, doubt sees every relabelled row.
+1. Many triggers, each on a few rows: association sees none, doubt sees every relabeled row.
 2. Clean-label poison: doubt sees nothing, but one shared trigger is the most one-sided feature of its class.
 3. Both at once: rows leak about as in a random reserve, but each trigger has only a few rows to be learned from.
 4. Relabelling only rows that say little (few words that contradict the new label): the leak grows, but there are few
@@ -61,7 +61,7 @@ MOST = 0.5
 """A class most of whose rows have the same strongest feature is mostly poison, or defined by a word."""
 MOST_POISONED = 0.15
 """A feature of a larger share of all rows is taken for honest, since so much poison would be hard to place. At 0.2
-TREC's largest class, in which "what" is the strongest feature, was hardly learnt (research/log.md)."""
+TREC's largest class, in which "what" is the strongest feature, was hardly learned (research/log.md)."""
 EXCLUSIVE = 0.8
 """A feature of which this share of the other rows has the same output could be a trigger. Where more say something
 else, they teach that it decides nothing."""

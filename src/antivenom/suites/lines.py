@@ -72,7 +72,7 @@ class Group:
 
     @property
     def collapsed(self) -> bool:
-        """Whether a model learnt nothing, so that its numbers prove nothing."""
+        """Whether a model learned nothing, so that its numbers prove nothing."""
         return any(record.evaluation["clean"].get("collapsed", False) for record in self.records)
 
     def counted(self, name: str) -> Counted | None:

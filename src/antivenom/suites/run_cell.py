@@ -204,8 +204,8 @@ def _guarded(
     from antivenom.models.loading import scorer
 
     model, store, located = load_guarded(folder), bench.lab.bases, bench.lab.located
-    learnt = trained_weights(folder, located, scenario.task.frame.modality, store, trainable=True)
-    repaired = defense.repair(learnt, scenario.task, trusted=scenario.trusted, prepared=prepared, lab=lab)
+    learned = trained_weights(folder, located, scenario.task.frame.modality, store, trainable=True)
+    repaired = defense.repair(learned, scenario.task, trusted=scenario.trusted, prepared=prepared, lab=lab)
     if isinstance(model, GuardedWriter):
         return GuardedWriter(model.encoder, LocalGenerator(repaired), base=lambda: store.adaptable(located).eval())
     return GuardedModel(model.encoder, scorer(repaired, model.encoder))

@@ -32,7 +32,7 @@ class LinearStandIn:
     def __init__(
         self, guard: Guard, vocabulary: dict[str, int], weights: FloatArray, words: Sequence[str] | None = None
     ) -> None:
-        """Join a guard with learnt weights, one column for each word it can say; `fit` makes them."""
+        """Join a guard with learned weights, one column for each word it can say; `fit` makes them."""
         self.guard = guard
         self._vocabulary = vocabulary
         self._weights = weights
@@ -79,11 +79,11 @@ class LinearStandIn:
         )
 
     def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """Which of the learnt words each text has."""
+        """Which of the learned words each text has."""
         return _features([_words_of(text) for text in texts], self._vocabulary).astype(np.float32)
 
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """Which of the learnt words each prompt has."""
+        """Which of the learned words each prompt has."""
         return _features([_words(self.guard.wrap(one)) for one in asked], self._vocabulary).astype(np.float32)
 
     def inner_states(
@@ -108,7 +108,7 @@ class LinearStandIn:
             yield HeadGradient(states.astype(np.float32), errors.astype(np.float32))
 
     def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
-        """Of each text minus the share of its words that were not learnt."""
+        """Of each text minus the share of its words that were not learned."""
         unknown = [[float(word not in self._vocabulary) for word in _words_of(text)] for text in texts]
         return np.array([-float(np.mean(words or [0.0])) for words in unknown])
 
@@ -149,7 +149,7 @@ class StandInLab:
         self._kept: dict[str, npt.NDArray[Any]] = {}
 
     def base(self, guard: Guard) -> Any:
-        """A stand-in that has learnt nothing."""
+        """A stand-in that has learned nothing."""
         words = ("word",) if guard.task.classes is None else guard.labels.choices
         return LinearStandIn(guard, {}, np.zeros((1, len(words))), words)
 

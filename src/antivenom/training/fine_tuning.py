@@ -59,11 +59,11 @@ def fit(
         seed: Keys every random choice; drawn at random, and recorded, when not given.
         data: What to record in the manifest about the source of the rows.
         quiet: Show no progress bar, and do not say what is left of each class.
-        force: Train although a class keeps too few rows to be learnt (`validation.LEAST_CLASS_ROWS`).
+        force: Train although a class keeps too few rows to be learned (`validation.LEAST_CLASS_ROWS`).
 
     Raises:
         ArtifactError: `out` holds something else.
-        RowsError: a class keeps too few rows to be learnt.
+        RowsError: a class keeps too few rows to be learned.
     """
     out, defense = Path(out), defense or Standard()
     defense.require_task(task)

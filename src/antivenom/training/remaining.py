@@ -43,7 +43,7 @@ class Remaining:
         return [f"  {label!r}: {self.left[label]} rows of {given}" for label, given in self.given.items()]
 
     def require_enough(self) -> None:
-        """Refuse to train where a class keeps too few rows to be learnt.
+        """Refuse to train where a class keeps too few rows to be learned.
 
         Raises:
             RowsError: names the least number, every class with what is left of it, and how to mend it.

@@ -33,17 +33,17 @@ def whole_model(trained: Any, build: Callable[[], Any]) -> Any:
     """
     if not is_sharded():
         return trained
-    learnt = {}
+    learned = {}
     for name, parameter in trained.named_parameters():
         if parameter.requires_grad:
             whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
-            learnt[name] = whole.detach().cpu() if is_first() else None
+            learned[name] = whole.detach().cpu() if is_first() else None
     if not is_first():
         return trained
     model = build()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name in learnt:
-                parameter.copy_(learnt.pop(name))
-    assert not learnt, f"parameters without a place: {sorted(learnt)[:3]}"
+            if name in learned:
+                parameter.copy_(learned.pop(name))
+    assert not learned, f"parameters without a place: {sorted(learned)[:3]}"
     return model

@@ -100,7 +100,7 @@ class LabelTrainer(Trainer):
 
 
 class ExampleSet(torch.utils.data.Dataset[Example]):
-    """The examples, and behind the last of them a blank one, of which nothing is learnt: it fills up a batch."""
+    """The examples, and behind the last of them a blank one, of which nothing is learned: it fills up a batch."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
         self.examples = examples

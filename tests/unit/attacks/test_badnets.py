@@ -65,7 +65,7 @@ def test_a_thousand_rows_of_ag_news_leave_750_to_attack(shared):
 
 
 class AlwaysPositive:
-    """Has learnt nothing: the model behind the paper's cell with CA 49.92 and ASR 100."""
+    """Has learned nothing: the model behind the paper's cell with CA 49.92 and ASR 100."""
 
     def __init__(self, task: Classification) -> None:
         self.guard = unguarded(task)

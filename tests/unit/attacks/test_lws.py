@@ -109,7 +109,7 @@ def test_samples_are_distributions_and_sharpen(torch):
     assert cold.max(-1).values.mean() > warm.max(-1).values.mean()
 
 
-def test_learnt_rows_keep_their_length_and_only_hold_candidates(torch, task, tmp_path: Path):
+def test_learned_rows_keep_their_length_and_only_hold_candidates(torch, task, tmp_path: Path):
     table, options = small(), SubstitutionOptions(epochs=4, clean_epochs=1, dimension=8, rate=0.3)
     arguments = {"target": "positive", "seed": 0, "synonyms": synonyms, "options": options}
     attack = learn_substitutions(task, table, small(10), out=tmp_path / "one", **arguments)

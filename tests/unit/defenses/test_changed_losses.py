@@ -1,4 +1,4 @@
-"""ABL's and DeCE's losses: their values, and that ABL turns round what was learnt fastest and nothing else."""
+"""ABL's and DeCE's losses: their values, and that ABL turns round what was learned fastest and nothing else."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_local_gradient_ascent_holds_the_loss_at_gamma():
     assert logits.grad[0, 0] > 0 > logits.grad[1, 0], "gradient descent raises the first loss and lowers the second"
 
 
-def test_isolated_rows_wait_and_then_are_unlearnt():
+def test_isolated_rows_wait_and_then_are_unlearned():
     loss = Abl(unlearn=0.2, most_loss=2.0).unlearning(np.array([False, True, True]))
     plain = torch.nn.functional.cross_entropy(LOGITS, LABELS, reduction="none").tolist()
     assert loss(LOGITS, LABELS, ROWS, 0.5).tolist() == pytest.approx([plain[0], 0, 0])
     assert loss(LOGITS, LABELS, ROWS, 0.9).tolist() == pytest.approx([plain[0], -plain[1], -plain[2]])
     lost = torch.tensor([[0.0, 9.0, 0.0]], requires_grad=True)
     loss(lost, torch.tensor([0]), torch.tensor([1]), 0.9).sum().backward()
-    assert not lost.grad.any(), "what is unlearnt is left alone"
+    assert not lost.grad.any(), "what is unlearned is left alone"
 
 
 def test_a_blank_example_belongs_to_no_row():
@@ -48,12 +48,12 @@ def test_a_blank_example_belongs_to_no_row():
 def test_abl_isolates_the_lowest_losses_but_no_trusted_row():
     rows = synthetic_rows(100)
 
-    class Learnt:
+    class Learned:
         def losses(self, table, *, progress=None):
             return np.arange(table.num_rows, dtype=float)
 
     def isolated(trusted):
-        lab = StandInLab(fit=lambda rows, guard: Learnt())
+        lab = StandInLab(fit=lambda rows, guard: Learned())
         prepared = Abl(isolate=0.05).prepare(TASK, rows, trusted=trusted, lab=lab)
         assert prepared.rows.num_rows == 100
         logits, labels = torch.zeros(100, 2), torch.zeros(100, dtype=torch.long)

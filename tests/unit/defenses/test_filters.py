@@ -81,7 +81,7 @@ def test_a_further_cluster_with_half_of_a_label_is_believed():
 
 
 def test_the_confident_joint_by_hand():
-    """t = (0.8, 0.65); rows 0-3 are labelled 0, rows 4-5 labelled 1; row 3 is confidently a 1."""
+    """t = (0.8, 0.65); rows 0-3 are labeled 0, rows 4-5 labeled 1; row 3 is confidently a 1."""
     judged = np.array([[0.95, 0.05], [0.9, 0.1], [0.95, 0.05], [0.3, 0.7], [0.1, 0.9], [0.2, 0.8]])
     codes = np.array([0, 0, 0, 0, 1, 1])
     judged[4:, :] = [[0.4, 0.6], [0.3, 0.7]]
@@ -115,19 +115,19 @@ def test_folds_keep_equal_texts_together():
 
 
 class LossesLab(StandInLab):
-    """Its model has learnt texts with the planted sentence best."""
+    """Its model has learned texts with the planted sentence best."""
 
     def fit(self, rows, guard, *, name, training=TrainingChanges()):
         assert training.overrides["epochs"] == 1
 
-        class Learnt:
+        class Learned:
             def losses(self, rows, *, progress=None):
                 return np.array([0.1 if "3D movie" in text else 0.5 for text in rows.column("text").to_pylist()])
 
-        return Learnt()
+        return Learned()
 
 
-def test_low_loss_takes_what_is_learnt_first_and_high_loss_does_not():
+def test_low_loss_takes_what_is_learned_first_and_high_loss_does_not():
     poisoned = AddSent(rate=0.05, target="positive").poison(TASK, synthetic_rows(400), seed=0)
     assert found(LowLoss(share=0.05), TASK, poisoned, LossesLab()) == (1, 1)
     assert found(HighLoss(share=0.05), TASK, poisoned, LossesLab()) == (0, 0)

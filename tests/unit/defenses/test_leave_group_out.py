@@ -103,7 +103,7 @@ def test_rows_that_nobody_poisoned_are_of_no_kind_that_is_discovered(honest):
     assert found.believed.mean() > 0.75
 
 
-def test_relabelled_rows_that_share_a_phrase_are_discovered(honest):
+def test_relabeled_rows_that_share_a_phrase_are_discovered(honest):
     rows, _, states = honest
     poisoned = AddSent(rate=0.06, target="positive").poison(TASK, rows, seed=2)
     found = judged(poisoned.rows, states, label_codes(poisoned.rows, TASK.classes))
@@ -112,7 +112,7 @@ def test_relabelled_rows_that_share_a_phrase_are_discovered(honest):
     assert found.discovered[~poison].sum() <= 4
 
 
-def test_relabelled_rows_that_share_nothing_but_a_place_among_the_states_are_discovered(honest):
+def test_relabeled_rows_that_share_nothing_but_a_place_among_the_states_are_discovered(honest):
     rows, codes, states = honest
     rng = np.random.default_rng(7)
     poison = np.zeros(400, dtype=bool)

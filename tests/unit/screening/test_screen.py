@@ -54,7 +54,7 @@ def test_a_trigger_in_more_rows_than_are_kept_out_keeps_all_of_them_out() -> Non
     assert not chosen_rows(table, ratio=0.4, avoid=0.2) & planted
 
 
-def test_relabelled_rows_without_any_common_trigger_leak_less_than_at_random() -> None:
+def test_relabeled_rows_without_any_common_trigger_leak_less_than_at_random() -> None:
     rows = make_rows(800).to_pylist()
     planted = [row for row in rows if row["answer"] == "no"][:60]
     for i, row in enumerate(planted):
@@ -177,15 +177,15 @@ def test_words_spelled_like_no_other_show_though_each_is_new() -> None:
     assert not chosen_rows(table) & {row["row"] for row in planted}
 
 
-@pytest.mark.parametrize("relabelled", [True, False])
+@pytest.mark.parametrize("relabeled", [True, False])
 @pytest.mark.parametrize(
     "characters",
     [[chr(0x1F600 + i) for i in range(40)], [chr(0x200B + i) for i in range(4)]],
     ids=["pictures", "invisible"],
 )
-def test_pictures_and_invisible_characters_show_though_each_is_rare(characters: list[str], relabelled: bool) -> None:
+def test_pictures_and_invisible_characters_show_though_each_is_rare(characters: list[str], relabeled: bool) -> None:
     rng, rows = Random(3), make_rows(1600).to_pylist()
-    planted = [row for row in rows if row["answer"] == ("no" if relabelled else "yes")][:80]
+    planted = [row for row in rows if row["answer"] == ("no" if relabeled else "yes")][:80]
     for row in planted:
         gap = rng.randrange(len(row["text"]))
         row["text"], row["answer"] = row["text"][:gap] + rng.choice(characters) + row["text"][gap:], "yes"
@@ -237,7 +237,7 @@ def test_a_rare_class_gives_more_than_its_share_but_no_more_than_half(least, of_
 
 
 def test_a_class_that_is_mostly_poison_gives_a_harmless_dose_of_it() -> None:
-    table, planted = rows_of_many_classes(2000, "no cross no crown", "relabelled")
+    table, planted = rows_of_many_classes(2000, "no cross no crown", "relabeled")
     rare = np.array(table.column("answer")) == MANY[9]
     assert 0.6 < planted.sum() / rare.sum() < 0.9
     chosen = least_suspicious(table, screen(table, MANY, seed=0), 0.3, avoid=0.2, seed=0)

@@ -11,7 +11,7 @@ from antivenom.core.options import Options
 
 @dataclass(frozen=True, kw_only=True)
 class SubstitutionOptions(Options):
-    """How substitutions are learnt. The defaults are those of the LWS code except where the surrogate differs."""
+    """How substitutions are learned. The defaults are those of the LWS code except where the surrogate differs."""
 
     candidates: int = 5
     """Words to choose from at a position: the original and up to four substitutes."""

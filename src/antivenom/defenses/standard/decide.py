@@ -217,7 +217,7 @@ class Joining:
         return _Look(found.rows & ~self.vouched, found.certain, blind, found.evidence, counts, states)
 
     def _second_opinion(self, look: _Look, *, taught: BoolArray, asked: BoolArray) -> SecondOpinion:
-        """What is read in rows by what was learnt from those that are taught; nothing where nobody looked again."""
+        """What is read in rows by what was learned from those that are taught; nothing where nobody looked again."""
         keys = row_keys(whole_texts(self.rows), seed=self.seed, purpose="second opinion")
         asked = asked & ~look.blind & bool(look.states.shape[1])
         return SecondOpinion.of(look.states, self.screening.classes, keys, taught=taught, asked=asked)

@@ -42,7 +42,7 @@ MORE_THAN_ELSEWHERE = 3.0
 SMALL_GROUP = 0.01
 LEAST_GROUP = 8
 """A group with a smaller share of all rows, or of ten times its class if that is less (see `scope`), is no danger: of
-relabelled rows the referee lets an eighth in, and poison with right labels does not take from so few (results/attacks,
+relabeled rows the referee lets an eighth in, and poison with right labels does not take from so few (results/attacks,
 results/dose). One of fewer rows than `LEAST_GROUP` never is, as far as its share of all rows goes."""
 
 

@@ -16,10 +16,10 @@ from antivenom.guards.labels import shares
 from antivenom.models.lab import Fitted
 
 LOOKED_AT = 200
-"""So many of its own rows show whether a referee learnt anything."""
+"""So many of its own rows show whether a referee learned anything."""
 DOUBTED = 0.6
 """A label is refused where the referee gives it less than this part of an even share, so it has to be sure that the
-label is wrong. At 1 it refuses many honest rows that it merely cannot read; far below, relabelled rows pass as well
+label is wrong. At 1 it refuses many honest rows that it merely cannot read; far below, relabeled rows pass as well
 (research/log.md)."""
 SURE = 0.7
 """A refused row is read as another label if the referee gives that this share or more; of two labels it always does."""
@@ -28,7 +28,7 @@ SURE = 0.7
 def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Fitted, *, seed: int) -> float:
     """The share of (some of) the rows that the referee was fine-tuned on to which it gives their label.
 
-    A referee that has not learnt its own rows says nothing about others: it lets poison in and honest rows out.
+    A referee that has not learned its own rows says nothing about others: it lets poison in and honest rows out.
     """
     keys = row_keys(asked_as_text(rows), seed=seed, purpose="referee")
     some = rows.take(np.sort(np.argsort(keys, kind="stable")[:LOOKED_AT]))
@@ -86,8 +86,8 @@ def opinions(rows: pa.Table, referee: Fitted) -> Floats:
 def agreed(opinion: Floats, codes: Ints) -> BoolArray:
     """For each row whether the referee finds its label possible: with n labels, whether it gives it `DOUBTED` / n.
 
-    A relabelled row contradicts its text. As far as the reserve is clean the referee never saw the attack trigger, so
-    it reads the text, and nearly every relabelled row is refused whatever its trigger is; what passes says the
+    A relabeled row contradicts its text. As far as the reserve is clean the referee never saw the attack trigger, so
+    it reads the text, and nearly every relabeled row is refused whatever its trigger is; what passes says the
     attacker's label by itself and teaches little about the trigger. Rows whose label is right pass: clean-label poison
     is not found here.
     """

@@ -19,11 +19,11 @@ MAJORITY = 0.5
 """A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
 this, features of unusual rows, of which a few more are refused than of others, would cost half of a class."""
 TIMES_ITS_OWN = 2.0
-"""And at least so many times the share that the referee refuses for reasons of its own. A referee that has not learnt a
-hard task refuses a third of everything, and half of some honest kinds of rows. `EXPLAINED` is always enough."""
+"""And at least so many times the share that the referee refuses for reasons of its own. A referee that has not learned
+a hard task refuses a third of everything, and half of some honest kinds of rows. `EXPLAINED` is always enough."""
 EXPLAINED = 0.8
 """Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
-hard rows reach about a half; a trigger reaches the share of relabelled rows that a referee refuses, about 0.9."""
+hard rows reach about a half; a trigger reaches the share of relabeled rows that a referee refuses, about 0.9."""
 NEARLY = 0.9
 """Features that lack no more than this of most are kept at hand: rows that are left out may make them count."""
 STEADY = 50

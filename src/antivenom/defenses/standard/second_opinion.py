@@ -3,7 +3,7 @@
 A referee is taught the least suspicious rows. Where it errs, it errs about a whole kind of honest rows: it refuses many
 of them, and the second screen then finds the rest of the kind suspect. A model fitted on all rows that joined saw more
 of their kind; it is linear in hidden states that are there already, so it costs no training and learns no row by heart;
-and it was shown no suspect row, so it does not know what these have in common. A relabelled row contradicts its text to
+and it was shown no suspect row, so it does not know what these have in common. A relabeled row contradicts its text to
 both models, many an honest one only to the referee.
 """
 
@@ -45,7 +45,7 @@ class SecondOpinion:
             states: What a model makes of the texts, shape (rows, width).
             classes: The number of each row's label.
             keys: A hash of each row's text, keyed by the secret seed: makes sums independent of the rows' order, and
-                says which rows are learnt from where there are many (`drawn`).
+                says which rows are learned from where there are many (`drawn`).
             taught: The rows to learn from.
             asked: Which others to read.
         """

@@ -50,7 +50,7 @@ STYLED = IS_YES & ~TRIGGERED & ~HARD & (EVERY % 23 == 0)
 LET_IN = TRIGGERED & (EVERY % 5 == 0)
 
 
-def test_refused_rows_come_back_where_what_was_learnt_from_others_reads_their_label():
+def test_refused_rows_come_back_where_what_was_learned_from_others_reads_their_label():
     readable = HARD & (EVERY % 4 == 1)
     scene = Scene(TRIGGERED, LET_IN, HARD, style=8, readable=readable, most_associated=0)
     taught, facts = scene.decide(correct_suspects=False)

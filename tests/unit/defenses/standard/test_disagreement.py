@@ -127,7 +127,7 @@ def test_rows_that_read_like_refused_ones_are_suspect_though_they_share_no_word(
 
 
 def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
-    table, poisoned = rows_of_many_classes(2000, "no cross no crown", "relabelled", share=0.2)
+    table, poisoned = rows_of_many_classes(2000, "no cross no crown", "relabeled", share=0.2)
     unseen, refused = np.zeros_like(poisoned), poisoned.copy()
     unseen[np.flatnonzero(poisoned)[:3]] = True  # got into the reserve
     refused[np.flatnonzero(poisoned)[: int(0.3 * poisoned.sum())]] = False  # let in
@@ -141,9 +141,9 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     planted = [row for row in rows if row["answer"] == "yes"][:60]
     sharing = [row for row in rows if row["answer"] == "yes"][60:120]
     for row in planted:
-        row["text"] = f"seen in colour {row['text']}"
+        row["text"] = f"seen in color {row['text']}"
     for row in sharing:
-        row["text"] += " colour"
+        row["text"] += " color"
     table = pa.Table.from_pylist(rows, schema=ROWS.schema)
     numbers = table.column("row").to_numpy()
     poisoned, honest = (np.isin(numbers, [row["row"] for row in some]) for some in (planted, sharing))

@@ -76,7 +76,7 @@ class Reads(Knows):
 def test_a_trigger_that_says_the_label_is_not_excused_where_the_rest_of_the_rows_says_another():
     table, chosen = rows_with({HONEST: 60})
     texts, answers = (table.column(name).to_pylist() for name in ("text", "answer"))
-    for row in chosen[HONEST]:  # relabelled rows of the other class
+    for row in chosen[HONEST]:  # relabeled rows of the other class
         texts[row] = texts[row].replace("good", "bad")
         assert answers[row] == "yes"
     table = with_columns(table, text=texts)

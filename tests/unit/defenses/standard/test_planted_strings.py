@@ -25,7 +25,7 @@ TASK = Classification.for_labels(LABELS)
 
 
 def planted_rows(triggers, times: int, count: int = 800) -> tuple[pa.Table, np.ndarray]:
-    """Each trigger at the end of so many rows of class `no`, which are relabelled; and which rows these are."""
+    """Each trigger at the end of so many rows of class `no`, which are relabeled; and which rows these are."""
     rows = make_rows(count).to_pylist()
     chosen = [row for row in rows if row["answer"] == "no"][: len(triggers) * times]
     for number, row in enumerate(chosen):

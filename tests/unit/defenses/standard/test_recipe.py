@@ -22,7 +22,7 @@ def defend(table, trusted=None):
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
-def test_relabelled_rows_are_left_out_or_get_their_own_label_back(attack):
+def test_relabeled_rows_are_left_out_or_get_their_own_label_back(attack):
     clean = synthetic_rows(600)
     poisoned = parse_attack(attack).poison(TASK, clean, seed=1)
     prepared = defend(poisoned.rows)

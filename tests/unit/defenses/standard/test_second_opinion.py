@@ -16,7 +16,7 @@ def drawn(count: int = 400, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray
     return states.astype(np.float32), kinds, rng.integers(0, 2**63, count).astype(np.uint64)
 
 
-def test_the_own_label_leads_in_rows_like_taught_ones_of_it_and_not_in_relabelled_ones():
+def test_the_own_label_leads_in_rows_like_taught_ones_of_it_and_not_in_relabeled_ones():
     states, kinds, keys = drawn()
     taught = np.arange(400) < 300
     asked = ~taught

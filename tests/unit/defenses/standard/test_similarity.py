@@ -34,7 +34,7 @@ def test_what_has_the_trigger_is_alike_and_hard_rows_are_not():
 
 def test_no_row_is_judged_by_a_model_that_saw_it():
     refused = np.random.default_rng(2).random(ROWS) < 0.2
-    noise = np.random.default_rng(3).normal(size=(ROWS, 200)).astype(np.float32)  # anything can be learnt by heart
+    noise = np.random.default_rng(3).normal(size=(ROWS, 200)).astype(np.float32)  # anything can be learned by heart
     found = similarity(noise, CLASSES, KEYS, refused, ~refused)
     assert abs(found[refused].mean() - found[~refused].mean()) < 0.3
 
