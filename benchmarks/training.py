@@ -148,7 +148,7 @@ def _trunk(base: Any, top: int, scratch: Path, precision: Chosen) -> Trunk:
 
 def _trainer(model: Any, examples: Examples, options: TrainingOptions, scratch: Path, collator: Any) -> Any:
     """Ours, without the checkpoint at the end, as TRL's is configured too."""
-    trainer = make_trainer(model, examples, options, seed=0, work=scratch / "ours", quiet=True, collator=collator)
+    trainer = make_trainer(model, examples, options, seed=0, work=scratch / "ours", collator=collator)
     trainer.args.save_strategy = SaveStrategy.NO
     return trainer
 

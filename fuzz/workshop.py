@@ -196,6 +196,7 @@ def workshop(kept: str | None = None) -> Iterator[Workshop]:
         yield Workshop(Path(kept).resolve())
         return
     folder = Path(tempfile.mkdtemp(prefix="workshop-")).resolve()
+    folder.chmod(0o755)  # commands run as other users too
     try:
         yield Workshop(folder)
     finally:  # a child never comes here

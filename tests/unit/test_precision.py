@@ -90,7 +90,7 @@ def train(folder, work, chosen, **options):
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.02)
     with fused_lora(model), laid_out(model, chosen, frozen_only=True):
-        trainer = make_trainer(model, examples_of(24), recipe, seed=0, work=work, quiet=True)
+        trainer = make_trainer(model, examples_of(24), recipe, seed=0, work=work)
         trainer.train()
     assert all(p.dtype == torch.float32 for p in model.parameters()), "the weights themselves stay fp32"
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

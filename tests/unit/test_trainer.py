@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections import Counter
 from math import inf
@@ -22,6 +23,7 @@ from antivenom.training.checkpoints import NOTE, latest_checkpoint, seal_checkpo
 from antivenom.training.lab import LocalLab
 from antivenom.training.losses import POINTS, loss_curve
 from antivenom.training.order import LengthGroupedSampler
+from antivenom.training.steps import shown_steps
 from antivenom.training.trainer import IGNORED, ExampleSet, collate, make_trainer, require_trackers, use_one_gpu
 from antivenom.training.training_options import TrainingOptions
 
@@ -39,7 +41,7 @@ def gradients(model):
 def test_loss_and_gradients_equal_those_of_transformers(model_folder, tmp_path):
     examples = examples_of(7)
     model = load_causal_lm(model_folder)
-    trainer = make_trainer(model, examples, TrainingOptions(batch_size=7), seed=0, work=tmp_path, quiet=True)
+    trainer = make_trainer(model, examples, TrainingOptions(batch_size=7), seed=0, work=tmp_path)
     ours = trainer.compute_loss(model, collate(examples))
     ours.backward()
     found = gradients(model)
@@ -62,7 +64,7 @@ def train(folder, work, examples, **options):
     torch.manual_seed(0)
     model = load_causal_lm(folder)
     recipe = TrainingOptions(learning_rate=1e-2, epochs=1, **options)
-    make_trainer(model, examples, recipe, seed=0, work=work, quiet=True).train()
+    make_trainer(model, examples, recipe, seed=0, work=work).train()
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
@@ -151,7 +153,7 @@ def test_a_filled_order_gives_every_process_as_many_rows(tmp_path):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_that_goes_on_in_its_second_epoch_has_the_order_of_that_epoch(processes, model_folder, tmp_path):
     examples, options = examples_of(40), TrainingOptions(batch_size=8)
-    trainer = make_trainer(load_causal_lm(model_folder), examples, options, seed=0, work=tmp_path, quiet=True)
+    trainer = make_trainer(load_causal_lm(model_folder), examples, options, seed=0, work=tmp_path)
     wanted = LengthGroupedSampler([len(p) + len(a) for p, a in examples], 8, seed=0, epoch=lambda: 1)
     sampler = trainer._get_train_sampler()
     batches = torch.utils.data.BatchSampler(sampler, 8 // processes, drop_last=False)
@@ -221,7 +223,7 @@ def test_a_tracker_gets_the_losses_and_nothing_is_printed(model_folder, tmp_path
         "transformers.integrations.get_available_reporting_integrations", lambda: ["tensorboard"], raising=True
     )
     recipe = TrainingOptions(batch_size=2, epochs=1, report_to=("tensorboard",))
-    trainer = make_trainer(load_causal_lm(model_folder), examples_of(40), recipe, seed=0, work=tmp_path, quiet=True)
+    trainer = make_trainer(load_causal_lm(model_folder), examples_of(40), recipe, seed=0, work=tmp_path)
     trainer.train()
     assert [entry for entry in told if "loss" in entry]
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
@@ -232,6 +234,33 @@ def test_a_tracker_gets_the_losses_and_nothing_is_printed(model_folder, tmp_path
     recipe = TrainingOptions(report_to=("no_such_tracker",))
     with pytest.raises(OptionsError, match="no_such_tracker"):  # before anything is screened or fitted
         LocalLab(str(model_folder), recipe, tmp_path / "lab")
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by a signal"])
+def test_every_step_is_shown_and_the_bar_is_closed_whatever_ends_it(ends, model_folder, tmp_path, monkeypatch):
+    shown, closed = [], []
+
+    @contextlib.contextmanager
+    def bar(what, *, total, unit):
+        shown.append(total)
+        try:
+            yield lambda count: shown.append(count)
+        finally:
+            closed.append(what)
+
+    class Interrupted(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if ends == "by a signal" and state.global_step == 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("antivenom.training.steps.progress_bar", bar)
+    recipe = TrainingOptions(batch_size=4, epochs=1)
+    trainer = make_trainer(load_causal_lm(model_folder), examples_of(20), recipe, seed=0, work=tmp_path)
+    with contextlib.suppress(KeyboardInterrupt), shown_steps(trainer, quiet=False):
+        trainer.add_callback(Interrupted)
+        trainer.train()
+    steps = 5 if ends == "by itself" else 3
+    assert (shown[0], sum(shown[1:]), len(closed)) == (5, steps, 1)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +305,7 @@ def test_layers_computed_again_give_the_same_losses(model_folder, tmp_path):
     for again in (False, True):
         recipe = TrainingOptions(batch_size=8, epochs=1, gradient_checkpointing=again, attention="eager")
         model = load_causal_lm(model_folder, recipe.placement)
-        trainer = make_trainer(model, examples, recipe, seed=0, work=tmp_path / str(again), quiet=True)
+        trainer = make_trainer(model, examples, recipe, seed=0, work=tmp_path / str(again))
         trainer.train()
         losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

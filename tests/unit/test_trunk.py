@@ -113,7 +113,7 @@ def train(folder, options, model, *, steps=None):
     with trunk.removed():
         torch.manual_seed(3)
         peft = _with_lora(model, options)
-        trainer = make_trainer(peft, EXAMPLES, options, seed=3, work=folder, quiet=True, collator=collate_with(trunk))
+        trainer = make_trainer(peft, EXAMPLES, options, seed=3, work=folder, collator=collate_with(trunk))
         if steps:
             trainer.add_callback(_stop_after(steps))
         trainer.train(resume_from_checkpoint=latest_checkpoint(folder))

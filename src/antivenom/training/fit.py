@@ -139,6 +139,7 @@ def _train(
     from antivenom.training.checkpoints import latest_checkpoint
     from antivenom.training.losses import require_finite_weights
     from antivenom.training.sharding import whole_model
+    from antivenom.training.steps import shown_steps
     from antivenom.training.trainer import blank_like, collate_with, collator_of, inputs_of, make_trainer
 
     set_seed(seed % 2**32)
@@ -169,10 +170,10 @@ def _train(
             options,
             seed=seed,
             work=work,
-            quiet=quiet,
             collator=collator,
             changes=prepared.training,
         )
+        stack.enter_context(shown_steps(trainer, quiet))
         trainer.train(resume_from_checkpoint=on_first(lambda: latest_checkpoint(work)))
         trained = whole_model(trainer.model, lambda: adapted(load_model(located.folder, modality, options.placement)))
     require_finite_weights(trained)

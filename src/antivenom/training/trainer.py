@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from antivenom.core.errors import OptionsError
 from antivenom.core.processes import PATIENCE, on_first, process_count, wait_for_all
@@ -163,13 +163,6 @@ def collator_of(renderer: Renderer, model: Any) -> Collator:
     return collate_pixels
 
 
-class _Bar(ProgressCallback):
-    """A progress bar that prints no losses between its lines."""
-
-    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Nothing: losses go to the history and the trackers."""
-
-
 def require_trackers(names: Sequence[str]) -> None:
     """Refuse a tracker that transformers does not know, or that is not installed.
 
@@ -192,7 +185,6 @@ def make_trainer(
     *,
     seed: int,
     work: Path,
-    quiet: bool,
     collator: Collator = collate,
     changes: TrainingChanges = TrainingChanges(),
 ) -> LabelTrainer:
@@ -201,7 +193,7 @@ def make_trainer(
     Raises:
         OptionsError: the batch cannot be divided among the processes.
     """
-    arguments = _arguments(options, seed=seed, work=work, quiet=quiet, checkpoints=not changes.callbacks)
+    arguments = _arguments(options, seed=seed, work=work, checkpoints=not changes.callbacks)
     use_one_gpu(arguments)
     if options.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -215,8 +207,6 @@ def make_trainer(
     )
     require_fsdp2(getattr(trainer.accelerator.state, "fsdp_plugin", None))
     trainer.remove_callback(PrinterCallback)
-    if trainer.pop_callback(ProgressCallback):
-        trainer.add_callback(_Bar)
     # A changed loss reads logits, so all of an answer's exist at once.
     trainer.head, trainer.history = None if changed else plain_head(model), history
     trainer.changed_loss = changes.loss
@@ -224,7 +214,7 @@ def make_trainer(
     return trainer
 
 
-def _arguments(options: TrainingOptions, *, seed: int, work: Path, quiet: bool, checkpoints: bool) -> TrainingArguments:
+def _arguments(options: TrainingOptions, *, seed: int, work: Path, checkpoints: bool) -> TrainingArguments:
     """What the Trainer is told.
 
     Raises:
@@ -257,7 +247,7 @@ def _arguments(options: TrainingOptions, *, seed: int, work: Path, quiet: bool, 
         logging_steps=LOG_EVERY,
         logging_nan_inf_filter=False,
         report_to=list(options.report_to) or "none",
-        disable_tqdm=quiet,
+        disable_tqdm=True,  # see `shown_steps`
         remove_unused_columns=False,
         dataloader_pin_memory=cuda,
         label_names=["labels"],
