@@ -60,12 +60,19 @@ def test_a_nameless_user_without_a_home_is_told_where_to_put_the_cache():
     assert "ANTIVENOM_CACHE" in done.stdout
 
 
+@pytest.mark.parametrize("swallowed", [False, True])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_command_with_one_line(number, code):
-    waiting = "import sys; from antivenom.cli.process import stop_on_signals; stop_on_signals()\n"
-    waiting += "import antivenom.cli as cli, time\n"
-    waiting += "cli._run = lambda words: exec(\"print('ready', flush=True); time.sleep(60)\")\n"
-    waiting += "from antivenom.cli.process import finish_output; sys.exit(finish_output(cli.main([])))"
+def test_a_signal_ends_the_command_with_one_line(number, code, swallowed):
+    """Also where a library makes an error of its own of it, as pydantic does while it builds a class."""
+    waiting = (
+        "import antivenom.cli as cli, time\n"
+        "def run(words):\n"
+        "    print('ready', flush=True)\n"
+        "    try: exec('time.sleep(60)')\n"
+        f"    except KeyboardInterrupt as error: raise ValueError('a class') if {swallowed} else error\n"
+        "cli._run = run\n"
+        "cli.entry_point()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", waiting], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -85,7 +92,7 @@ def test_an_interrupt_around_the_command_is_one_line(step):
         "def interrupted():\n"
         f"    cli.{step} = done\n"
         "    raise KeyboardInterrupt\n"
-        f"cli.{step}, cli.main = interrupted, lambda: 0\n"
+        f"cli.{step}, cli.main = interrupted, lambda **_: 0\n"
         "cli.entry_point()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -45,10 +45,23 @@ def _warned(message: Warning | str, category: type[Warning], *_: object, **__: o
     warn(f"{category.__name__}: {message}")
 
 
-def stop_on_signals() -> None:
-    """Let SIGINT and SIGTERM end the command with one line; a second one ends it at once."""
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+def stop_on_signals() -> list[KeyboardInterrupt]:
+    """Let SIGINT and SIGTERM end the command with one line; a second one ends it at once.
+
+    Returns:
+        What gets the interrupt that was raised, once one was: a library that was interrupted may raise its own error.
+    """
+    came: list[KeyboardInterrupt] = []
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        came.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+        raise came[0]
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    return came
 
 
 def end_undisturbed() -> None:
@@ -60,12 +73,6 @@ def end_undisturbed() -> None:
 def _overhear(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def finish_output(code: int) -> int:
