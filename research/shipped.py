@@ -1,6 +1,6 @@
 """The recipe that ships, in one version alone, beside undefended models and P2P as published.
 
-The records are finished cells of suites/baselines.yaml, in whichever folder of results their seed was run; those of
+The records are finished cells of suites/shipped.yaml, in whichever folder of results their seed was run; those of
 another version of `standard` are passed over.
 """
 
@@ -21,7 +21,7 @@ from research.suite_tables import DECISIONS, NO_ROWS_POISONED
 Record = dict[str, Any]
 UNDEFENDED, PUBLISHED, STANDARD = "none", "p2p@paper", "standard"
 NOT_RUN = "not run"
-SUITE, RECORDS = ROOT / "suites" / "baselines.yaml", ROOT / "results" / "baselines" / "records"
+SUITE, RECORDS = ROOT / "suites" / "shipped.yaml", ROOT / "results" / "baselines" / "records"
 
 
 def shipped() -> str:
