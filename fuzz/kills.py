@@ -58,11 +58,12 @@ def interrupt(shop: Workshop, name: str, signals: Sequence[str], times: int, rng
             while again:
                 child = shop.start(command, place)
                 time.sleep(rng.uniform(0.0, took))
-                if child.send(getattr(signal, sent)):
+                sent_in_time, ended = child.send(number := getattr(signal, sent)), child.wait()
+                if sent_in_time and sent != "SIGKILL" and ended.code == -number and not ended.err:
+                    hit["before it listened"] += 1  # in its first milliseconds, where the system ends it
+                elif sent_in_time:
                     hit[sent] += 1
-                    _look_at_stopped(name, sent, child.wait(), command, failures)
-                else:
-                    child.wait()
+                    _look_at_stopped(name, sent, ended, command, failures)
                 again = rng.random() < 1 / 3
             ended = shop.run(command, place)
             if not (ended.code in command.ends or "already" in ended.err):

@@ -25,7 +25,7 @@ def test_a_fit_killed_between_its_model_and_its_decisions_writes_them(model_fold
         lines = ([row["text"], row["answer"]] for row in synthetic_rows(80).to_pylist())
         csv.writer(file).writerows([["text", "label"], *lines])
     out, store = tmp_path / "out", tmp_path / "out.referee"
-    words = ["fit", str(rows), "--model", str(model_folder), "--out", str(out), "--learning-rate", "1e-2", "--quiet"]
+    words = ["fit", str(rows), "--model", str(model_folder), "--out", str(out), "--epochs", "1", "--quiet"]
     killed = subprocess.run(
         [sys.executable, "-c", KILL.format(words=words)], capture_output=True, text=True, check=False
     )
