@@ -109,6 +109,8 @@ def start(
         prepare: Called in the child before the command.
     """
     (said / "tmp").mkdir(parents=True, exist_ok=True)
+    for name in ("out", "err"):  # here, since a child may be killed before it opens them
+        (said / name).write_bytes(b"")
     begun, pid = time.monotonic(), os.fork()
     if pid:
         return Child(pid, said, begun)
