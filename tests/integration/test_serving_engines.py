@@ -58,20 +58,19 @@ def engine(run, tmp_path_factory):
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
     tool = Path(sys.executable).with_name("transformers")
     command = [str(tool), "serve", str(out), "--device", "cpu", "--port", str(port), "--host", "127.0.0.1"]
-    log = (out.parent / "log").open("w")
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        for _ in range(600):
-            try:
-                if httpx2.get(f"http://127.0.0.1:{port}/health", timeout=2, trust_env=False).status_code == 200:
-                    break
-            except httpx2.HTTPError:
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}", str(out)
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
+    with (out.parent / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            for _ in range(600):
+                try:
+                    if httpx2.get(f"http://127.0.0.1:{port}/health", timeout=2, trust_env=False).status_code == 200:
+                        break
+                except httpx2.HTTPError:
+                    time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}", str(out)
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def test_a_client_gets_what_predict_says(run, engine):
