@@ -6,13 +6,13 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx2
 import openai
 import pytest
+from real_engines import program, require
 from serving_scenes import running
 
 from antivenom.cli import main
@@ -49,15 +49,24 @@ def run(request, tmp_path_factory, model_folder) -> Path:
 @pytest.fixture(scope="module")
 def engine(run, tmp_path_factory):
     """`transformers serve` on the exported folder."""
-    pytest.importorskip("fastapi")
+    require("transformers")
     out = tmp_path_factory.mktemp("export") / "merged"
     assert main(["export", "transformers", str(run), "--out", str(out)]) == 0
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     cache = tmp_path_factory.mktemp("hub")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
-    tool = Path(sys.executable).with_name("transformers")
-    command = [str(tool), "serve", str(out), "--device", "cpu", "--port", str(port), "--host", "127.0.0.1"]
+    command = [
+        str(program("transformers")),
+        "serve",
+        str(out),
+        "--device",
+        "cpu",
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+    ]
     with (out.parent / "log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
