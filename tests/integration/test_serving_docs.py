@@ -130,5 +130,7 @@ def test_every_block_of_commands_runs(here, monkeypatch, capsys):
                 commands.run(line)
             if "8001" not in block:
                 for code in blocks("python"):
-                    exec(code.replace("http://127.0.0.1:8000", commands.urls["http://127.0.0.1:8000"]), {})
+                    made: dict[str, Any] = {}
+                    exec(code.replace("http://127.0.0.1:8000", commands.urls["http://127.0.0.1:8000"]), made)
+                    made["client"].close()
     assert {"negative", "positive"} & set(capsys.readouterr().out.split())

@@ -64,7 +64,8 @@ def artifact(request, tmp_path_factory) -> tuple[Path, Path]:
     for name, part in (("trusted", rows[:24]), ("train", rows[24:72]), (kind, rows[72:])):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part))
     command = ["fit", str(folder / "train.jsonl"), "--trusted", str(folder / "trusted.jsonl"), "--defense", "p2p"]
-    settings = ["--learning-rate", "2e-3", "--top-layers", "8", "--out", str(folder / kind), "--quiet"]
+    settings = ["--learning-rate", "2e-3", "--batch-size", "8", "--epochs", "5", "--top-layers", "8"]
+    settings += ["--out", str(folder / kind), "--quiet"]
     assert main([*command, *settings, *KINDS[kind]]) == 0
     return folder / kind, folder / f"{kind}.jsonl"
 
