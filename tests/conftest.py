@@ -58,9 +58,5 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 def nothing_changed() -> Iterator[None]:
     """Fail where anything is left outside the folders of the tests when all of them have ended."""
     yield
-    assert not SURROUNDINGS or SURROUNDINGS.left() == []
-
-
-def pytest_unconfigure() -> None:
-    if SURROUNDINGS:
-        SURROUNDINGS.remove()
+    left = SURROUNDINGS.left() if SURROUNDINGS else []
+    assert not left, "\n".join(left)

@@ -1,12 +1,12 @@
 """Nothing changes around the tests: a home and a temporary folder of their own, looked at after every test.
 
 With ANTIVENOM_SURROUNDINGS=1. What a test leaves in them, or anywhere in the repository, is told with its name when all
-tests have ended. A home may
-hold `.cache`.
+tests have ended. A home may hold `.cache`, and the temporary folder what `OTHERS` names.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -17,6 +17,12 @@ REPOSITORY = Path(__file__).parents[1]
 CACHES = {".git", ".venv", "__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache", ".mypy_cache", "demo"}
 KEPT = {"ANTIVENOM_CACHE": "antivenom", "HF_HOME": "huggingface"}
 """Caches that stay those of the user: the models in them were fetched once."""
+
+OTHERS = {
+    "torchinductor_": "the cache of torch's compiler, empty, made when it is imported",
+    "pymp-": "of multiprocessing, which removes it when the interpreter ends",
+}
+"""How names begin of what libraries keep in the temporary folder themselves."""
 
 
 class Surroundings:
@@ -34,6 +40,7 @@ class Surroundings:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where pytest keeps what tests wrote
         os.environ.update(HOME=str(self.home), TMPDIR=str(self.temporary))
         tempfile.tempdir = None
+        atexit.register(self.remove)  # early, so that it comes after what libraries remove
         self._before = self._repository()
         self._seen: dict[Path, str] = {}
 
@@ -57,7 +64,8 @@ class Surroundings:
 
     def _around(self) -> list[Path]:
         at_home = [path for path in self.home.iterdir() if path.name != ".cache"]
-        return [*at_home, *self.temporary.iterdir()]
+        kept = [path for path in self.temporary.iterdir() if not path.name.startswith(tuple(OTHERS))]
+        return [*at_home, *kept]
 
     @staticmethod
     def _repository() -> dict[str, str]:
