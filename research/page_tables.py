@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 
 from antivenom.evaluation.rates import mcnemar
@@ -37,17 +37,13 @@ def demo() -> str:
     """What `make demo` prints; each run draws a benign trigger and a seed of its own."""
     head = ("clean accuracy", "ASR", "ASR extended", "ASR deployed", "floor", "excess")
     lines = _head("run", "", *head)
-    runs = enumerate(settings()["demo"]["records"], start=1)
-    for run, path, number, one in ((run, record, *each) for run, record in runs for each in _outcomes(record)):
-        rates = [one["evaluation"]["clean"]["accuracy"], *(first(one)[k] for k in ("asr", "asr_extended"))]
-        rates += [first(one)["asr_deployed"], first(one)["floor"]]
-        cells = ["-" if rate is None else percent(rate) for rate in rates]
-        lines.append(row([run, label(path, number, one), *cells, f"{100 * first(one)['excess']:+.1f}"]))
+    for run, path in enumerate(settings()["demo"]["records"], start=1):
+        for number, one in enumerate(read(path)["outcomes"]):
+            rates = [one["evaluation"]["clean"]["accuracy"], *(first(one)[k] for k in ("asr", "asr_extended"))]
+            rates += [first(one)["asr_deployed"], first(one)["floor"]]
+            cells = ["-" if rate is None else percent(rate) for rate in rates]
+            lines.append(row([run, label(path, number, one), *cells, f"{100 * first(one)['excess']:+.1f}"]))
     return "\n".join(lines)
-
-
-def _outcomes(path: str) -> Iterator[tuple[int, Record]]:
-    return enumerate(read(path)["outcomes"])
 
 
 def attacks() -> str:

@@ -90,12 +90,12 @@ def summary(module: str, name: str) -> str:
     return ""
 
 
-def main(argv: Sequence[str] | None = None, *, came: Sequence[KeyboardInterrupt] = ()) -> int:
+def main(argv: Sequence[str] | None = None, *, interrupts: Sequence[KeyboardInterrupt] = ()) -> int:
     """Run one command.
 
     Args:
         argv: The words behind `antivenom`; those of this process when there are none.
-        came: See `process.stop_on_signals`.
+        interrupts: See `process.stop_on_signals`.
 
     Returns:
         The exit code. What went wrong is said on standard error, without a traceback unless `-v` comes first or
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None, *, came: Sequence[KeyboardInterrupt]
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # some libraries raise panics that are no `Exception`
-        code = _told(came[0] if came else error, verbose=verbose)
+        code = _told(interrupts[0] if interrupts else error, verbose=verbose)
         return _code_of_errors(words) if code == 1 else code
 
 
@@ -156,10 +156,10 @@ def entry_point() -> None:
     """The `antivenom` command: `main` with the streams and signals of a process of its own."""
     try:
         hold_streams()
-        came = stop_on_signals()
+        interrupts = stop_on_signals()
         speak_harmlessly()
         with one_voice():
-            code = main(came=came)
+            code = main(interrupts=interrupts)
         end_undisturbed()
     except KeyboardInterrupt as error:  # before the command, or between its end and that of the program
         end_undisturbed()

@@ -51,17 +51,17 @@ def stop_on_signals() -> list[KeyboardInterrupt]:
     Returns:
         What gets the interrupt that was raised, once one was: a library that was interrupted may raise its own error.
     """
-    came: list[KeyboardInterrupt] = []
+    interrupts: list[KeyboardInterrupt] = []
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        came.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
-        raise came[0]
+        interrupts.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+        raise interrupts[0]
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    return came
+    return interrupts
 
 
 def end_undisturbed() -> None:
