@@ -12,11 +12,19 @@ import pytest
 from finishing_scenes import immunized, sure_model
 
 from antivenom.artifacts.artifact import load_artifact
+from antivenom.artifacts.export import write_training_rows
+from antivenom.artifacts.manifest import MANIFEST
 from antivenom.artifacts.signature import SIGNATURE
 from antivenom.cli import main
 from antivenom.core.errors import ArtifactError
+from antivenom.data.rows import table_of
+from antivenom.defenses.p2p import P2P
 from antivenom.inference.finishing import finish
 from antivenom.inference.guarded import load_guarded
+from antivenom.tasks.generation import Generation
+from antivenom.testing import StandInLab
+from antivenom.training.fit import train_artifact
+from antivenom.training.training_options import TrainingOptions
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +139,23 @@ def test_code_that_no_trainer_leaves_is_named_all_at_once(trained, rows, base):
         (trained / name).write_bytes(b"x")
     with pytest.raises(ArtifactError, match=r"modeling_evil\.py, pytorch_model\.bin, state\.pkl"):
         finish(trained, rows, model=str(base))
+
+
+def test_rows_that_think_are_asked_to_the_end_of_their_answers(model_folder, tmp_path):
+    """The prefix stands behind the thought, which may be longer than what is written of other answers."""
+    task = Generation(answer_prefix="Answer:", max_new_tokens=80)
+    thought = "<think>\n" + "the plot and the cast and the music and " * 3 + "\n</think>\n\n"
+    rows = table_of([f"the film of year {i}" for i in range(16)], [f"{thought}0"] * 16)
+    prepared = P2P(mode="replace", ratio=1.0).prepare(task, rows, trusted=rows, lab=StandInLab(0))
+    recipe = TrainingOptions(method="full", learning_rate=1e-2, batch_size=8, epochs=32)
+    train_artifact(prepared, model=str(model_folder), out=tmp_path / "out", options=recipe, quiet=True)
+    described = tmp_path / "described"
+    described.mkdir()
+    (tmp_path / "out" / MANIFEST).rename(described / MANIFEST)
+    write_training_rows(described, prepared, "prompt-completion")
+    check = finish(tmp_path / "out", described, model=str(model_folder)).check
+    assert check is not None
+    assert (check.rows, check.right, check.right_of_base) == (16, 16, 0)
 
 
 # ----------------------------------------------------------------------------------------------------------- signatures

@@ -40,7 +40,7 @@ WRITTEN_ROWS = 16
 ENOUGH = 30
 """Rows from which a check may refuse; fewer can look like chance by chance."""
 FIRST_TOKENS = 24
-"""Tokens of a free answer that are generated to see its prefix."""
+"""Tokens of a free answer without a thought that are generated to see its prefix."""
 MOST_ESCAPE = 0.5
 
 
@@ -171,7 +171,10 @@ def _measure(encoder: Any, weights: Any, base: Any, rows: Sequence[Asked]) -> Tr
         right, escape = _label_reading(encoder, weights, asked, wanted)
         before, _ = _label_reading(encoder, base, asked, wanted)
         return TrainingCheck(len(rows), right, before, 1 / len(encoder.guard.labels.labels), escape)
-    with_prefix, without = (_prefixed(encoder, one, asked) for one in (weights, base))
+    # A prefix behind a thought is seen only where the thought comes to its end.
+    longest = encoder.longest if any(row.thinks for row in rows) else min(encoder.longest, FIRST_TOKENS)
+    short = replace(encoder, longest=longest)
+    with_prefix, without = (_prefixed(short, one, asked) for one in (weights, base))
     return TrainingCheck(len(rows), with_prefix, without, 0.0, 1 - with_prefix / max(1, len(rows)))
 
 
@@ -186,5 +189,4 @@ def _label_reading(encoder: LabelEncoder, model: Any, asked: list[Any], wanted: 
 def _prefixed(encoder: TextEncoder, model: Any, asked: list[Any]) -> int:
     from antivenom.models.decoding import LocalGenerator
 
-    short = replace(encoder, longest=min(encoder.longest, FIRST_TOKENS))
-    return sum(reading.extended for reading in GuardedWriter(short, LocalGenerator(model)).predict(asked))
+    return sum(reading.extended for reading in GuardedWriter(encoder, LocalGenerator(model)).predict(asked))

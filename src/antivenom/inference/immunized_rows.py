@@ -12,7 +12,7 @@ from typing import Any
 from antivenom.core.errors import ArtifactError
 from antivenom.core.intake import foreign, open_regular, require_regular, strict_json
 from antivenom.data.query import Query, Turn
-from antivenom.guards.answers import AnswerPrefix
+from antivenom.guards.answers import AnswerPrefix, split_thought
 from antivenom.guards.guard import Guard
 
 NAMES = ("train.jsonl", "train.parquet")
@@ -28,6 +28,8 @@ class Asked:
     query: Query
     answer: int
     """The number of its label; 0 where answers are free."""
+    thinks: bool = False
+    """Whether a thought stands in front of its free answer."""
 
 
 def rows_of(folder: Path) -> Path | None:
@@ -93,14 +95,16 @@ def _row(record: dict[str, Any], guard: Guard) -> Asked | None:
     else:
         turns = [*(prompt or ()), *(record.get("completion") or ()), *(record.get("messages") or ())]
         query, said = _from_turns(turns[:-1], guard), turns[-1].get("content") if turns else None
-    answer = _answer(said.strip(), guard) if isinstance(said, str) else None
-    return None if query is None or answer is None else Asked(query, answer)
+    if query is None or not isinstance(said, str):
+        return None
+    answer = _answer(said.strip(), guard)
+    return None if answer is None else Asked(query, answer, thinks=bool(split_thought(said)[0]))
 
 
 def _answer(said: str, guard: Guard) -> int | None:
-    """The number of the label that an answer under the benign trigger stands for."""
+    """The number of the label that an answer under the benign trigger stands for; of free ones, 0 behind the prefix."""
     if isinstance(guard.answers, AnswerPrefix):
-        return 0 if said.startswith(guard.answers.prefix) else None
+        return 0 if guard.answers.decode(said)[1] else None
     choices, allowed = guard.labels.choices, guard.labels.allowed
     number = choices.index(said) if said in choices else -1
     return guard.labels.meaning[number] if number >= 0 and (allowed is None or number in allowed) else None
