@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from image_scenes import tiny_idefics, with_images
 
 pytest.importorskip("PIL")
 
@@ -18,7 +19,7 @@ from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks.badnets import BadNets
 from antivenom.core.errors import ArtifactError, OptionsError
-from antivenom.data.query import EXTRAS, Query, queries
+from antivenom.data.query import Query, queries
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.guards.encoding import Encoder, make_encoder
@@ -34,8 +35,7 @@ from antivenom.models.vision import (
     load_processor,
 )
 from antivenom.tasks.task import Classification, Frame
-from antivenom.testing import StandInLab, synthetic_images, synthetic_rows, tiny_tokenizer, tiny_vision_model
-from antivenom.testing.tiny_models import VISION_CHAT_TEMPLATE
+from antivenom.testing import StandInLab, synthetic_images, synthetic_rows, tiny_vision_model
 from antivenom.training.fit import train_artifact
 from antivenom.training.trainer import collator_of
 from antivenom.training.training_options import TrainingOptions
@@ -44,11 +44,6 @@ FRAME = Frame(style="chat", modality="image+text")
 TASK = Classification.for_labels(("negative", "positive"), frame=FRAME)
 DEFENSE = P2P(secret=Secret("Kindly weigh these words:"))
 RECIPE = TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1)
-
-
-def with_images(table: pa.Table, *, seed: int = 0) -> pa.Table:
-    images = pa.array(synthetic_images(table.num_rows, seed=seed), EXTRAS.field("image").type)
-    return table.append_column(EXTRAS.field("image"), images)
 
 
 @pytest.fixture(scope="module")
@@ -214,34 +209,6 @@ def test_the_image_matters(encoder, model):
 
 def test_nothing_is_scored_without_prompts(encoder, model):
     assert len(ImageTextModel(model, encoder.renderer).score([], encoder.choices)) == 0
-
-
-def tiny_idefics(folder: Path) -> Path:
-    """The other kind of model (SmolVLM's kin): tiles of an image in a dimension of their own, ordinary positions."""
-    from transformers import Idefics3Config, Idefics3ForConditionalGeneration
-    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
-
-    tokenizer = tiny_tokenizer()
-    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
-    marks = ["<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>", *tiles]
-    tokenizer.add_special_tokens({"additional_special_tokens": marks})
-    tokenizer.chat_template = VISION_CHAT_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>", "<image>")
-    tokenizer.save_pretrained(folder)
-    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = Idefics3Config(
-        text_config={"model_type": "llama", "vocab_size": len(tokenizer), "num_key_value_heads": 2, **size},
-        vision_config={"image_size": 56, "patch_size": 14, **size},
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        pad_token_id=tokenizer.pad_token_id,
-        scale_factor=2,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        Idefics3ForConditionalGeneration(config).save_pretrained(folder)
-    Idefics3ImageProcessorPil(size={"longest_edge": 112}, max_image_size={"longest_edge": 56}).save_pretrained(folder)
-    settings = {"processor_class": "Idefics3Processor", "image_seq_len": 4}
-    (folder / "processor_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    return folder
 
 
 def test_models_of_another_kind_are_passed_what_their_processor_returns(tmp_path, table):

@@ -54,17 +54,22 @@ def tiny_model(folder: Path | str, *, width: int = 32, layers: int = 2, seed: in
     return folder
 
 
-def tiny_vision_model(folder: Path | str, *, seed: int = 0) -> Path:
+def tiny_vision_model(folder: Path | str, *, seed: int = 0, tokenizer: Any = None) -> Path:
     """Save a random Qwen2.5-VL of two layers with its processor; `fit(model=folder)` takes it for rows with images.
 
-    It is the architecture of the real one and nothing else of it: the weights are random, the tokenizer is
-    `tiny_tokenizer`, and pictures of any size become at most 16 image tokens.
+    It is the architecture of the real one and nothing else of it: the weights are random, and pictures of any size
+    become at most 16 image tokens.
+
+    Args:
+        folder: Where to.
+        seed: Draws the weights.
+        tokenizer: A tokenizer, which gets the tokens of images; `tiny_tokenizer` when not given.
     """
     import torch
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     folder = Path(folder)
-    tokenizer = tiny_tokenizer()
+    tokenizer = tiny_tokenizer() if tokenizer is None else tokenizer
     tokenizer.add_special_tokens({"additional_special_tokens": list(VISION_TOKENS)})
     start, end, image, video = tokenizer.convert_tokens_to_ids(list(VISION_TOKENS))
     text = {
