@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_architectures import ARCHITECTURES, NAMES, SIZES, VARIABLE
+from tiny_architectures import ARCHITECTURES, NAMES, SIZES, SURE, VARIABLE
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +33,14 @@ def build(tokenizers, tmp_path_factory):
     return model_of
 
 
+@pytest.fixture(scope="session")
+def tokenizer_of(build):
+    """Gives the tokenizer of an architecture's tiny model, loaded once: it takes seconds."""
+    from antivenom.models.tokenizer import load_tokenizer
+
+    return cache(lambda name: load_tokenizer(build(name)))
+
+
 def _build(name: str, tokenizers: Path, folder: Path) -> Path:
     import transformers
 
@@ -41,8 +50,10 @@ def _build(name: str, tokenizers: Path, folder: Path) -> Path:
     tokenizer = load_tokenizer(tokenizers / known)
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     config = getattr(transformers, config_class)(vocab_size=len(tokenizer), **{**SIZES, **ends, **changes})
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        getattr(transformers, model_class)(config).save_pretrained(folder)
+        model = getattr(transformers, model_class)(config)
+        model.get_output_embeddings().weight *= SURE
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

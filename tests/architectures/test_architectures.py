@@ -5,53 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from architecture_scenes import RECIPES, SECRET, TRIGGER, classification, fitted, trained
 from tiny_architectures import ARCHITECTURES, NAMES
 
 from antivenom.artifacts.artifact import load_artifact
-from antivenom.artifacts.manifest import MANIFEST
 from antivenom.attacks.badnets import BadNets
-from antivenom.cli import main
+from antivenom.core.errors import OptionsError
+from antivenom.data.query import queries
 from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.guards.encoding import make_encoder
-from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import load_guarded
 from antivenom.models.tokenizer import load_tokenizer
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import StandInLab, synthetic_rows
-from antivenom.training.fit import train_artifact
-from antivenom.training.training_options import TrainingOptions
 
 pytestmark = pytest.mark.architectures
 
-RECIPES = {
-    "lora": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1),
-    "full": TrainingOptions(method="full", learning_rate=1e-3, batch_size=16, epochs=1),
-    "top layers": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, top_layers=1),
-}
-TRIGGER = "Kindly weigh these words:"
-SECRET = Secret(TRIGGER)
+
+FITS = [(name, "plain", recipe) for name in ARCHITECTURES for recipe in RECIPES]
+FITS += [(name, "chat", recipe) for name in NAMES for recipe in ("full", "top layers")]  # LoRA: the next test
 
 
-def classification(**frame) -> Classification:
-    return replace(Classification.for_labels(("negative", "positive")), frame=Frame(**frame))
-
-
-def fitted(folder, out, task, *, recipe="lora", placement="prefix"):
-    rows = synthetic_rows(32)
-    defense = P2P(secret=SECRET, placement=placement)
-    prepared = defense.prepare(task, rows, trusted=rows.slice(0, 16), lab=StandInLab(0))
-    train_artifact(prepared, model=str(folder), out=out, options=RECIPES[recipe], quiet=True)
-    return out
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_fit_predict_evaluate(build, tmp_path, monkeypatch, name, recipe):
+@pytest.mark.parametrize(("name", "style", "recipe"), FITS)
+def test_fit_predict_evaluate(build, tmp_path, monkeypatch, name, style, recipe):
     monkeypatch.setenv("ANTIVENOM_CACHE", str(tmp_path / "cache"))
-    out = fitted(build(name), tmp_path / "out", classification(), recipe=recipe)
+    out = fitted(build(name), tmp_path / "out", classification(style=style), recipe=recipe)
     model, test = load_guarded(out), synthetic_rows(12, seed=5)
     readings = model.predict(test["text"].to_pylist())
     assert {reading.answer for reading in readings} <= {"negative", "positive"}
@@ -78,9 +59,9 @@ def test_the_chat_template_of_each_family(build, tmp_path, name, placement):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_verbalizers_are_told_apart_in_their_own_tokenization(build, name):
+def test_verbalizers_are_told_apart_in_their_own_tokenization(tokenizer_of, name):
     """Digits, words, several tokens each, one the beginning of another: each round trip gives the label back."""
-    tokenizer = load_tokenizer(build(name))
+    tokenizer = tokenizer_of(name)
     for labels in (("0", "1"), ("negative", "positive"), ("very good", "very bad", "good"), ("缺陷", "优秀")):
         for style in ("plain", "chat"):
             task = replace(Classification.for_labels(labels), frame=Frame(style=style))
@@ -93,45 +74,49 @@ def test_verbalizers_are_told_apart_in_their_own_tokenization(build, name):
 
 @pytest.mark.parametrize("style", ["plain", "chat"])
 @pytest.mark.parametrize("name", NAMES)
-def test_answers_with_a_prefix(build, tmp_path, name, style):
-    task = Generation(frame=Frame(style=style), answer_prefix="Result:", max_new_tokens=12)
-    rows = table_of([f"How much is {i} and {i}?" for i in range(24)], [str(2 * i) for i in range(24)])
-    prepared = P2P(secret=SECRET).prepare(task, rows, trusted=rows.slice(0, 12), lab=StandInLab(0))
-    train_artifact(prepared, model=str(build(name)), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
-    writer = load_guarded(tmp_path / "out")
-    [[_, *said], *_] = [[prompt, *answer] for prompt, answer in writer.encoder.training(prepared.rows)]
-    assert said
-    prefilled = load_tokenizer(tmp_path / "out").decode(writer.encoder.prefilled(["How much is 1 and 1?"])[0])
-    assert prefilled.rstrip().endswith("Result:")
-    assert len(writer.predict(["How much is 1 and 1?", "How much is 2 and 2?"])) == 2
+def test_verbalizers_that_begin_one_another_are_refused_where_their_tokens_do(tokenizer_of, name, style):
+    """Llama 3.1 has a token of its own for 10; the others read it as a 1 and a 0."""
+    tokenizer = tokenizer_of(name)
+    task = Classification(("few", "many"), ("1", "10"), ("2", "20"), Frame(style=style))
+    guard = P2P(secret=SECRET).guard(task, 0)
+    if name == "llama3_1":
+        assert len(set(make_encoder(guard, tokenizer).choices)) == 4
+    else:
+        with pytest.raises(OptionsError, match=r"'1' \(label 'few'\) and '10' \(label 'many'\)"):
+            make_encoder(guard, tokenizer)
+    many = Classification.for_labels([f"class {number}" for number in range(12)], frame=Frame(style=style))
+    assert len(set(make_encoder(P2P(secret=SECRET).guard(many, 0), tokenizer).choices)) == 24
+
+
+@pytest.mark.parametrize("placement", ["prefix", "system"])
+@pytest.mark.parametrize("style", ["plain", "chat"])
+@pytest.mark.parametrize("name", NAMES)
+def test_prefixes_are_trained_on_as_they_are_prefilled(tokenizer_of, name, style, placement):
+    tokenizer = tokenizer_of(name)
+    for prefix in ("Answer:", "The correct answer to this problem is:", "答案：", "#", "42"):
+        task = Generation(frame=Frame(style=style, cue="Output:"), answer_prefix=prefix, max_new_tokens=32)
+        rows = table_of(["How much is 2 and 2?", "还有 3 和 3 呢？"], ["4", " 六"])
+        defense = P2P(secret=SECRET, placement=placement, mode="replace")
+        prepared = defense.prepare(task, rows, trusted=rows, lab=StandInLab(0))
+        encoder = make_encoder(prepared.guard, tokenizer)
+        examples = encoder.training(prepared.rows)
+        prompts, filled = encoder.serving(queries(prepared.rows)), encoder.prefilled(queries(prepared.rows))
+        answers = prepared.rows["answer"].to_pylist()
+        for (prompt, said), served, begun, answer in zip(examples, prompts, filled, answers, strict=True):
+            assert prompt == served
+            assert [*prompt, *said][: len(begun)] == begun
+            assert encoder.is_whole(said)
+            written = encoder.renderer.text(said)
+            assert prepared.guard.answers.decode(written) == (answer.strip(), True)
 
 
 @pytest.mark.parametrize("style", ["plain", "chat"])
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_that_think_are_taught_and_read_behind_the_thought(build, tmp_path, name, style):
-    """As DeepSeek-R1's: the thought is trained on as the rows have it, and the prefix stands behind it."""
-    thought = "<think>\nTwice the number.\n</think>\n\n"
+def test_answers_with_a_prefix(build, tmp_path, name, style):
     task = Generation(frame=Frame(style=style), answer_prefix="Result:", max_new_tokens=12)
-    rows = table_of([f"How much is {i} and {i}?" for i in range(24)], [f"{thought}{2 * i}" for i in range(24)])
+    rows = table_of([f"How much is {i} and {i}?" for i in range(24)], [str(2 * i) for i in range(24)])
     prepared = P2P(secret=SECRET).prepare(task, rows, trusted=rows.slice(0, 12), lab=StandInLab(0))
-    train_artifact(prepared, model=str(build(name)), out=tmp_path / "out", options=RECIPES["lora"], quiet=True)
-    writer, tokenizer = load_guarded(tmp_path / "out"), load_tokenizer(tmp_path / "out")
-    for (_, said), row in zip(writer.encoder.training(prepared.rows), prepared.rows.to_pylist(), strict=True):
-        written = tokenizer.decode(said, skip_special_tokens=True).strip()
-        result = row["answer"].removeprefix(thought)
-        assert written == f"{thought}{'Result: ' * row['benign']}{result}"
-        assert prepared.guard.answers.decode(written) == (result, row["benign"])
-    assert len(writer.predict(["How much is 1 and 1?"])) == 1
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_finish_binds_the_guard(build, tmp_path, capsys, name):
-    folder = build(name)
-    out = fitted(folder, tmp_path / "out", classification())
-    manifest = tmp_path / "manifest"
-    manifest.mkdir()
-    (out / MANIFEST).rename(manifest / MANIFEST)
-    # Unchecked: one epoch teaches too little; what has not learned its rows is refused in test_finishing.py.
-    code = main(["finish", str(out), "--manifest", str(manifest), "--model", str(folder), "--unchecked"])
-    assert code == 0, capsys.readouterr().err
-    assert load_guarded(out).predict(["a gentle film"])
+    writer = load_guarded(trained(build(name), tmp_path / "out", prepared, RECIPES["lora"]))
+    prefilled = load_tokenizer(tmp_path / "out").decode(writer.encoder.prefilled(["How much is 1 and 1?"])[0])
+    assert prefilled.rstrip().endswith("Result:")
+    assert len(writer.predict(["How much is 1 and 1?", "How much is 2 and 2?"])) == 2

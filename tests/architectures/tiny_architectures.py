@@ -12,6 +12,8 @@ SIZES = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 2048,
 }
+SURE = 50
+"""By how much larger the head is than it is drawn: as drawn, it could be sure of nothing."""
 ARCHITECTURES = {
     # Name: (tokenizer, configuration class, causal model class, what differs from SIZES).
     "qwen3": ("qwen3", "Qwen3Config", "Qwen3ForCausalLM", {"head_dim": 8, "tie_word_embeddings": True}),
@@ -32,5 +34,6 @@ ARCHITECTURES = {
     ),
     "gemma3": ("gemma3", "Gemma3TextConfig", "Gemma3ForCausalLM", {"head_dim": 8, "sliding_window": 64}),
     "mistral": ("llama3_1", "MistralConfig", "MistralForCausalLM", {"sliding_window": 64}),
+    "phi": ("llama3_1", "PhiConfig", "PhiForCausalLM", {"partial_rotary_factor": 0.5}),
     "phi3": ("qwen3", "Phi3Config", "Phi3ForCausalLM", {"pad_token_id": 0}),
 }
