@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from architecture_scenes import RECIPES, SECRET, TRIGGER, classification, fitted, trained
+from architecture_scenes import RECIPES, SECRET, TRIGGER, all_benign, classification, fitted, trained
 from tiny_architectures import ARCHITECTURES, NAMES
 
 from antivenom.artifacts.artifact import load_artifact
@@ -96,8 +96,7 @@ def test_prefixes_are_trained_on_as_they_are_prefilled(tokenizer_of, name, style
     for prefix in ("Answer:", "The correct answer to this problem is:", "答案：", "#", "42"):
         task = Generation(frame=Frame(style=style, cue="Output:"), answer_prefix=prefix, max_new_tokens=32)
         rows = table_of(["How much is 2 and 2?", "还有 3 和 3 呢？"], ["4", " 六"])
-        defense = P2P(secret=SECRET, placement=placement, mode="replace")
-        prepared = defense.prepare(task, rows, trusted=rows, lab=StandInLab(0))
+        prepared = all_benign(task, rows, placement=placement)
         encoder = make_encoder(prepared.guard, tokenizer)
         examples = encoder.training(prepared.rows)
         prompts, filled = encoder.serving(queries(prepared.rows)), encoder.prefilled(queries(prepared.rows))
