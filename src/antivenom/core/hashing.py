@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from antivenom.core.file_digests import file_digest
 
@@ -35,24 +36,10 @@ def row_keys(texts: Any, *, seed: int, purpose: str) -> npt.NDArray[np.uint64]:
     Returns:
         One unsigned 64-bit number per text.
     """
-    # Each distinct text is hashed once: rows repeat, and so do their answers.
-    distinct, places = _coded(texts)
     keyed = hashlib.blake2b(digest_size=8, key=hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=32).digest())
-    digests = bytearray()
-    for text in distinct:
+    found = []
+    for text in texts.cast(pa.binary()).to_pylist():
         one = keyed.copy()
-        one.update(text.encode())
-        digests += one.digest()
-    return np.frombuffer(bytes(digests), dtype="<u8").astype(np.uint64)[places]
-
-
-def _coded(texts: Any) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """The distinct texts, and for each text the place of its own among them."""
-    coded = texts.dictionary_encode()
-    if not hasattr(coded, "chunks"):
-        return coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
-    unified = coded.unify_dictionaries()
-    if not unified.num_chunks:
-        return [], np.zeros(0, dtype=np.int64)
-    parts = [chunk.indices.to_numpy() for chunk in unified.chunks]
-    return unified.chunk(0).dictionary.to_pylist(), np.concatenate(parts).astype(np.int64)
+        one.update(text)
+        found.append(one.digest())
+    return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64)

@@ -5,12 +5,10 @@ Everything is counted in whole numbers, so a result does not depend on the order
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, Floats, Ints
@@ -41,7 +39,7 @@ class Association:
     weight_of_both: Ints
     """For each column of the table the sum of the weights of its rows."""
 
-    def of_own(self, grams: Grams, rows: Ints) -> tuple[Ints, Floats]:
+    def of_own(self, grams: Grams, rows: Ints, table: FeatureTable | None = None) -> tuple[Ints, Floats]:
         """The column of each feature with its row's label, and how strongly these go together.
 
         A feature that stands in no other row has column -1, and a z of 0.
@@ -49,38 +47,22 @@ class Association:
         Args:
             grams: Features of some of the texts.
             rows: Which texts these are.
+            table: The table, or a narrowed one.
         """
         own = rows[grams.row]
-        columns = self.table.columns_of(grams, self.outputs.own[own])
+        columns = (table or self.table).columns_of(grams, self.outputs.own[own])
         z = np.zeros(len(columns))
         there = columns >= 0
-        z[there] = self.z(columns[there], self.weight[own[there]])
+        z[there] = z_of(self.numbers(columns[there]), self.weight[own[there]])
         return columns, z
 
-    def z(self, columns: npt.NDArray[np.signedinteger], own: Ints) -> Floats:
-        """The association of features with outputs as z-statistics, each row left out of its own evidence.
-
-        z = (k - n p) / sqrt(n p (1 - p) + 1): n the other rows with the feature, p the output's base rate, k the
-        number of the other rows with both, or the sum of their weights if that is larger. The 1 shrinks what stands on
-        few rows. Weights lift a trigger in relabeled rows; counts catch one in rows whose label is right.
-
-        Args:
-            columns: Columns of the table.
-            own: The weight of the row that asks, which is left out.
-        """
-        numbers = np.take(self._of_columns, columns, axis=0)
-        both = np.maximum(numbers[:, 0], (numbers[:, 1] - own) / UNIT)
-        both -= numbers[:, 2]
-        z: Floats = both / numbers[:, 3]
-        return z
-
-    @cached_property
-    def _of_columns(self) -> Floats:
-        """What `z` needs of each column, side by side in memory: k, the weights, n p, and sqrt(n p (1 - p) + 1)."""
-        found, rate = np.empty((len(self.table), 4)), self.outputs.rate[self.table.output]
-        np.subtract(self.table.rows_of_both, 1, out=found[:, 0])
-        found[:, 1] = self.weight_of_both
-        np.multiply(self.table.rows_with - 1, rate, out=found[:, 2])
+    def numbers(self, columns: Ints | slice) -> Floats:
+        """What `z_of` needs of columns, side by side in memory: k, the weights, n p, and sqrt(n p (1 - p) + 1)."""
+        table, rate = self.table, self.outputs.rate[self.table.output[columns]]
+        found = np.empty((len(rate), 4))
+        np.subtract(table.rows_of_both[columns], 1, out=found[:, 0])
+        found[:, 1] = self.weight_of_both[columns]
+        np.multiply(table.rows_with[columns] - 1, rate, out=found[:, 2])
         np.sqrt(found[:, 2] * (1 - rate) + 1, out=found[:, 3])
         return found
 
@@ -89,6 +71,23 @@ class Association:
         others = np.maximum(self.table.rows_with - 1, 1)
         found: BoolArray = (self.table.rows_of_both - 1) / others >= share
         return found
+
+
+def z_of(numbers: Floats, own: Ints) -> Floats:
+    """The association of features with outputs as z-statistics, each row left out of its own evidence.
+
+    z = (k - n p) / sqrt(n p (1 - p) + 1): n the other rows with the feature, p the output's base rate, k the
+    number of the other rows with both, or the sum of their weights if that is larger. The 1 shrinks what stands on
+    few rows. Weights lift a trigger in relabeled rows; counts catch one in rows whose label is right.
+
+    Args:
+        numbers: Of each feature with its output (`Association.numbers`).
+        own: The weight of the row that asks, which is left out.
+    """
+    both = np.maximum(numbers[:, 0], (numbers[:, 1] - own) / UNIT)
+    both -= numbers[:, 2]
+    z: Floats = both / numbers[:, 3]
+    return z
 
 
 def associate(
@@ -106,12 +105,9 @@ def associate(
     lower = lowered(tokens, seed=seed)
     counts, distinct = _token_counts(lower, len(texts))
     vocabulary = Vocabulary.of(lower, counts, len(texts), word_pieces, seed=seed)
-
-    def features() -> Iterator[Grams]:  # the large kinds first, while little else is in memory
-        yield from of_words(tokens, lower, vocabulary)
-        yield from of_spacing(texts, seed)
-
-    table = FeatureTable.of(features(), len(texts), outputs)
+    features = chain(of_words(tokens, lower, vocabulary), of_spacing(texts, seed))  # the large kinds first
+    del tokens, lower  # while little else is in memory, and no longer than they are needed
+    table = FeatureTable.of(features, len(texts), outputs)
     doubt = doubts(table, outputs, distinct)
     weight, spread = weights(doubt, outputs)
     of_both = sum_by_column(table, weight) if outputs.labels else table.rows_of_both.astype(np.int64) * UNIT

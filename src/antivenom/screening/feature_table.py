@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
 from antivenom.core.arrays import BoolArray, Hashes, Ints
 from antivenom.core.threads import in_threads
@@ -37,8 +37,8 @@ Number = TypeVar("Number", np.float64, np.int64, np.int32, np.bool_)
 class Features:
     """The features of one kind that are in the table."""
 
-    first: int
-    """The number of the first of them; the others follow."""
+    own: SmallInts
+    """The number of each."""
     hashes: Hashes
     """Ascending, without their last bits."""
     bits: np.uint64
@@ -50,7 +50,12 @@ class Features:
             return np.full(len(hashes), -1)
         told = hashes >> self.bits
         place = np.minimum(np.searchsorted(self.hashes, told), len(self.hashes) - 1)
-        return np.where(self.hashes[place] == told, self.first + place, -1)
+        return np.where(self.hashes[place] == told, self.own[place], -1)
+
+    def only(self, wanted: BoolArray) -> Features:
+        """Those of the features that are wanted, told for each number."""
+        kept = wanted[self.own]
+        return Features(self.own[kept], self.hashes[kept], self.bits)
 
 
 @dataclass(frozen=True)
@@ -121,19 +126,20 @@ class FeatureTable:
             outputs: What the rows' answers are made of.
         """
         kinds: dict[Kind, Features] = {}
-        entries, known, first = [], [], 0
+        known, entries, first = [np.zeros(0, np.int32)], [], 0
 
-        def count(grams: Grams) -> tuple[Kind, Hashes, SmallInts, SmallInts]:
-            kind = grams.kind, grams.offsets
-            return kind, *rows_of_each(grams.hashes, grams.tokens.row[grams.start], rows)
+        def count(grams: Grams) -> tuple[Kind, Hashes, SmallInts, Ints, SmallInts]:
+            hashes, counts, of_rows = rows_of_each(grams.hashes, grams.tokens.row[grams.start], rows)
+            of_each = _side_by_side(of_rows, np.repeat(np.arange(len(counts), dtype=np.int32), counts))
+            return (grams.kind, grams.offsets), hashes, counts, np.bincount(of_rows, minlength=rows), of_each
 
-        for kind, hashes, rows_with, of_rows in in_threads(count, features):
-            kinds[kind] = Features(first, hashes, bits_of(rows))
-            entries.append((first, rows_with, of_rows))
+        for kind, hashes, rows_with, sizes, of_each in in_threads(count, features):
+            kinds[kind] = Features(np.arange(first, first + len(hashes), dtype=np.int32), hashes, bits_of(rows))
             known.append(rows_with)
+            entries.append((np.append(0, np.cumsum(sizes)).astype(np.int32), of_each, first))
             first += len(hashes)
+        rows_with = np.concatenate(known)
         starts, numbers = _row_by_row(entries, rows)
-        rows_with = np.concatenate([np.zeros(0, np.int32), *known])
         return cls(*_with_outputs(starts, numbers, rows_with, outputs), kinds)
 
     def __len__(self) -> int:
@@ -172,6 +178,12 @@ class FeatureTable:
                 found[asked] = np.where(features[place] == numbers[asked], ends[output] + place, -1)
         return found
 
+    def narrowed(self, columns: BoolArray) -> FeatureTable:
+        """The same, but features of other columns than these are not found in it: where few matter, faster to ask."""
+        wanted = np.zeros(1 + int(self.feature.max(initial=-1)), dtype=bool)
+        wanted[self.feature[columns]] = True
+        return replace(self, kinds={kind: features.only(wanted) for kind, features in self.kinds.items()})
+
     def count(self, rows: BoolArray) -> SmallInts:
         """In how many of some rows each column stands."""
         found, some, sizes = np.zeros(len(self), dtype=np.int32), np.flatnonzero(rows), np.diff(self.starts)
@@ -181,7 +193,7 @@ class FeatureTable:
 
     def only(self, columns: BoolArray) -> FeatureTable:
         """The same columns with the entries of some of them alone."""
-        parts = [block.where(columns[block.columns]) for block in self.blocks()]
+        parts = list(in_threads(lambda block: block.where(columns[block.columns]), self.blocks()))
         counts = np.concatenate([np.zeros(1, np.int64), *(part.counts for part in parts)])
         entries = np.concatenate([np.zeros(0, np.int32), *(part.columns for part in parts)])
         return replace(self, starts=np.cumsum(counts), columns=entries)
@@ -219,35 +231,41 @@ def sum_by_column(table: FeatureTable, values: npt.NDArray[Number]) -> npt.NDArr
     return total
 
 
-def _row_by_row(entries: list[tuple[int, SmallInts, SmallInts]], rows: int) -> tuple[Ints, SmallInts]:
-    """Turn the rows of each feature into the features of each row; takes the entries out of the list as it goes.
+def _side_by_side(rows: SmallInts | Ints, numbers: SmallInts) -> SmallInts:
+    """The numbers of each row, ascending; rows and numbers are sorted as one number, faster than by two keys."""
+    packed = rows.astype(np.int64)
+    packed <<= 32
+    packed |= numbers
+    packed.sort()
+    return packed.astype(np.int32)  # the last bits
+
+
+def _row_by_row(entries: list[tuple[SmallInts, SmallInts, int]], rows: int) -> tuple[Ints, SmallInts]:
+    """Lay the features of each row side by side, kind by kind.
 
     Args:
-        entries: Of each kind the number of its first feature, how many rows each feature has, and which.
+        entries: Of each kind where those of each row begin, the features, and the number of the first one.
         rows: How many rows there are.
 
     Returns:
         Where the features of each row begin, and the features.
     """
-    of_kinds = [np.bincount(of_rows, minlength=rows) for _, _, of_rows in entries]
-    starts = np.concatenate([[0], np.cumsum(np.sum([np.zeros(rows, np.int64), *of_kinds], axis=0))]).astype(np.int64)
-    numbers, free = np.empty(int(starts[-1]), dtype=np.int32), starts[:-1].copy()
-    for of_kind in of_kinds:
-        first, counts, of_rows = entries.pop(0)
-        ones, ends = np.ones(len(of_rows), dtype=np.int8), np.concatenate([[0], np.cumsum(counts)])
-        matrix = csc_array((ones, of_rows, ends), shape=(rows, len(counts))).tocsr()
-        matrix.indices += np.int32(first)
-        _lay(matrix.indices, matrix.indptr, numbers, free)
-        free += of_kind
+    starts = np.zeros(rows + 1, dtype=np.int64)
+    for ends, _, _ in entries:
+        starts += ends
+    numbers = np.empty(int(starts[-1]), dtype=np.int32)
+
+    def lay(some: tuple[int, int]) -> None:
+        parts, of_rows = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        for ends, features, first in entries:
+            here = ends[some[0] : some[1] + 1]
+            of_rows.append(np.repeat(np.arange(len(here) - 1), np.diff(here)))
+            parts.append(features[here[0] : here[-1]] + np.int32(first))
+        numbers[starts[some[0]] : starts[some[1]]] = _side_by_side(np.concatenate(of_rows), np.concatenate(parts))
+
+    for _ in in_threads(lay, row_ranges(starts, GATHERED)):
+        pass
     return starts, numbers
-
-
-def _lay(entries: SmallInts, starts: SmallInts | Ints, into: SmallInts, free: Ints) -> None:
-    """Lay the entries of each row, which begin at `starts`, into other places, which begin at `free`."""
-    for first, last in row_ranges(starts, GATHERED):
-        some = slice(first, last)
-        places = places_of(free[some], np.diff(starts[first : last + 1]))
-        into[places] = entries[starts[first] : starts[last]]
 
 
 def _with_outputs(

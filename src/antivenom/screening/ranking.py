@@ -29,12 +29,15 @@ def ranks_beside(values: Floats, tokens: Ints, classes: Ints) -> Floats:
 
 def ranks(values: Floats | Ints, classes: Ints, *, ties: Literal["average", "max", "min"] = "average") -> Floats:
     """Ranks within each class, scaled to (0, 1]; equal values get equal ranks."""
-    from scipy.stats import rankdata
-
     found = np.zeros(len(values))
     for code in np.unique(classes):
-        members = classes == code
-        found[members] = rankdata(values[members], ties) / members.sum()
+        members = np.flatnonzero(classes == code)
+        order = np.argsort(values[members])
+        ascending = values[members][order]
+        first = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))
+        counts = np.diff(np.append(first, len(members)))
+        rank = {"min": first + 1, "max": first + counts, "average": first + (counts + 1) / 2}[ties]
+        found[members[order]] = np.repeat(rank, counts) / len(members)
     return found
 
 

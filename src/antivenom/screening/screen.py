@@ -46,7 +46,7 @@ from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import asked_as_text, whole_texts
 from antivenom.data.sampling import label_codes, quota
-from antivenom.screening.association import Association, associate
+from antivenom.screening.association import Association, associate, z_of
 from antivenom.screening.feature_table import Block
 from antivenom.screening.outputs import free_outputs, label_outputs
 from antivenom.screening.ranking import STEPS, largest_of_each, place_in_group, ranks, ranks_beside
@@ -165,10 +165,10 @@ def _row_scores(association: Association) -> tuple[Floats, Floats, Floats, Ints]
     table, count = association.table, len(association.weight)
     strongest, many, exclusive = (np.zeros(count) for _ in range(3))
     feature = -1 - np.arange(count)
-    alone = association.mostly(EXCLUSIVE)
+    alone, numbers = association.mostly(EXCLUSIVE), association.numbers(slice(None))
 
     def score(block: Block) -> None:
-        z = association.z(block.columns, block.spread(association.weight[block.rows]))
+        z = z_of(np.take(numbers, block.columns, axis=0), block.spread(association.weight[block.rows]))
         # In whole steps, so that a row's strongest and its exclusive feature are equal where they are the same.
         z = np.rint(z * STEPS) / STEPS
         told = z > 0

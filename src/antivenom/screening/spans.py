@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ def written(texts: pa.ChunkedArray, tokens: Tokens, chosen: BoolArray) -> Iterat
         names = [tokens.names[symbol] for symbol in tokens.symbol[first[row] + 1 : last[row] - 1]]
         text = texts[int(row)].as_py()
         places = _places(text, names)
-        for start, end in _runs(chosen[first[row] + 1 : last[row] - 1], names):
+        for start, end in _runs(chosen[first[row] + 1 : last[row] - 1].tolist(), names):
             key = tuple(name.lower() for name in names[start:end] if name != SPACE)
             yield Span(int(row), key, text[places[start][0] : places[end - 1][1]])
 
@@ -87,11 +88,10 @@ def as_written(texts: pa.ChunkedArray, key: Sequence[str]) -> list[str]:
     return found
 
 
-def _runs(chosen: BoolArray, tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+def _runs(chosen: Sequence[bool], tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
     """The first and the one behind the last of each run, which begins and ends with a word."""
-    places = np.flatnonzero(chosen)
-    for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
-        solid = [int(place) for place in run if tokens[place] != SPACE]
+    for is_chosen, run in groupby(range(len(tokens)), chosen.__getitem__):
+        solid = [place for place in run if tokens[place] != SPACE] if is_chosen else []
         if solid:
             yield solid[0], solid[-1] + 1
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.defenses.standard.refusals import MAJORITY, RefusalCounts
+from antivenom.screening.feature_table import FeatureTable
 from antivenom.screening.features import Grams, every_kind
 from antivenom.screening.screen import EXCLUSIVE
 from antivenom.screening.spans import ABOUT_AS_STRONG, Span, covered, written
@@ -67,10 +68,11 @@ def find_planted_strings(counts: RefusalCounts, limit: float, among: BoolArray, 
     """
     planted, seen = _planted_columns(counts), _Sightings()
     rows = np.flatnonzero(among & _having(counts, planted))
+    table = counts.screening.association.table.narrowed(planted[:-1])
     some = counts.texts.take(pa.array(rows))
     for first, piece in pieces(some):
         here = rows[first : first + len(piece)]
-        looking = _PlantedLooking.of(piece, here, counts, limit, planted)
+        looking = _PlantedLooking.of(piece, here, counts, limit, (planted, table))
         tokens, refused = words(piece, seed=counts.screening.association.vocabulary.seed), counts.refused[here]
         for span in written(piece, tokens, looking.strongest_words(tokens)):
             seen.add(span, int(here[span.row]))
@@ -105,14 +107,23 @@ class _PlantedLooking:
 
     @classmethod
     def of(
-        cls, texts: pa.ChunkedArray, rows: Ints, counts: RefusalCounts, limit: float, planted: BoolArray
+        cls,
+        texts: pa.ChunkedArray,
+        rows: Ints,
+        counts: RefusalCounts,
+        limit: float,
+        look_in: tuple[BoolArray, FeatureTable],
     ) -> _PlantedLooking:
+        planted, table = look_in
         screening, association = counts.screening, counts.screening.association
         features = []
         for grams in every_kind(texts, association.vocabulary):
-            columns, z = association.of_own(grams, rows)
-            refused, _ = counts.look_up(rows[grams.row], columns)
-            features.append((grams, np.where(planted[columns] & (refused > limit), z, 0)))
+            columns, z = association.of_own(grams, rows, table)
+            told = np.flatnonzero(planted[columns])
+            refused, _ = counts.look_up(rows[grams.row[told]], columns[told])
+            planted_z = np.zeros(len(z))
+            planted_z[told] = np.where(refused > limit, z[told], 0)
+            features.append((grams, planted_z))
         best = np.zeros(len(texts))
         for grams, z in features:
             np.maximum.at(best, grams.row, z)
