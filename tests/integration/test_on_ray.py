@@ -15,7 +15,7 @@ import pytest
 from antivenom.cli import main
 from antivenom.core.errors import RowsError
 from antivenom.data.row_stream import open_stream, take_census
-from antivenom.data.rows import load_rows, table_of
+from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.tasks.task import Classification
 from antivenom.training.streaming import Plan, immunize_stream
@@ -90,19 +90,6 @@ def test_what_inspect_says_is_the_same(shards, cluster, capsys):
     assert any("crown" in lead["what"] for lead in json.loads(said[0])["leads"])
     assert main(["inspect", str(shards), "--kind", "generation", "--ray", cluster.address]) != 0
     assert "free answers" in capsys.readouterr().err
-
-
-def test_loaded_rows_and_their_account_are_the_same(shards, cluster):
-    from antivenom.training.on_ray import ShardedRows
-
-    stream, alone = open_stream(shards), load_rows(shards)
-    found = ShardedRows.open(stream, cluster.address).load(stream)
-    assert found.table.equals(alone.table)
-    assert (found.labels, found.columns, found.report.to_dict()) == (
-        alone.labels,
-        alone.columns,
-        alone.report.to_dict(),
-    )
 
 
 def test_a_node_that_is_lost_costs_only_time(shards, cluster, tmp_path):

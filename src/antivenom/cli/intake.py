@@ -18,10 +18,11 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.hashing import digest_of_files
 from antivenom.core.report import Report
 from antivenom.data.columns import ColumnNames
-from antivenom.data.rows import Rows
+from antivenom.data.validation import check_labels
 from antivenom.defenses import Defense
 from antivenom.defenses.p2p import P2P
 from antivenom.guards.guard import AnyTask
+from antivenom.screening.inspection import Inspection, inspect_parts
 from antivenom.tasks.task import Classification
 from antivenom.training.immunizing import Immunized, bind_rows
 from antivenom.training.training_options import TrainingOptions
@@ -179,13 +180,14 @@ def _rebuild_large(
     return Immunized(path, done.guard, done.facts, done.rows, done.sha256, seed), facts
 
 
-def load_on_ray(options: RowOptions, source: str, where: str) -> Rows:
-    """Load labeled rows of a folder that a Ray cluster reads: those that `RowOptions.load` gives.
+def inspect_on_ray(options: RowOptions, source: str, where: str, *, seed: int | None) -> Inspection:
+    """Inspect labeled rows of a folder that a Ray cluster reads and counts: what `inspect` says of all of them.
 
     Args:
         options: Where text and label are.
         source: A folder of files that every machine of the cluster sees.
         where: See `core.cluster.connect`.
+        seed: See `inspection.inspect`.
 
     Raises:
         OptionsError: images or turns before the text are asked for.
@@ -197,7 +199,10 @@ def load_on_ray(options: RowOptions, source: str, where: str) -> Rows:
     if own.images or own.context_column:
         raise OptionsError("--ray works with texts alone", mend="Leave --ray out.")
     stream = open_stream(source, text=own.text_column, answer=own.label_column, options=own.reading)
-    return ShardedRows.open(stream, where).load(stream, split_names(own.labels) or None)
+    census, rows = ShardedRows.open(stream, where).take_census(stream, seed=0, labels=split_names(own.labels) or None)
+    accepted = check_labels(rows.without_texts(census), census.labels, census.report)
+    census.report.stop_on_errors(skip_refused=own.skip_refused)
+    return inspect_parts(rows.parts(census, census.labels), accepted, census.labels, seed=seed)
 
 
 def _load_trusted(asked: Request, task: AnyTask) -> tuple[pa.Table | None, Report | None]:

@@ -11,7 +11,7 @@ from antivenom.artifacts.export import RowFormat
 from antivenom.artifacts.trainer_stubs import LOSS_ON_ANSWERS, TrainerName, row_format
 from antivenom.cli.ci import CiReports
 from antivenom.cli.decisions import show_planted, warn_of_losses
-from antivenom.cli.intake import Request, immunize_all, immunize_large, load_on_ray
+from antivenom.cli.intake import Request, immunize_all, immunize_large, inspect_on_ray
 from antivenom.cli.options import (
     DefenseOptions,
     Force,
@@ -38,7 +38,7 @@ REFEREE_HELP = (
     "than the screened ones. smollm2, a folder, or a hub name."
 )
 SEED_HELP = "Decides between equals and chooses the examples; drawn at random, and printed, when not given."
-READ_ON_RAY_HELP = "A Ray cluster to read and clean the files of a folder: `auto`, `local`, or its address."
+READ_ON_RAY_HELP = "A Ray cluster to read, clean and count the files of a folder: `auto`, `local`, or its address."
 RAY_HELP = "With --large, a Ray cluster to read the files of a folder: `auto`, `local`, or its address."
 LARGE_HELP = "In bounded memory, to Parquet, duplicates kept: p2p with a random or trusted reserve, not `standard`."
 
@@ -119,10 +119,12 @@ def inspect(
     asked = TaskOptions(kind=kind).filled(row_options.file)
     if ray and asked.kind != "classification":
         raise OptionsError("--ray works with labels, not yet with free answers", mend="Leave --ray out.")
-    loaded = load_on_ray(row_options, rows, ray) if ray else row_options.load(rows, asked.labels)
-    labels = loaded.labels if asked.kind == "classification" else None
-    table = row_options.accept(loaded, labels, loaded.report)
-    found = inspect_rows(table, labels, seed=seed)
+    if ray:
+        found = inspect_on_ray(row_options, rows, ray, seed=seed)
+    else:
+        loaded = row_options.load(rows, asked.labels)
+        labels = loaded.labels if asked.kind == "classification" else None
+        found = inspect_rows(row_options.accept(loaded, labels, loaded.report), labels, seed=seed)
     if json:
         say_json({**found.to_dict(), "taxonomy": [OWASP[1], ATLAS_DATA[1]]})
     else:

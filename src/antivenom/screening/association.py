@@ -103,7 +103,7 @@ def associate(
     """
     tokens = words(texts, seed=seed)
     lower = lowered(tokens, seed=seed)
-    counts, distinct = _token_counts(lower, len(texts))
+    counts, distinct = count_tokens(lower, len(texts))
     vocabulary = Vocabulary.of(lower, counts, len(texts), word_pieces, seed=seed)
     features = chain(of_words(tokens, lower, vocabulary), of_spacing(texts, seed))  # the large kinds first
     del tokens, lower  # while little else is in memory, and no longer than they are needed
@@ -114,7 +114,7 @@ def associate(
     return Association(vocabulary, outputs, table, weight, doubt, spread, distinct, of_both)
 
 
-def _token_counts(lower: Tokens, rows: int) -> tuple[Ints, Ints]:
+def count_tokens(lower: Tokens, rows: int) -> tuple[Ints, Ints]:
     """In how many rows each name of tokens stands, and how many different ones each row has."""
     keys = np.sort(lower.row.astype(np.int64) << 32 | lower.symbol)
     fresh = np.ones(len(keys), dtype=bool)

@@ -16,20 +16,22 @@ tiers:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import ndtri
 
+from antivenom.core.arrays import Ints
 from antivenom.core.console import printable
-from antivenom.core.hashing import row_keys
 from antivenom.data.query import whole_texts
 from antivenom.screening.association import Association
 from antivenom.screening.naming import LEAST_Z, Named, name_groups
 from antivenom.screening.screen import Screening, screen
+from antivenom.screening.sources import InMemory, Source
 from antivenom.screening.spans import as_written
 from antivenom.screening.subword_splits import WordPieces, uncut
 from antivenom.screening.surprise import UNIT
@@ -156,24 +158,32 @@ def explain(table: pa.Table, screening: Screening, *, seed: int) -> Evidence:
         screening: What the screen found in them.
         seed: Keys which rows are shown as examples.
     """
-    texts, numbers = whole_texts(table), table.column("row").to_numpy()
-    association = screening.association
-    groups = name_groups(texts, association, seed=seed)
+    return evidence_of(InMemory(table, screening.association, seed), screening.association)
+
+
+def evidence_of(source: Source, association: Association) -> Evidence:
+    """The evidence behind counts.
+
+    Args:
+        source: The rows that were counted.
+        association: The counts.
+    """
+    groups = name_groups(source, association)
     alarm, look = (contradicted(len(groups), chance) for chance in (FALSE_ALARMS, FALSE_LOOKS))
     tiers: tuple[list[Named], list[Named], list[Named]] = ([], [], [])
     for named in groups:
         contradiction = named.contradiction if association.outputs.labels else -np.inf
         tiers[0 if contradiction >= alarm else 1 if contradiction >= look else 2].append(named)
-    keys = row_keys(texts, seed=seed, purpose="shown")
-    findings, look_at, leads = (
-        tuple(_feature(named, association, numbers, texts, keys) for named in tier[:most])
-        for tier, most in zip(tiers, (None, MOST_LEADS, MOST_LEADS), strict=True)
-    )
-    suspect = np.zeros(table.num_rows, dtype=bool)
-    for named in tiers[0]:
-        suspect[named.rows] = True
-    suspects = tuple(sorted(numbers[suspect].tolist()))
-    return Evidence(table.num_rows, findings, leads, suspects, look_at, _seen_from(association, alarm))
+    shown = [tier[:most] for tier, most in zip(tiers, (None, MOST_LEADS, MOST_LEADS), strict=True)]
+    findings, look_at, leads = _features(source, association, shown)
+    suspects = tuple(sorted(source.numbers[_rows_of(tiers[0])].tolist()))
+    rows = len(source.numbers)
+    return Evidence(rows, findings, leads, suspects, look_at, _seen_from(association, alarm))
+
+
+def _rows_of(groups: Sequence[Named]) -> Ints:
+    """All rows of some groups."""
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *(named.rows for named in groups)]))
 
 
 def contradicted(groups: int, chance: float) -> float:
@@ -202,12 +212,30 @@ def _seen_from(association: Association, alarm: float) -> dict[str, int]:
     return found
 
 
-def _feature(named: Named, association: Association, numbers: Any, texts: pa.ChunkedArray, keys: Any) -> PlantedFeature:
+def _features(
+    source: Source, association: Association, tiers: Sequence[Sequence[Named]]
+) -> Iterator[tuple[PlantedFeature, ...]]:
+    """What is told of the groups of each tier; all rows that are needed for it are looked up together."""
+    every = [named for tier in tiers for named in tier]
+    held = _rows_of(every)
+    keys = source.keys(held, "shown")
     # Drawn by a hash, so that no order of the rows decides which are shown.
-    shown = named.rows[np.argsort(keys[named.rows], kind="stable")]
+    shown = [named.rows[np.argsort(keys[np.searchsorted(held, named.rows)], kind="stable")] for named in every]
+    some = np.unique(np.concatenate([np.zeros(0, np.int64), *(rows[:SPELLED_ROWS] for rows in shown)]))
+    texts = whole_texts(source.take(some))
+    made = (
+        _feature(named, association, source.numbers, rows, texts.take(np.searchsorted(some, rows[:SPELLED_ROWS])))
+        for named, rows in zip(every, shown, strict=True)
+    )
+    return (tuple(islice(made, len(tier))) for tier in tiers)
+
+
+def _feature(
+    named: Named, association: Association, numbers: Ints, shown: Ints, texts: pa.ChunkedArray
+) -> PlantedFeature:
     return PlantedFeature(
         what=named.what,
-        written=_usual_spelling(named, texts.take(pa.array(shown[:SPELLED_ROWS]))),
+        written=_usual_spelling(named, texts),
         kind=named.kind,
         output=association.outputs.names[named.output],
         rows=named.rows_with,

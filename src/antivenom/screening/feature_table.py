@@ -19,14 +19,13 @@ from scipy.sparse import csr_array
 from antivenom.core.arrays import BoolArray, Hashes, Ints
 from antivenom.core.threads import in_threads
 from antivenom.screening.features import Grams
-from antivenom.screening.grouping import bits_of, places_of, row_ranges, rows_of_each
+from antivenom.screening.grouping import LEAST_ROWS, bits_of, places_of, row_ranges, rows_of_each
+from antivenom.screening.laying import GATHERED, row_by_row, side_by_side, with_outputs
 from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.tokens import SmallInts
 
 BLOCK = 100_000
 """So many entries are worked on at once: few enough that what is computed of them stays in the processor's cache."""
-GATHERED = 100_000
-"""So many entries are looked up at once where the table is built."""
 
 Kind = tuple[str, tuple[int, ...]]
 """What features are called, and which symbols, counted from the first, they are made of."""
@@ -46,9 +45,12 @@ class Features:
 
     def numbers(self, hashes: Hashes) -> Ints:
         """The number of each feature, -1 of one that is not in the table."""
+        return self.numbers_of(hashes >> self.bits)
+
+    def numbers_of(self, told: Hashes) -> Ints:
+        """The same, given what is told of each hash: all but its last bits."""
         if not len(self.hashes):
-            return np.full(len(hashes), -1)
-        told = hashes >> self.bits
+            return np.full(len(told), -1)
         place = np.minimum(np.searchsorted(self.hashes, told), len(self.hashes) - 1)
         return np.where(self.hashes[place] == told, self.own[place], -1)
 
@@ -117,30 +119,33 @@ class FeatureTable:
     kinds: dict[Kind, Features]
 
     @classmethod
-    def of(cls, features: Iterable[Grams], rows: int, outputs: RowOutputs) -> FeatureTable:
+    def of(cls, features: Iterable[Grams], rows: int, outputs: RowOutputs, *, whole: int = 0) -> FeatureTable:
         """Count.
 
         Args:
             features: All features of the texts, kind by kind.
             rows: How many texts there are.
             outputs: What the rows' answers are made of.
+            whole: How many there are altogether, where these are some of them: a feature of one row counts then, since
+                others may have it.
         """
+        least, whole = (1, whole) if whole else (LEAST_ROWS, rows)
         kinds: dict[Kind, Features] = {}
         known, entries, first = [np.zeros(0, np.int32)], [], 0
 
         def count(grams: Grams) -> tuple[Kind, Hashes, SmallInts, Ints, SmallInts]:
-            hashes, counts, of_rows = rows_of_each(grams.hashes, grams.tokens.row[grams.start], rows)
-            of_each = _side_by_side(of_rows, np.repeat(np.arange(len(counts), dtype=np.int32), counts))
+            hashes, counts, of_rows = rows_of_each(grams.hashes, grams.tokens.row[grams.start], whole, least)
+            of_each = side_by_side(of_rows, np.repeat(np.arange(len(counts), dtype=np.int32), counts))
             return (grams.kind, grams.offsets), hashes, counts, np.bincount(of_rows, minlength=rows), of_each
 
         for kind, hashes, rows_with, sizes, of_each in in_threads(count, features):
-            kinds[kind] = Features(np.arange(first, first + len(hashes), dtype=np.int32), hashes, bits_of(rows))
+            kinds[kind] = Features(np.arange(first, first + len(hashes), dtype=np.int32), hashes, bits_of(whole))
             known.append(rows_with)
             entries.append((np.append(0, np.cumsum(sizes)).astype(np.int32), of_each, first))
             first += len(hashes)
         rows_with = np.concatenate(known)
-        starts, numbers = _row_by_row(entries, rows)
-        return cls(*_with_outputs(starts, numbers, rows_with, outputs), kinds)
+        starts, numbers = row_by_row(entries, rows)
+        return cls(*with_outputs(starts, numbers, rows_with, outputs), kinds)
 
     def __len__(self) -> int:
         return len(self.feature)
@@ -161,13 +166,16 @@ class FeatureTable:
         return self.kinds[grams.kind, grams.offsets].numbers(grams.hashes)
 
     def columns_of(self, grams: Grams, outputs: Ints) -> Ints:
-        """The column of each feature of some texts together with an output; -1 where there is none.
+        """The column of each feature of some texts, all of one kind, together with an output: see `columns_at`."""
+        return self.columns_at(self.numbers_of(grams), outputs)
+
+    def columns_at(self, numbers: Ints, outputs: Ints) -> Ints:
+        """The column of each feature together with an output; -1 where there is none.
 
         Args:
-            grams: Features of one kind.
+            numbers: The features; -1 of one that is not in the table.
             outputs: The output that each one is asked with.
         """
-        numbers = self.numbers_of(grams)
         found = np.full(len(numbers), -1)
         ends = np.searchsorted(self.output, np.arange(int(outputs.max(initial=0)) + 2))
         for output in np.unique(outputs):
@@ -229,79 +237,3 @@ def sum_by_column(table: FeatureTable, values: npt.NDArray[Number]) -> npt.NDArr
         some = values[block.rows]
         np.add.at(total, block.columns, block.spread(some))
     return total
-
-
-def _side_by_side(rows: SmallInts | Ints, numbers: SmallInts) -> SmallInts:
-    """The numbers of each row, ascending; rows and numbers are sorted as one number, faster than by two keys."""
-    packed = rows.astype(np.int64)
-    packed <<= 32
-    packed |= numbers
-    packed.sort()
-    return packed.astype(np.int32)  # the last bits
-
-
-def _row_by_row(entries: list[tuple[SmallInts, SmallInts, int]], rows: int) -> tuple[Ints, SmallInts]:
-    """Lay the features of each row side by side, kind by kind.
-
-    Args:
-        entries: Of each kind where those of each row begin, the features, and the number of the first one.
-        rows: How many rows there are.
-
-    Returns:
-        Where the features of each row begin, and the features.
-    """
-    starts = np.zeros(rows + 1, dtype=np.int64)
-    for ends, _, _ in entries:
-        starts += ends
-    numbers = np.empty(int(starts[-1]), dtype=np.int32)
-
-    def lay(some: tuple[int, int]) -> None:
-        parts, of_rows = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
-        for ends, features, first in entries:
-            here = ends[some[0] : some[1] + 1]
-            of_rows.append(np.repeat(np.arange(len(here) - 1), np.diff(here)))
-            parts.append(features[here[0] : here[-1]] + np.int32(first))
-        numbers[starts[some[0]] : starts[some[1]]] = _side_by_side(np.concatenate(of_rows), np.concatenate(parts))
-
-    for _ in in_threads(lay, row_ranges(starts, GATHERED)):
-        pass
-    return starts, numbers
-
-
-def _with_outputs(
-    starts: Ints, numbers: SmallInts, rows_with: SmallInts, outputs: RowOutputs
-) -> tuple[Ints, SmallInts, SmallInts, SmallInts, SmallInts, SmallInts]:
-    """Make columns of features and outputs: the first fields of a `FeatureTable`.
-
-    Where each row has one output, its entries stay where they are.
-    """
-    ends, rows_of = outputs.rows_of_each()
-    sizes = np.diff(starts)
-    counts = sizes * outputs.count_of_each()
-    fresh = starts if outputs.labels else np.concatenate([[0], np.cumsum(counts)])
-    columns = numbers if outputs.labels else np.empty(int(fresh[-1]), dtype=np.int32)
-    free, there = fresh[:-1].copy(), np.zeros(len(rows_with), dtype=bool)
-    lookup, first = np.zeros(len(rows_with), dtype=np.int32), 0
-    feature, output, both = ([np.zeros(0, dtype=np.int32)] for _ in range(3))
-    for code in range(len(ends) - 1):
-        rows = rows_of[ends[code] : ends[code + 1]]
-        parts = np.array_split(rows, 1 + int(sizes[rows].sum()) // GATHERED)
-        for some in parts:
-            there[numbers[places_of(starts[some], sizes[some])]] = True
-        present = np.flatnonzero(there).astype(np.int32)
-        lookup[present] = np.arange(len(present), dtype=np.int32)
-        of_both = np.zeros(len(present), dtype=np.int32)
-        for some in parts:
-            local = lookup[numbers[places_of(starts[some], sizes[some])]]
-            np.add.at(of_both, local, np.int32(1))
-            local += np.int32(first)
-            columns[places_of(free[some], sizes[some])] = local
-        if not outputs.labels:
-            free[rows] += sizes[rows]
-        there[present] = False
-        feature.append(present)
-        output.append(np.full(len(present), code, dtype=np.int32))
-        both.append(of_both)
-        first += len(present)
-    features = np.concatenate(feature)
-    return fresh, columns, features, np.concatenate(output), rows_with[features], np.concatenate(both)

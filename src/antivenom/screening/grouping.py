@@ -21,13 +21,16 @@ def bits_of(rows: int) -> np.uint64:
     return np.uint64(max(rows - 1, 1).bit_length())
 
 
-def rows_of_each(hashes: Hashes, row: SmallInts, rows: int) -> tuple[Hashes, SmallInts, SmallInts]:
-    """The rows that each feature stands in, for features of at least `LEAST_ROWS` rows.
+def rows_of_each(
+    hashes: Hashes, row: SmallInts, rows: int, least: int = LEAST_ROWS
+) -> tuple[Hashes, SmallInts, SmallInts]:
+    """The rows that each feature stands in, for features of at least so many rows.
 
     Args:
         hashes: The feature at each place.
         row: The row of each place.
         rows: How many rows there are.
+        least: In how many of them a feature stands at least.
 
     Returns:
         The features, ascending, without their last `bits_of` the rows; how many rows each has; the rows of the first
@@ -43,7 +46,7 @@ def rows_of_each(hashes: Hashes, row: SmallInts, rows: int) -> tuple[Hashes, Sma
     packed >>= bits
     first = np.flatnonzero(_begins(packed))
     counts: Ints = np.diff(np.append(first, len(packed)))
-    keep = counts >= LEAST_ROWS
+    keep = counts >= least
     return packed[first[keep]], counts[keep].astype(np.int32), found[np.repeat(keep, counts)]
 
 

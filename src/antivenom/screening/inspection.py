@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from antivenom.data.sampling import label_codes
 from antivenom.guards.secret import draw_seed
-from antivenom.screening.evidence import Evidence, PlantedFeature, find_evidence
+from antivenom.screening.association import Association
+from antivenom.screening.evidence import Evidence, PlantedFeature, evidence_of
+from antivenom.screening.outputs import label_outputs
+from antivenom.screening.parts import Parts, count_parts
+from antivenom.screening.screen import screen
+from antivenom.screening.sources import InMemory, Source
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,32 @@ def inspect(table: pa.Table, labels: Sequence[str] | None, *, seed: int | None =
         The findings, and every row that shows one with its text and the reason.
     """
     seed = draw_seed() if seed is None else seed
-    evidence = find_evidence(table, labels, seed=seed)
-    return Inspection(evidence, _suspects(table, evidence), seed)
+    association = screen(table, labels, seed=seed).association
+    return inspect_counts(InMemory(table, association, seed), association, seed)
 
 
-def _suspects(table: pa.Table, evidence: Evidence) -> tuple[SuspectRow, ...]:
+def inspect_parts(parts: Parts, rows: pa.Table, labels: Sequence[str], *, seed: int | None = None) -> Inspection:
+    """The same, of rows of which never more than a part is in one memory.
+
+    Args:
+        parts: The rows.
+        rows: `row` and `answer` of all of them.
+        labels: The labels.
+        seed: See `inspect`.
+    """
+    seed = draw_seed() if seed is None else seed
+    outputs = label_outputs(label_codes(rows, labels), labels)
+    source, association = count_parts(parts, outputs, rows.column("row").to_numpy(), seed=seed)
+    return inspect_counts(source, association, seed)
+
+
+def inspect_counts(source: Source, association: Association, seed: int) -> Inspection:
+    """The same, of rows that were counted (`sources.py`, `association.py`)."""
+    evidence = evidence_of(source, association)
+    return Inspection(evidence, _suspects(source, evidence), seed)
+
+
+def _suspects(source: Source, evidence: Evidence) -> tuple[SuspectRow, ...]:
     """Every suspect row with all findings that it shows."""
     reasons: dict[int, list[str]] = {}
     for finding in evidence.findings:
@@ -87,7 +115,7 @@ def _suspects(table: pa.Table, evidence: Evidence) -> tuple[SuspectRow, ...]:
         )
         for number in finding.affected:
             reasons.setdefault(number, []).append(why)
-    rows = table.filter(pa.array([number in reasons for number in table.column("row").to_pylist()], pa.bool_()))
+    rows = source.take(np.flatnonzero(np.isin(source.numbers, np.array(list(reasons), dtype=np.int64))))
     columns = (rows.column(name).to_pylist() for name in ("row", "text", "answer"))
     found = (SuspectRow(n, text, answer, "; ".join(reasons[n])) for n, text, answer in zip(*columns, strict=True))
     return tuple(sorted(found, key=lambda one: one.row))

@@ -6,16 +6,18 @@ Features that stand in mostly the same rows are one *group*, named by the longes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 from scipy.sparse import csr_array
 
 from antivenom.core.arrays import Floats, Ints
-from antivenom.core.hashing import row_keys
+from antivenom.data.query import whole_texts
 from antivenom.screening.association import Association
 from antivenom.screening.features import every_kind
+from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.scope import scope
+from antivenom.screening.sources import Source
 from antivenom.screening.surprise import UNIT
 
 LEAST_ROWS = 5
@@ -28,6 +30,14 @@ MOST_NAMED = 300
 """So many features are named for being contradicted most, and as many for going with their output most."""
 SAME_ROWS = 0.6
 """Features that share this much of their rows are one group."""
+
+
+def least_rows(outputs: RowOutputs, rows: int) -> Floats:
+    """How many rows of each output a feature must stand in to be named."""
+    of_output = np.rint(outputs.rate * rows).astype(np.int64)
+    scopes = np.array([scope(int(count), rows) if outputs.labels else rows for count in of_output], dtype=np.int64)
+    least: Floats = np.maximum(LEAST_ROWS, LEAST_SHARE * scopes)
+    return least
 
 
 @dataclass(frozen=True)
@@ -46,9 +56,7 @@ class OneSided:
         table, outputs, rows = association.table, association.outputs, len(association.weight)
         n, k, rate = table.rows_with, table.rows_of_both, outputs.rate[table.output]
         z = (k - n * rate) / np.sqrt(n * rate * (1 - rate) + 1)
-        of_output = np.rint(outputs.rate * rows).astype(np.int64)
-        scopes = np.array([scope(int(count), rows) if outputs.labels else rows for count in of_output], dtype=np.int64)
-        least = np.maximum(LEAST_ROWS, LEAST_SHARE * scopes)[table.output]
+        least = least_rows(outputs, rows)[table.output]
         found = np.flatnonzero((k >= least) & (z >= LEAST_Z) & (k - n * rate >= LEAST_LIFT * n * (1 - rate)))
         found = found[np.lexsort((found, -z[found]))]
         contradiction = np.zeros(len(found))
@@ -82,19 +90,18 @@ class Named:
     variants: tuple[str, ...]
 
 
-def name_groups(texts: pa.ChunkedArray, association: Association, *, seed: int) -> list[Named]:
+def name_groups(source: Source, association: Association) -> list[Named]:
     """The groups of one-sided features, the strongest first.
 
     Args:
-        texts: The texts behind the association.
+        source: The rows behind the association.
         association: What was counted in them.
-        seed: Keys which rows are looked at for how a feature is written.
     """
     one_sided = OneSided.of(association).most_telling()
     if not len(one_sided.columns):
         return []
-    rows = association.table.having(one_sided.columns)
-    spelled = _spelled(texts, association, one_sided.columns, rows, seed)
+    rows = source.having(one_sided.columns)
+    spelled = _spelled(source, association, one_sided.columns, rows)
     return [_name(group, one_sided, rows, spelled, association) for group in _groups(rows)]
 
 
@@ -114,17 +121,16 @@ def _groups(rows: csr_array) -> list[Ints]:
     return [np.array(group) for group in groups]
 
 
-def _spelled(
-    texts: pa.ChunkedArray, association: Association, columns: Ints, rows: csr_array, seed: int
-) -> list[tuple[str, str]]:
+def _spelled(source: Source, association: Association, columns: Ints, rows: csr_array) -> list[tuple[str, str]]:
     """The kind of each feature, and how it is written: looked up in one row of each."""
-    keys = row_keys(texts, seed=seed, purpose="spelled")
-    shown = [of_one[np.argmin(keys[of_one])] for of_one in np.split(rows.indices, rows.indptr[1:-1])]
-    some = np.unique(shown)
+    held, place = np.unique(rows.indices, return_inverse=True)
+    keys = source.keys(held, "spelled")[place]
+    shown = [start + np.argmin(keys[start:end]) for start, end in pairwise(rows.indptr)]
+    some = np.unique(rows.indices[shown])
     wanted = association.table.feature[columns].tolist()
     among = frozenset(wanted)
     found: dict[int, tuple[str, str]] = {}
-    for grams in every_kind(texts.take(pa.array(some)), association.vocabulary):
+    for grams in every_kind(whole_texts(source.take(some)), association.vocabulary):
         numbers, first = np.unique(association.table.numbers_of(grams), return_index=True)
         for number, at in zip(numbers.tolist(), first.tolist(), strict=True):
             if number in among:

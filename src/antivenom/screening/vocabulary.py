@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow as pa
 from antivenom.core.arrays import BoolArray, Hashes, Ints
 from antivenom.core.hashing import row_keys
 from antivenom.screening.subword_splits import WordPieces, is_cut_small
-from antivenom.screening.tokens import END, START, Tokens
+from antivenom.screening.tokens import END, START, Tokens, symbols
 
 SKELETON_WORDS = 100
 """A skeleton keeps this many of the most frequent tokens of the data: in every language mostly the function words."""
@@ -22,6 +23,11 @@ RARE_ROWS = 2
 """A token in at most this many rows counts as nearly unique."""
 UNCOMMON_SHARE = 1 / 800
 """A token in at most this share of the rows, or nearly unique, does not show how words are spelled here."""
+
+
+def uncommon_rows(rows: int) -> float:
+    """A token in at most so many of these rows is uncommon."""
+    return max(RARE_ROWS, UNCOMMON_SHARE * rows)
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,30 @@ class Vocabulary:
         small = is_cut_small(lower.names, word_pieces)
         plain = cls(rows, seed, lower.keys[order], counts[order], np.zeros(0, np.uint64), small[order])
         common = [lower.names[i] for i in np.flatnonzero(counts > plain.uncommon_rows)]
-        return cls(rows, seed, plain.known, plain.counts, np.unique(letter_runs(common, seed=seed)[1]), plain.cut_small)
+        return replace(plain, known_runs=np.unique(letter_runs(common, seed=seed)[1]))
+
+    @classmethod
+    def of_hashes(cls, known: Hashes, counts: Ints, names: Sequence[str], rows: int, *, seed: int) -> Vocabulary:
+        """The same where no tokenizer is asked; tokens that count as nearly unique are left out.
+
+        Args:
+            known: The hash of each token, ascending.
+            counts: In how many rows it stands.
+            names: Some tokens, those that are not uncommon among them.
+            rows: How many rows there are.
+            seed: Keys the hashes.
+        """
+        kept, nowhere = counts > RARE_ROWS, np.zeros(0, dtype=np.int32)
+        no_runs, uncut = np.zeros(0, dtype=np.uint64), np.zeros(int(kept.sum()), dtype=bool)
+        plain = cls(rows, seed, known[kept], counts[kept], no_runs, uncut)
+        is_common = plain.of_names(symbols(nowhere, nowhere, list(names), seed=seed)) > plain.uncommon_rows
+        common = list(compress(names, is_common.tolist()))
+        return replace(plain, known_runs=np.unique(letter_runs(common, seed=seed)[1]))
 
     @property
     def uncommon_rows(self) -> float:
         """A token in at most so many rows is uncommon."""
-        return max(RARE_ROWS, UNCOMMON_SHARE * self.rows)
+        return uncommon_rows(self.rows)
 
     def of_names(self, tokens: Tokens) -> Ints:
         """In how many rows each name of lower-cased tokens stands."""

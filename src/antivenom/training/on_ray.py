@@ -1,8 +1,8 @@
 """Passes over rows for Ray Data: one task for each file of a folder, the bytes of the one-process run.
 
 A file is read by one worker, batch by batch; what it makes of a batch comes back in order. This process keeps what one
-process keeps (twelve bytes a row) and writes. A worker, or its machine, that is lost costs the time to do its files
-again.
+process keeps (twelve bytes a row) and writes. Where rows are counted, a worker holds a file, and sums come back. A
+worker, or its machine, that is lost costs the time to do its files again.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from antivenom.core.arrays import BoolArray
 from antivenom.core.cluster import connect
 from antivenom.core.errors import AntivenomError, RowsError
 from antivenom.core.report import Report
 from antivenom.data.arrow_rows import clean_rows
-from antivenom.data.columns import ColumnNames
+from antivenom.data.cleaning import SCHEMA
 from antivenom.data.folders import shards_of
 from antivenom.data.read_options import ReadOptions
 from antivenom.data.readers import open_file
 from antivenom.data.row_stream import Census, RowStream, Seen, look_through, sum_up
-from antivenom.data.rows import Rows, put_together
+from antivenom.data.rows import join_rows
+from antivenom.screening.parts import Part
 from antivenom.training.streaming import Piece, Plan, StreamedRows, write_pieces
 
 Made = TypeVar("Made")
@@ -51,15 +53,6 @@ class SeenShard(NamedTuple):
 
     shard: int
     seen: Seen
-    report: Report
-    """Of this batch alone, the rows of the file counted from 1."""
-
-
-class CleanShard(NamedTuple):
-    """One batch of clean rows."""
-
-    shard: int
-    table: pa.Table
     report: Report
     """Of this batch alone, the rows of the file counted from 1."""
 
@@ -108,17 +101,6 @@ class ShardedRows:
         reader = Reader(stream.text_column, stream.answer_column, stream.options, root)
         return cls(stream.source, reader, tuple(map(Shard, files)))
 
-    def load(self, stream: RowStream, labels: Sequence[str] | None = None) -> Rows:
-        """All rows in this process, as `rows.load_rows` has them; read and cleaned by the cluster."""
-        report, ends, tables = Report(source=stream.source), [0] * (len(self.shards) + 1), []
-        for made in _each(partial(_clean, self.reader), self.shards):
-            first = sum(ends[: made.shard + 1])
-            ends[made.shard + 1] += made.report.read
-            report.follow(made.report, first)
-            tables.append(_numbered(made.table, first))
-        names = ColumnNames(stream.text_column, stream.answer_column)
-        return put_together(tables, stream.raw, names, report, labels)
-
     def take_census(self, stream: RowStream, *, seed: int, labels: Any = None) -> tuple[Census, ShardedRows]:
         """The first pass; see `row_stream.take_census`.
 
@@ -136,6 +118,26 @@ class ShardedRows:
         census = sum_up(stream, seen(), report, seed=seed, labels=labels)
         return census, replace(self, shards=tuple(_located(self.shards, found, census)))
 
+    def parts(self, census: Census, labels: Sequence[str]) -> LabeledParts:
+        """The rows whose label is one of these, as parts to be counted (`screening/parts.py`).
+
+        Args:
+            census: What the first pass found.
+            labels: The names of the labels.
+        """
+        names = tuple(census.names.values())
+        is_known = np.isin(names, list(labels))
+        kept = [int(is_known[_known(shard.codes)].sum()) for shard in self.shards]
+        firsts = np.cumsum([0, *kept])[:-1].tolist()
+        return LabeledParts(self.reader, tuple(map(Asked, self.shards, firsts)), tuple(labels), names)
+
+    def without_texts(self, census: Census) -> pa.Table:
+        """The number and the label of each row, whether it is a known one or not."""
+        names = list(census.names.values())
+        numbers = pa.chunked_array(self.parts(census, names).each(_numbers_of), pa.int64())
+        codes = np.concatenate([_known(shard.codes) for shard in self.shards])
+        return pa.table({"row": numbers, "answer": pa.array(names, pa.string()).take(pa.array(codes))})
+
     def immunize(self, census: Census, plan: Plan, out: Path) -> StreamedRows:
         """The second pass; see `streaming.immunize_stream`."""
         in_reserve = plan.reserve(census)
@@ -146,6 +148,28 @@ class ShardedRows:
         ]
         pieces: Iterator[Piece] = _each(partial(_rebuild, self.reader, plan), shards)
         return write_pieces(plan, pieces, out, seed=census.seed)
+
+
+class Asked(NamedTuple):
+    """A file, and how many rows of known labels stand in those before it."""
+
+    shard: Shard
+    first: int
+
+
+@dataclass(frozen=True)
+class LabeledParts:
+    """Rows of known labels, each file being a part; see `screening.parts.Parts`."""
+
+    reader: Reader
+    shards: tuple[Asked, ...]
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    """The label that each distinct answer stands for."""
+
+    def each(self, work: Callable[[Part], Made]) -> Iterator[Made]:
+        """What `work` makes of each file, in their order."""
+        return _each(partial(_ask, self.reader, self.labels, self.names, work), self.shards)
 
 
 @dataclass
@@ -180,28 +204,34 @@ def _look(reader: Reader, seed: int, number: int, shard: Shard) -> Iterator[Seen
         report.kept, report.findings = 0, {}  # of the next batch
 
 
-def _clean(reader: Reader, number: int, shard: Shard) -> Iterator[CleanShard]:
-    """What a worker does where this process takes all rows."""
-    report = Report()
-    for table in reader.tables(shard, report):
-        yield CleanShard(number, table, replace(report))
-        report.kept, report.findings = 0, {}  # of the next batch
-
-
 def _rebuild(reader: Reader, plan: Plan, _: int, shard: Shard) -> Iterator[Piece]:
     """What a worker does in the second pass."""
     tables = (_numbered(table, shard.first) for table in reader.tables(shard, Report()))
     yield from plan.rebuild(tables, _known(shard.codes), _known(shard.in_reserve))
 
 
+def _ask(
+    reader: Reader, known: tuple[str, ...], names: tuple[str, ...], work: Callable[[Part], Made], _: int, shard: Asked
+) -> Iterator[Made]:
+    """What a worker does where rows are counted: all rows of a file are in its memory."""
+    tables = [_numbered(table, shard.shard.first) for table in reader.tables(shard.shard, Report())]
+    table = join_rows([SCHEMA.empty_table(), *tables])
+    answers = pa.array(names, pa.string()).take(pa.array(_known(shard.shard.codes)))
+    table = table.set_column(2, SCHEMA.field("answer"), answers)
+    table = table.filter(pc.is_in(table.column("answer"), value_set=pa.array(known, pa.string())))
+    yield work(Part(table, shard.first))
+
+
+def _numbers_of(part: Part) -> pa.Array:
+    return part.table.column("row").combine_chunks()
+
+
 def _numbered(table: pa.Table, first: int) -> pa.Table:
     """The rows of a file with their numbers among all rows."""
-    import pyarrow.compute as pc
-
     return table.set_column(0, table.schema.field("row"), pc.add(table.column("row"), first))
 
 
-def _each(work: Callable[[int, Shard], Iterator[Made]], shards: Any) -> Iterator[Made]:
+def _each(work: Callable[[int, Any], Iterator[Made]], shards: Any) -> Iterator[Made]:
     """What `work` yields for every file, in order.
 
     Raises:
