@@ -44,6 +44,7 @@ LABELS = ("negative", "positive")
 RATIO, AVOID, LIMIT = 0.3, 0.2, 3.0
 """What the recipe `standard` takes and keeps out, and its `refusal_limit`."""
 WIDTH = 576
+DRAWN = 10_000
 POISONED = 0.05
 REFUSED, REFUSED_WRONGLY = 0.9, 0.1
 
@@ -80,7 +81,7 @@ def measure(count: int) -> dict[str, Any]:
     reserve = least_suspicious(table, screening, RATIO, avoid=AVOID, seed=0)
     evidence = explain(table, screening, seed=0)
     first = _clocks() - start
-    states = np.random.default_rng(2).standard_normal((count, WIDTH), dtype=np.float32).astype(np.float16)
+    states = _drawn_states(count)
     start = _clocks()
     counts, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
     screening = more_suspicious(screening, found.evidence, counts.refused)
@@ -144,6 +145,15 @@ def rows_of(count: int) -> tuple[pa.Table, np.ndarray]:
     for row in poisoned:
         texts[row], answers[row] = f"{texts[row]} no cross, no crown", LABELS[1]
     return table_of(texts, answers), poisoned
+
+
+def _drawn_states(count: int) -> States:
+    """Random numbers, drawn some rows at a time, so that drawing them takes no memory that is not theirs."""
+    rng, states = np.random.default_rng(2), np.empty((count, WIDTH), dtype=np.float16)
+    for first in range(0, count, DRAWN):
+        some = states[first : first + DRAWN]
+        some[:] = rng.standard_normal(some.shape, dtype=np.float32)
+    return states
 
 
 def _clocks() -> Floats:

@@ -29,7 +29,7 @@ from antivenom.screening.grouping import LEAST_ROWS
 from antivenom.screening.naming import least_rows
 from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.surprise import TOKEN, doubts, weights
-from antivenom.screening.tokens import Tokens, lowered, words
+from antivenom.screening.tokens import SmallInts, Tokens, lowered, words
 from antivenom.screening.vocabulary import Vocabulary, uncommon_rows
 
 Made = TypeVar("Made")
@@ -116,13 +116,13 @@ class Questions:
         numbers, at = columns.places_in(table)
         return np.column_stack([rows_with[numbers], np.append(of_both, [[0, 0]], axis=0)[at]])
 
-    def having(self, columns: Columns, part: Part) -> tuple[Ints, Ints]:
+    def having(self, columns: Columns, part: Part) -> tuple[SmallInts, SmallInts]:
         """Which rows have which of some columns."""
         table = self._features(part)
         _, at = columns.places_in(table)
         there = np.flatnonzero(at >= 0)
         found = table.having(at[there]).tocoo()
-        return there[found.row], found.col + part.first
+        return there[found.row].astype(np.int32), (found.col + part.first).astype(np.int32)
 
     def keys(self, rows: Ints, purpose: str, part: Part) -> Hashes:
         """Hashes of some texts."""

@@ -42,7 +42,12 @@ def doubts(table: FeatureTable, outputs: RowOutputs, distinct: Ints) -> Floats:
     odds = _log_odds(n, k, outputs.rate[table.output[token]])
     against[token] = np.maximum(np.rint(-odds * UNIT), 0)
 
+    # Columns stand in order of output, then feature, and tokens are the first features.
+    firsts = np.searchsorted(table.output, np.arange(len(outputs.rate)))
+    behind = (firsts + np.bincount(table.output[token], minlength=len(firsts)))[outputs.own]
+
     def look(block: Block) -> None:
+        block = block.where(block.columns < block.spread(behind[block.rows]))
         total = np.bincount(block.spread(np.arange(len(block.counts))), against[block.columns], len(block.counts))
         doubt[block.rows] = total / UNIT / np.sqrt(np.maximum(distinct[block.rows], 1))
 
