@@ -66,7 +66,7 @@ def find_planted_strings(counts: RefusalCounts, limit: float, among: BoolArray, 
         among: Which rows may show such a feature.
         seed: The secret seed: of wordings of equally many rows, says which are kept.
     """
-    planted, seen = _planted_columns(counts), _Sightings()
+    planted, seen = _planted_columns(counts, limit), _Sightings()
     rows = np.flatnonzero(among & _having(counts, planted))
     table = counts.screening.association.table.narrowed(planted[:-1])
     some = counts.texts.take(pa.array(rows))
@@ -82,11 +82,13 @@ def find_planted_strings(counts: RefusalCounts, limit: float, among: BoolArray, 
     return seen.strings(counts.refused, seed)
 
 
-def _planted_columns(counts: RefusalCounts) -> BoolArray:
+def _planted_columns(counts: RefusalCounts, limit: float) -> BoolArray:
     """The columns of features that may look planted to both, and one more, False, for features of no other row."""
     association = counts.screening.association
-    may = association.mostly(EXCLUSIVE) & counts.may_count()
-    return np.append(may, False)
+    may = np.append(association.mostly(EXCLUSIVE) & counts.may_count(), False)
+    some = np.flatnonzero(may)
+    may[some] = counts.may_exceed(some, limit)
+    return may
 
 
 def _having(counts: RefusalCounts, columns: BoolArray) -> BoolArray:

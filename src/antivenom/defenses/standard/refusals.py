@@ -119,9 +119,18 @@ class RefusalCounts:
         p = self.rate[self.screening.classes[rows]]
         counts = np.take(self.asked, columns, axis=0)
         n, k = counts[:, 0] - self.judged[rows], counts[:, 1] - self.refused[rows]
-        z = np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(np.maximum(n * p * (1 - p), 0) + 1), 0)
         alone = columns < 0
-        return np.where(alone, 0, z), np.where(alone, 0, k / np.maximum(n, 1))
+        return np.where(alone, 0, self._z(n, k, p)), np.where(alone, 0, k / np.maximum(n, 1))
+
+    def _z(self, n: Ints | SmallInts, k: Ints | SmallInts, p: Floats) -> Floats:
+        return np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(np.maximum(n * p * (1 - p), 0) + 1), 0)
+
+    def may_exceed(self, columns: Ints, limit: float) -> BoolArray:
+        """Whether the z of some columns can be above a limit, whichever row asks."""
+        p = self.rate[self.screening.association.table.output[columns]]
+        (n, k), asking = self.asked[columns].T, ((0, 0), (1, 0), (1, 1))  # not judged, judged, refused
+        found: BoolArray = np.any([self._z(n - judged, k - refused, p) > limit for judged, refused in asking], axis=0)
+        return found
 
     def may_count(self) -> BoolArray:
         """For each column whether `look_up` can say more than 0 of it, whichever of its rows asks."""
