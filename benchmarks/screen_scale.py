@@ -5,8 +5,8 @@
 
 The rows are film reviews of the embedded data, the front half of one and the back half of another of the same label, so
 that nearly all are different. One in twenty carries a sentence and the other label. Naming what was found is part of
-the first screen. No referee is asked: for what comes after it (second screen, another reserve, second screen, strains,
-second opinion), nine in ten of the planted rows outside the reserve are refused, and one in ten of the others, by
+the first screen. No referee refuses: for what comes after it (second screen, another reserve, second screen, a last
+referee), nine in ten of the planted rows outside the reserve are refused, and one in ten of the others, by
 chance. What it makes of the texts are random numbers, as wide as SmolLM2's; drawing them is not counted.
 """
 
@@ -31,9 +31,8 @@ from antivenom.core.hashing import row_keys
 from antivenom.data.rows import table_of
 from antivenom.defenses.standard.decide import more_suspicious
 from antivenom.defenses.standard.disagreement import Suspects, find_suspects
-from antivenom.defenses.standard.planted_strings import find_planted_strings
+from antivenom.defenses.standard.referee import Referee
 from antivenom.defenses.standard.refusals import RefusalCounts
-from antivenom.defenses.standard.second_opinion import SecondOpinion
 from antivenom.screening.evidence import explain
 from antivenom.screening.screen import Screening, least_suspicious, screen
 from benchmarks.harness import machine
@@ -88,9 +87,8 @@ def measure(count: int) -> dict[str, Any]:
     reserve = least_suspicious(table, screening, RATIO, avoid=AVOID, seed=0)
     counts, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
     suspect = found.rows
-    strains = find_planted_strings(counts, LIMIT, ~reserve & (screening.associated > 1 - AVOID), seed=0).named
-    keys, doubtful = row_keys(counts.texts, seed=0, purpose="second opinion"), suspect | counts.refused
-    second = SecondOpinion.of(states, screening.classes, keys, taught=~doubtful, asked=doubtful)
+    keys, doubtful = row_keys(counts.texts, seed=0, purpose="referee"), suspect | counts.refused
+    second = Referee.of(states, screening.classes, len(LABELS), keys, ~doubtful)
     again = _clocks() - start
     return {
         "rows": count,
@@ -107,8 +105,7 @@ def measure(count: int) -> dict[str, Any]:
         "poisoned_suspect": int(suspect[poisoned].sum()),
         "others_suspect": int(suspect.sum() - suspect[poisoned].sum()),
         "findings": [finding.what for finding in evidence.findings],
-        "read_again": int((second.lead > 0).sum()),
-        "strains": strains,
+        "read_again": int((second.leads(screening.classes)[doubtful] > 0).sum()),
     }
 
 
@@ -117,7 +114,7 @@ def _look_again(
 ) -> tuple[RefusalCounts, Suspects]:
     """The second screen."""
     counts = RefusalCounts.of(table, screening, ~reserve, refused)
-    found = find_suspects(counts, states, LIMIT, accepted=~counts.refused, blind=np.zeros_like(counts.refused), seed=0)
+    found = find_suspects(counts, states, LIMIT, accepted=~counts.refused, seed=0)
     return counts, found
 
 

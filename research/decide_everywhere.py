@@ -1,6 +1,6 @@
 """What a filter decides about the rows of every attack, with nothing trained on what is left.
 
-    python -m research.decide_everywhere --data ../shared/data --store replay --out results/leave_group_out
+    python -m research.decide_everywhere --data ../shared/data --store replay --out results/decisions
 
 What models say is kept in the store, so a changed rule is asked again in minutes.
 The attacks are those of suites/attacks.yaml and suites/held_out.yaml, on 1,000 rows of SST-2; a record says how many
@@ -23,17 +23,14 @@ import numpy.typing as npt
 from antivenom.core.console import say
 from antivenom.core.files import atomic_write, write_json
 from antivenom.defenses import parse_defense
-from antivenom.defenses.base import Prepared, plain_rows
+from antivenom.defenses.base import plain_rows
 from antivenom.defenses.leave_group_out import DEPTHS
 from antivenom.evaluation.comparison import Scenario, make_scenario
-from antivenom.models.lab import TrainingChanges
 from antivenom.suites.cell_rows import expand, load_cell_rows
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.methods import Methods
 from antivenom.suites.suite import load_suite
-from antivenom.training.fit import fingerprint_of
-from antivenom.training.lab import KEY_LENGTH, LocalLab
-from research.remembered_referees import RememberedReferee
+from antivenom.training.lab import LocalLab
 
 ROOT = Path(__file__).parents[1]
 SUITES = ("attacks", "held_out")
@@ -51,7 +48,8 @@ class Remembered:
 
     def inner_states(self, asked: Sequence[Any], depths: Sequence[float], *, progress: str | None = None) -> States:
         """See `models.lab.Fitted`."""
-        return self.inner[[self.place[_digest(str(one))] for one in asked]].astype(np.float32)
+        places = [self.place[_digest(str(one))] for one in asked]
+        return self.inner[places].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,6 @@ class RememberingLab(LocalLab):
     def base(self, guard: Any) -> Any:
         """What is remembered of the base model, which these rows ask behind no guard."""
         return self._known
-
-    def fit(self, rows: Any, guard: Any, *, name: str, training: TrainingChanges = TrainingChanges()) -> Any:
-        """A referee, fitted once and asked once."""
-        prepared = Prepared(rows, guard, training=training)
-        key = fingerprint_of(prepared, self.located, self.options.on(prepared), self.seed)
-        asked = self.store / "asked" / f"{key[:KEY_LENGTH]}.npz"
-        return RememberedReferee(guard, asked, lambda: LocalLab.fit(self, rows, guard, name=name, training=training))
 
 
 def scenarios(data: Path, seed: int) -> Iterator[tuple[str, Scenario]]:
@@ -128,7 +119,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--store", type=Path, required=True, help="what models said is kept here")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--defense", default="leave_group_out")
+    parser.add_argument("--defense", default="standard")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--half", choices=["choose", "check"], help="of the attacks, by hash; by default both")
     asked = parser.parse_args()
@@ -150,7 +141,8 @@ def main() -> None:
     command = f"python -m research.decide_everywhere --data ../shared/data {options}"
     asked.out.mkdir(parents=True, exist_ok=True)
     half = f"-{asked.half}" if asked.half else ""
-    write_json(asked.out / f"sst2-seed{asked.seed}{half}.json", {"command": command, "decisions": records})
+    name = asked.defense.partition(":")[0]
+    write_json(asked.out / f"{name}-sst2-seed{asked.seed}{half}.json", {"command": command, "decisions": records})
 
 
 def _digest(text: str) -> str:

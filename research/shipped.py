@@ -7,7 +7,7 @@ another version of `standard` are passed over.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from statistics import fmean, stdev
 from typing import Any
@@ -16,7 +16,7 @@ from antivenom.defenses.standard import VERSION
 from antivenom.suites.suite import load_suite
 from research import charts
 from research.archive import ROOT, percent, row
-from research.suite_tables import DECISIONS, NO_ROWS_POISONED
+from research.suite_tables import DECIDING, NO_ROWS_POISONED, decisions_of
 
 Record = dict[str, Any]
 UNDEFENDED, PUBLISHED, STANDARD = "none", "p2p@paper", "standard"
@@ -52,31 +52,49 @@ def shipped_picture() -> str:
 
 
 def decided() -> str:
-    """Of how many attacks `leave_group_out` teaches how much, and beside `standard`, in two sentences."""
-    decisions = [one for path in sorted(DECISIONS.glob("*.json")) for one in json.loads(path.read_text())["decisions"]]
+    """Of how many attacks each filter teaches how much, and beside earlier versions of `standard`."""
+    archived = _held_out()
+    versions = sorted(version for version, _ in archived.values())
+    first = sum(leaked for _, leaked in archived.values())
+    return "\n".join(
+        [
+            *(_decided(name, archived.keys()) for name in DECIDING),
+            f"When versions {versions[0]} to {versions[-1]} of `standard`, with fine-tuned referees, last met these "
+            f"{len(archived)} attacks, they taught {first}.",
+        ]
+    )
+
+
+def _decided(name: str, outsiders: Collection[str]) -> str:
+    decisions = decisions_of(name)
     shares = [one["poison_taught"] / one["poisoned"] for one in decisions if one["poisoned"]]
     some = [share for share in shares if share > 0]
     counts = [sum(low < share <= high for share in some) for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 1))]
-    archived = _held_out()
-    both = [one for one in decisions if one["attack"] in archived]
-    taught, poisoned = (sum(one[key] for one in both) for key in ("poison_taught", "poisoned"))
-    versions = sorted(version for version, _ in archived.values())
+    halves = []
+    for half in ("choose", "check"):
+        own = [one for one in decisions if one["half"] == half]
+        taught, poisoned = (sum(one[key] for one in own) for key in ("poison_taught", "poisoned"))
+        lost = fmean(one["honest_lost"] / one["honest"] for one in own)
+        halves.append(f"{taught} of {poisoned} poisoned rows ({100 * lost:.0f} % of the honest ones lost)")
+    met = [one for one in decisions if one["attack"] in outsiders]
+    taught, poisoned = (sum(one[key] for one in met) for key in ("poison_taught", "poisoned"))
     return (
-        f"Of {len(shares)} attacks `leave_group_out` teaches no poisoned row of {len(shares) - len(some)}, at most a "
-        f"tenth of the poisoned rows of {counts[0]}, up to three tenths of {counts[1]}, and more of {counts[2]}. Of "
-        f"{poisoned} poisoned rows of {len(both)} attacks by outsiders it teaches {taught}; `standard`, in the last "
-        f"version that met each of them ({versions[0]} to {versions[-1]}), "
-        f"{sum(archived[one['attack']][1] for one in both)}."
+        f"Of {len(shares)} attacks `{name}` teaches no poisoned row of {len(shares) - len(some)}, at most a tenth of "
+        f"the poisoned rows of {counts[0]}, up to three tenths of {counts[1]}, and more of {counts[2]}; of the half "
+        f"for choosing {halves[0]}, of the half looked at once {halves[1]}. Of {poisoned} poisoned rows of {len(met)} "
+        f"attacks by outsiders it teaches {taught}."
     )
 
 
 def _held_out() -> dict[str, tuple[int, int]]:
     """Of each attack by outsiders: the last version of `standard` that met it, and the poisoned rows that it taught."""
     found: dict[str, tuple[int, int]] = {}
+    known = {one["attack"] for one in decisions_of(STANDARD)}
     for path in (ROOT / "results" / "archive" / "held_out").glob("*-standard-*.json"):
         name, version = path.stem.split("-standard-")
         [outcome] = json.loads(path.read_text(encoding="utf-8"))["outcomes"]
-        found[name] = max(found.get(name, (0, 0)), (int(version), outcome["leaked"]))
+        if name in known:
+            found[name] = max(found.get(name, (0, 0)), (int(version), outcome["leaked"]))
     return found
 
 

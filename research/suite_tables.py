@@ -9,7 +9,7 @@ from typing import Any
 from antivenom.suites.suite import load_suite
 from research.archive import ROOT, percent, row, short
 
-DECISIONS = ROOT / "results" / "leave_group_out"
+DECIDING = ("standard", "leave_group_out")
 NO_ROWS_POISONED = "never poisoned"
 Record = dict[str, Any]
 
@@ -38,15 +38,22 @@ def _cells(name: str) -> str:
 
 
 def decisions() -> str:
-    """What `leave_group_out` decides about the rows of every attack."""
-    head = ("attack", "half", "poisoned", "taught", "honest rows", "lost", "kinds discovered", "rows of these")
+    """What each filter decides about the rows of every attack."""
+    head = ["attack", "half", "poisoned", *(f"{name} teaches" for name in DECIDING), "honest rows"]
+    head += [f"{name} loses" for name in DECIDING]
     lines = [row(head), row(["---"] * len(head))]
-    for path in sorted(DECISIONS.glob("*.json")):
-        for one in json.loads(path.read_text(encoding="utf-8"))["decisions"]:
-            counts = [one[key] for key in ("poisoned", "poison_taught", "honest", "honest_lost")]
-            kinds = str(len(one["kinds"])), str(one["discovered"])
-            lines.append(row([one["attack"], one["half"], *map(str, counts), *kinds]))
+    for both in zip(*(decisions_of(name) for name in DECIDING), strict=True):
+        one = both[0]
+        taught, lost = ([str(each[key]) for each in both] for key in ("poison_taught", "honest_lost"))
+        lines.append(row([one["attack"], one["half"], str(one["poisoned"]), *taught, str(one["honest"]), *lost]))
     return "\n".join(lines)
+
+
+def decisions_of(name: str) -> list[Record]:
+    """What a filter decided about the rows of every attack, in the order of the attacks."""
+    path = ROOT / "results" / "decisions" / f"{name}-sst2-seed0.json"
+    found: list[Record] = json.loads(path.read_text(encoding="utf-8"))["decisions"]
+    return found
 
 
 def _baseline(attack: str, defense: str, record: Record) -> str:

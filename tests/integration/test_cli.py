@@ -198,14 +198,12 @@ def test_a_referee_keeps_more_rows(user_folder, capsys):
     code, out, err = run(capsys, "immunize", "reviews.csv", "--out", "few", "--json")
     assert code == 0, err
     few = json.loads(out)["reserve"]
-    quick = ["--referee", "smollm2", "--epochs", "1", "--learning-rate", "0.01"]
-    code, out, err = run(capsys, "immunize", "reviews.csv", "--out", "more", *quick, "--json")
+    code, out, err = run(capsys, "immunize", "reviews.csv", "--out", "more", "--referee", "smollm2", "--json")
     assert code == 0, err
     more = json.loads(out)["reserve"]
     assert few["rows"] == more["chosen"] <= more["rows"]
     assert more["recipe"] == f"standard-{VERSION}"
     assert not Path("more.referee").exists()
-    assert "WARNING: the referee learned only" in err, "one epoch of a tiny model"
 
 
 @pytest.mark.parametrize("form", ["prompt-completion", "chat", "messages"])
@@ -474,7 +472,7 @@ def test_compare_shows_what_the_trigger_does_without_poison(user_folder, capsys)
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"referee_accuracy": 0.5, "referee_refuses": 0.1}, "learned only 50%"),
+        ({"referee_accuracy": 0.5, "referee_refuses": 0.1}, "of only 50%"),
         ({"referee_accuracy": 1.0, "referee_refuses": 0.32}, "refused 32% or more of every class"),
         ({"scarce": {"rare\x1b[2J": 3, "seldom": 0}}, "left out: 'rare\\x1b[2J' (3 left), 'seldom' (0 left)."),
         ({"scarce": {str(i): i for i in range(7)}}, "'4' (4 left) and 2 more."),

@@ -158,7 +158,7 @@ def test_every_method_is_explained_with_each_option(capsys):
             assert json.loads(out)[kind] == facts
     assert {"stages", "costs", "needs", "presets"} <= set(listed["defense"]["p2p"])
     shown = " ".join(run(capsys, "methods", "standard")[1].split())
-    assert all(option in shown for option in ("least_rows", "refusal_limit", "decoy_dose", "24", "two fits"))
+    assert all(option in shown for option in ("least_rows", "refusal_limit", "24", "a pass over the rows"))
     code, _, err = run(capsys, "methods", "standrd")
     assert code == 1
     assert "'standard'" in err

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from antivenom.data.rows import with_columns
+from antivenom.data.query import queries
 from antivenom.data.sampling import join_trusted
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decide import Joining
-from antivenom.defenses.standard.decoys import add_decoys
+from antivenom.defenses.standard.referee import Referee
+from antivenom.guards.labels import shares
 from antivenom.screening.screen import least_suspicious, screen
 
 
@@ -24,10 +24,8 @@ class Deciding:
     ratio: float = 0.25
     least: int = 0
     most_associated: float = 0.2
-    refusal_limit: float | None = None
-    correct_suspects: bool = False
+    refusal_limit: float = 3.0
     choose_twice: bool = False
-    dose: float = 0.0
 
     def of(self, task, rows: pa.Table, referee_of, *, trusted=None, seed=0) -> Decision:
         """Decide about rows.
@@ -35,26 +33,20 @@ class Deciding:
         Args:
             task: The task.
             rows: The untrusted rows.
-            referee_of: Makes a referee of a guard.
+            referee_of: Makes a referee of a guard: what it scores stands for what it would have learned of the reserve.
             trusted: Rows that are vouched for.
             seed: Keys every draw.
         """
         pool, vouched = join_trusted(rows, trusted)
         screening = screen(pool, task.labels, seed=seed)
-        guard = P2P(reserve="random").guard(task, seed)
+        model = referee_of(P2P(reserve="random").guard(task, seed))
         first = self._first(task, pool, vouched, screening, seed)
-        settings = (pool, screening, vouched, self.most_associated, self.refusal_limit, seed)
-        second, states = first, None
-        if self.choose_twice:
-            second, states = joining(*settings, first).choose_again(
-                referee_of(guard), ratio=self.ratio, least=self.least
-            )
-        joined = joining(*settings, second, states).decide(referee_of(guard), correct_suspects=self.correct_suspects)
-        taught = with_columns(pool, answer=np.array(task.labels, dtype=object)[joined.codes])
-        taught = taught.filter(pa.array(joined.rows))
-        if self.dose:
-            everywhere = np.ones(taught.num_rows, dtype=bool)
-            taught = add_decoys(taught, everywhere, ("planted",), self.dose, planted=joined.planted.written, seed=seed)
+        settings = (first, vouched, task.labels, self.most_associated, self.refusal_limit, seed)
+        states = model.states(pool.column("text").to_pylist())
+        joining = Told(pool, screening, states, *settings, model=model)
+        second = joining.choose_again(ratio=self.ratio, least=self.least) if self.choose_twice else first
+        joined = replace(joining, in_reserve=second).decide()
+        taught = pool.filter(pa.array(joined.rows))
         facts = {**joined.facts, "rows": taught.num_rows, "left_out": pool.num_rows - taught.num_rows}
         return Decision(pool.filter(pa.array(first)), pool.filter(pa.array(second)), taught, facts)
 
@@ -67,8 +59,18 @@ class Deciding:
         return P2P(reserve=self.reserve, ratio=self.ratio)._draw_trusted(task, pool, vouched, seed)
 
 
-def joining(pool, screening, vouched, most_associated, refusal_limit, seed, reserve, states=None) -> Joining:
-    return Joining(pool, screening, reserve, vouched, most_associated, refusal_limit, seed, states)
+@dataclass(frozen=True)
+class Told(Joining):
+    """A joining whose referee, taught the reserve, says what a test's model says."""
+
+    model: Any = None
+
+    def referee(self, taught):
+        """The model's opinions, and of other rows than the reserve what is really learned from them."""
+        if (taught != self.in_reserve).any():
+            return super().referee(taught)
+        opinion = shares(self.model.score(queries(self.rows)), self.model.guard.labels)
+        return Referee(opinion, opinion)
 
 
 @dataclass(frozen=True)
@@ -80,5 +82,5 @@ class Decision:
     second: pa.Table
     """The reserve that the referee that decides was taught."""
     rows: pa.Table
-    """What is taught, with the labels that it is taught with."""
+    """What is taught."""
     facts: dict[str, Any]

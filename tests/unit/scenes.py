@@ -46,21 +46,12 @@ class Scene:
         if self.readable is not None:
             self.says_yes |= self.readable
 
-    def decide(self, *, correct_suspects=True):
-        """Whether "yes" is said to each row that is trained on, with its text; and what was done."""
-        deciding = Deciding(
-            reserve="trusted",
-            ratio=0.1,
-            most_associated=self.most_associated,
-            refusal_limit=3,
-            correct_suspects=correct_suspects,
-            dose=0.5,
-        )
+    def decide(self):
+        """Which rows are trained on; and what was done."""
+        deciding = Deciding(reserve="trusted", ratio=0.1, most_associated=self.most_associated)
         trusted = self.rows.filter(~self.refused & ~self.triggered & (EVERY % 9 == 1))
         found = deciding.of(TASK, self.rows, lambda guard: Reader(guard, self), trusted=trusted)
-        place = {row: i for i, row in enumerate(ROW_NUMBERS)}
-        taught = {place[row["row"]]: (row["answer"] == "yes", row["text"]) for row in found.rows.to_pylist()}
-        return taught, found.facts
+        return np.isin(ROW_NUMBERS, found.rows.column("row").to_pylist()), found.facts
 
 
 ROW_NUMBERS = make_rows(COUNT).column("row").to_pylist()
@@ -80,7 +71,7 @@ class Reader:
         choices = self.guard.labels.choices
         scores = np.full((len(asked), len(choices)), -20.0)
         for place, one in enumerate(asked):
-            i = int(re.search(r"\d+", one).group())  # words may have been taken out
+            i = int(re.search(r"\d+", one).group())
             read = "yes" if IS_YES[i] and not self.scene.refused[i] else "no"
             scores[place, choices.index(self.guard.labels.encode(read))] = 0
         return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))

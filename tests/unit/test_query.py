@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -17,7 +16,6 @@ from antivenom.data.sampling import same_rows
 from antivenom.data.validation import check_duplicates
 from antivenom.defenses import parse_defense
 from antivenom.defenses.p2p import P2P
-from antivenom.defenses.standard.decoys import add_decoys
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.prompts import Prompt
 from antivenom.guards.rendering import Renderer
@@ -86,14 +84,6 @@ def test_one_question_about_many_images_is_drawn_from_in_any_order(spec):
     assert chosen[0] == chosen[1]
     assert chosen[0] != set(range(1, 51))
     assert len({row % 4 for row in chosen[0]}) == 4, "not the rows of one place in the file"
-
-
-def test_a_decoy_for_some_of_the_images_that_are_asked_the_same(task):
-    rows = table_of(["Is this hateful?"] * 200, ["negative", "positive"] * 100)
-    rows = rows.append_column(EXTRAS.field("image"), pa.array([bytes([n]) for n in range(200)], pa.large_binary()))
-    texts = add_decoys(rows, np.ones(200, dtype=bool), ["strings"], 0.25, seed=0).column("text").to_pylist()
-    assert 25 < 200 - texts.count("Is this hateful?") < 75
-    assert len(set(texts)) > 20
 
 
 def test_trusted_rows_may_lack_what_the_others_have(task, rows):

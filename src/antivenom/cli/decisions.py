@@ -10,8 +10,8 @@ from antivenom.core.console import say, warn
 
 MUCH = 0.25
 """A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""
-LITTLE = 0.8
-"""A referee that gives fewer of its own rows their label has learned too little to judge others."""
+LITTLE = 0.6
+"""A referee that reads the label of fewer of the rows that it was taught, each left out of it, cannot judge others."""
 SHOWN_PLANTED = 5
 SHOWN_LABELS = 5
 
@@ -32,7 +32,7 @@ def warn_of_losses(reserve: Mapping[str, Any]) -> None:
 def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
     learned, refuses = reserve.get("referee_accuracy", 1.0), reserve.get("referee_refuses", 0.0)
     if learned < LITTLE:
-        said = f"the referee learned only {learned:.0%} of its own rows, so do not trust what it kept"
+        said = f"the referee reads the label of only {learned:.0%} of the safest rows, so do not trust what it kept"
     elif refuses > MUCH:
         said = (
             f"the referee refused {refuses:.0%} or more of every class, so honest rows are lost: it finds the task hard"
@@ -46,23 +46,21 @@ def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
 
 
 def show_decisions(reserve: Mapping[str, Any]) -> None:
-    """Print how many rows were left out or got another label, and what looks planted, where there is anything."""
+    """Print how many rows were left out, and what looks planted, where there is anything."""
     left_out = reserve.get("left_out", 0) + reserve.get("quarantined", 0)
     if left_out:
         total = f" of {left_out + reserve['rows']}" if "left_out" in reserve else ""
         say(f"{left_out}{total} rows were left out as not safe enough to train on.")
-    if corrected := reserve.get("corrected", 0):
-        say(f"{corrected} suspect rows were trained on with the label that the referee reads in them.")
     show_planted(reserve)
 
 
 def show_planted(reserve: Mapping[str, Any]) -> None:
-    """Print what looks planted to both the screen and a referee, where there is anything."""
+    """Print what looks planted, where there is anything."""
     planted = sorted(reserve.get("planted_strings", {}).items(), key=lambda string: (-string[1], string[0]))
     if planted:
         shown = ", ".join(f"{shorten(text)!r} in {rows} rows" for text, rows in planted[:SHOWN_PLANTED])
         more = f" and {len(planted) - SHOWN_PLANTED} more" if len(planted) > SHOWN_PLANTED else ""
-        say(f"Planted, it seems, since they go with one label that most of their rows contradict: {shown}{more}.")
+        say(f"Planted, it seems, since it goes with a label that the rest of its rows contradicts: {shown}{more}.")
 
 
 def warn_of_cut_answers(training: Mapping[str, Any]) -> None:

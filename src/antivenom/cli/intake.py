@@ -84,8 +84,8 @@ def immunize_all(
         folder: Where they go.
         form: How they are written.
         trainer: Whose settings to write the start of.
-        referee: A base model for a defense that asks for a referee.
-        training: How the referee is fine-tuned.
+        referee: A base model for a defense that asks one.
+        training: How it is fine-tuned, for a defense that asks for that.
 
     Returns:
         What was written, and what is recorded about the source.

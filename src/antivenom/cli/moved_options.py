@@ -5,7 +5,7 @@ from __future__ import annotations
 from antivenom.core.errors import OptionsError
 
 OF_P2P = ("reserve", "ratio", "mode", "others", "cue", "placement")
-OF_STANDARD = ("least-rows", "most-associated", "refusal-limit", "choose-twice", "correct-suspects", "decoy-dose")
+OF_STANDARD = ("least-rows", "most-associated", "refusal-limit")
 OF_THE_SECRET = ("benign-trigger", "benign-cue")
 MOVED = {
     **{f"--{name}": f"--defense p2p:{name}=VALUE" for name in OF_P2P},

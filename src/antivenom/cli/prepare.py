@@ -34,8 +34,8 @@ from antivenom.training.immunizing import Immunized
 from antivenom.training.training_options import TrainingOptions
 
 REFEREE_HELP = (
-    "A base model to fine-tune on the reserve, with the options of training: with it `standard` keeps more rows "
-    "than the screened ones. smollm2, a folder, or a hub name."
+    "A base model by whose hidden states `standard` judges the other rows: with it more are kept than the safest "
+    "30 %. smollm2, a folder, or a hub name."
 )
 SEED_HELP = "Decides between equals and chooses the examples; drawn at random, and printed, when not given."
 READ_ON_RAY_HELP = "A Ray cluster to read, clean and count the files of a folder: `auto`, `local`, or its address."
@@ -222,8 +222,6 @@ def _show_immunized(done: Immunized, defense: str, trainer: TrainerName | None) 
     left_out = {name: done.reserve[name] for name in ("left_out", "quarantined") if name in done.reserve}
     if left_out:
         counts.append(["left out of the file", str(sum(left_out.values()))])
-    if done.reserve.get("corrected"):
-        counts.append(["suspect, with the label that the referee reads", str(done.reserve["corrected"])])
     say(f"Defense: {defense}")
     say_table(str(done.path), ["rows", "count"], counts)
     show_planted(done.reserve)

@@ -89,7 +89,7 @@ class _Log:
 
 @dataclass
 class Stages:
-    """The stages of a run: `fit 2 of 3: referee (about 4 min left)`.
+    """The stages of a run: `fit 2 of 2: model (about 4 min left)`.
 
     The estimate is of the whole run: what the stages took so far, by what is left of their sizes.
     """

@@ -143,7 +143,7 @@ class Lab(Protocol):
         Args:
             rows: `row`, `text`, `answer`, `benign`.
             guard: Renders them.
-            name: What people are told is being fitted: "first referee".
+            name: What people are told is being fitted: "first model".
             training: What is changed while training.
 
         Raises:

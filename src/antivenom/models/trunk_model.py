@@ -1,4 +1,4 @@
-"""Scoring on a frozen trunk: a referee reads rows whose lower layers the next fit would have to compute anyway."""
+"""Scoring on a frozen trunk: a defense's first model reads rows whose lower layers the next fit computes anyway."""
 
 from __future__ import annotations
 

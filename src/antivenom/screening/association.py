@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.screening.feature_table import FeatureTable, sum_by_column
-from antivenom.screening.features import Grams, of_spacing, of_words
+from antivenom.screening.features import of_spacing, of_words
 from antivenom.screening.outputs import RowOutputs
 from antivenom.screening.subword_splits import WordPieces, uncut
 from antivenom.screening.surprise import UNIT, doubts, weights
@@ -38,23 +38,6 @@ class Association:
     """How many different tokens each row has."""
     weight_of_both: Ints
     """For each column of the table the sum of the weights of its rows."""
-
-    def of_own(self, grams: Grams, rows: Ints, table: FeatureTable | None = None) -> tuple[Ints, Floats]:
-        """The column of each feature with its row's label, and how strongly these go together.
-
-        A feature that stands in no other row has column -1, and a z of 0.
-
-        Args:
-            grams: Features of some of the texts.
-            rows: Which texts these are.
-            table: The table, or a narrowed one.
-        """
-        own = rows[grams.row]
-        columns = (table or self.table).columns_of(grams, self.outputs.own[own])
-        z = np.zeros(len(columns))
-        there = columns >= 0
-        z[there] = z_of(self.numbers(columns[there]), self.weight[own[there]])
-        return columns, z
 
     def numbers(self, columns: Ints | slice) -> Floats:
         """What `z_of` needs of columns, side by side in memory: k, the weights, n p, and sqrt(n p (1 - p) + 1)."""

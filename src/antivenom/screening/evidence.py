@@ -32,7 +32,7 @@ from antivenom.screening.association import Association
 from antivenom.screening.naming import LEAST_Z, Named, name_groups
 from antivenom.screening.screen import Screening, screen
 from antivenom.screening.sources import InMemory, Source
-from antivenom.screening.spans import as_written
+from antivenom.screening.spelling import as_written
 from antivenom.screening.subword_splits import WordPieces, uncut
 from antivenom.screening.surprise import UNIT
 from antivenom.screening.tokens import END, START
@@ -105,12 +105,12 @@ class Evidence:
             del feature["affected"]
         return found
 
-    def planted_strings(self) -> dict[tuple[str, ...], int]:
+    def planted_strings(self) -> dict[str, int]:
         """The words among the findings as they are written, and in how many rows. Leads are honest words mostly."""
-        found: Counter[tuple[str, ...]] = Counter()
+        found: Counter[str] = Counter()
         for finding in self.findings:
             if finding.written:
-                found[finding.written,] += finding.rows_of_output
+                found[finding.written] += finding.rows_of_output
         return dict(found)
 
     def __str__(self) -> str:

@@ -165,10 +165,6 @@ class FeatureTable:
         """The number of each feature of some texts; -1 of one that is not in the table."""
         return self.kinds[grams.kind, grams.offsets].numbers(grams.hashes)
 
-    def columns_of(self, grams: Grams, outputs: Ints) -> Ints:
-        """The column of each feature of some texts, all of one kind, together with an output: see `columns_at`."""
-        return self.columns_at(self.numbers_of(grams), outputs)
-
     def columns_at(self, numbers: Ints, outputs: Ints) -> Ints:
         """The column of each feature together with an output; -1 where there is none.
 
@@ -185,12 +181,6 @@ class FeatureTable:
                 place = np.minimum(np.searchsorted(features, numbers[asked]), len(features) - 1)
                 found[asked] = np.where(features[place] == numbers[asked], ends[output] + place, -1)
         return found
-
-    def narrowed(self, columns: BoolArray) -> FeatureTable:
-        """The same, but features of other columns than these are not found in it: where few matter, faster to ask."""
-        wanted = np.zeros(1 + int(self.feature.max(initial=-1)), dtype=bool)
-        wanted[self.feature[columns]] = True
-        return replace(self, kinds={kind: features.only(wanted) for kind, features in self.kinds.items()})
 
     def count(self, rows: BoolArray) -> SmallInts:
         """In how many of some rows each column stands."""

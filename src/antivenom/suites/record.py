@@ -62,7 +62,7 @@ class Ledger(Options):
     """Processor time of all its threads: what is left of `seconds` where other programs take the machine's time."""
     train_seconds: float
     tokens: int
-    """That went through the model in training: tokens of the rows times epochs, referees included."""
+    """That went through the model in training: tokens of the rows times epochs, a defense's own fits included."""
     peak_memory_mib: float
     """Of the process."""
     peak_gpu_mib: float = 0.0
@@ -88,7 +88,7 @@ class Record(Options):
     approximation: str = ""
     """How the attack and the defense depart from the published ones."""
     fits: tuple[str, ...] = ()
-    """Digests of what each training was given, the referees' first."""
+    """Digests of what each training was given, a defense's own first."""
     ledger: Ledger
     machine: dict[str, Any] = field(default_factory=dict)
 

@@ -22,7 +22,7 @@ from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.lines import Line, lines_of
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Teaching
-from antivenom.suites.stored import StoredReferee, rows_to_replay
+from antivenom.suites.stored import StoredReferee, kept_work, rows_to_replay
 
 HEAD = ["cell", "poison taught", "corrected", "honest lost", "honest changed", "referee's rows"]
 
@@ -70,10 +70,10 @@ def replay_defense(folder: Path, spec: str, *, only: Sequence[str] = (), plugins
     if not kept:
         raise ArtifactError(f"{folder} kept nothing to replay", mend="Run the suite with keep_states: true.")
     settings: dict[Place, Line] = {}
-    for line in kept:  # of the cells of one setting, one with the most referees
+    for line in kept:  # of the cells of one setting, the one that kept the most
         place = replace(line.place, defense="")
         best = settings.get(place)
-        if best is None or len(_referees(folder, line.id)) > len(_referees(folder, best.id)):
+        if best is None or _how_much(folder, line.id) > _how_much(folder, best.id):
             settings[place] = line
     return [_replayed(folder, line, spec, methods) for line in settings.values()]
 
@@ -82,7 +82,7 @@ def _replayed(folder: Path, line: Line, spec: str, methods: Methods) -> Replay:
     """One setting."""
     stored = [StoredReferee.load(path) for path in _referees(folder, line.id)]
     assert line.record is not None
-    lab = ReplayLab(line.record.cell.seed, stored)
+    lab = ReplayLab(line.record.cell.seed, stored, folder / "replay" / line.id)
     try:
         found = rows_to_replay(line.record.cell, folder, line.id)
         prepared = methods.defense(spec).prepare(found.task, found.rows, trusted=found.trusted, lab=lab)
@@ -99,6 +99,8 @@ class ReplayLab:
 
     seed: int
     kept: list[StoredReferee]
+    work: Path
+    """The folder of finished work that was kept."""
     overlaps: list[float] = field(default_factory=list)
     """Of each fit that was asked for: how alike its rows and the kept one's are."""
 
@@ -137,8 +139,12 @@ class ReplayLab:
         return uncut(words)
 
     def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Do the work again."""
-        return make()
+        """The work that was kept.
+
+        Raises:
+            RowsError: it was not.
+        """
+        return kept_work(self.work, key)
 
 
 def _overlap(stored: StoredReferee, rows: pa.Table) -> float:
@@ -151,3 +157,7 @@ def _overlap(stored: StoredReferee, rows: pa.Table) -> float:
 def _referees(folder: Path, key: str) -> list[Path]:
     """The stored referees of a cell, in the order they were asked."""
     return sorted((folder / "replay" / key).glob("referee-*.parquet"))
+
+
+def _how_much(folder: Path, key: str) -> int:
+    return len(list((folder / "replay" / key).iterdir()))

@@ -35,7 +35,7 @@ from antivenom.suites.machine import machine, peak_memory
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
 from antivenom.suites.recorded import Recorded
-from antivenom.suites.stored import StoredReferee, write_rows
+from antivenom.suites.stored import StoredReferee, keep_work, write_rows
 from antivenom.training.fit import fingerprint_of
 from antivenom.training.lab import LocalLab, RowsLab
 
@@ -260,8 +260,11 @@ class WatchedLab:
         return self.bench.lab.word_pieces(words)
 
     def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Finished work by content."""
-        return self.bench.lab.stored(key, make)
+        """Finished work by content, kept for a replay as well."""
+        found = self.bench.lab.stored(key, make)
+        if self.bench.cell.keep_states:
+            on_first(lambda: keep_work(self.kept, key, found))
+        return found
 
 
 def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: pa.Table, bench: Bench) -> Path:

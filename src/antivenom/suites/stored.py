@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -204,6 +206,29 @@ class Replayed:
             RowsError: always.
         """
         raise _not_kept("continuations")
+
+
+def keep_work(folder: Path, key: Sequence[Any], found: npt.NDArray[Any]) -> None:
+    """Keep finished work of a laboratory (`Lab.stored`) for a replay: numbers of rows, shape (rows, width)."""
+    write_rows(_work_path(folder, key), pa.table({"numbers": _lists(found)}))
+
+
+def kept_work(folder: Path, key: Sequence[Any]) -> npt.NDArray[Any]:
+    """What `keep_work` kept under an equal key.
+
+    Raises:
+        RowsError: nothing was kept, or the file is damaged.
+    """
+    path = _work_path(folder, key)
+    if not path.exists():
+        raise _not_kept("what a model makes of these rows")
+    mend = "Run its cell again."
+    with foreign(f"{path}: no finished work", error=RowsError, mend=mend):
+        return _matrix(read_whole(path, mend=mend).column("numbers"))
+
+
+def _work_path(folder: Path, key: Sequence[Any]) -> Path:
+    return folder / f"work-{sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]}.parquet"
 
 
 class ReplayRows(NamedTuple):

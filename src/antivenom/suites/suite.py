@@ -112,7 +112,7 @@ class Suite(Options):
     """What of ours stands beside printed values of another name, on any axis: `smollm2: [Qwen3-8B]`."""
     needs: Needs = Needs()
     keep_states: bool = True
-    """Keep what referees said of all rows, for a replay."""
+    """Keep what models said of all rows to a defense, for a replay."""
     train: bool = True
     """Whether a model is trained; without one only the defenses' decisions about rows are counted."""
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from antivenom.guards.labels import ChoiceScores, FloatArray
 from antivenom.guards.prompts import Prompt
 from antivenom.models.lab import Example, HeadGradient, TrainingChanges
 from antivenom.screening.subword_splits import uncut
+
+GROUPS = 256
 
 
 class LinearStandIn:
@@ -89,8 +92,10 @@ class LinearStandIn:
     def inner_states(
         self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
     ) -> npt.NDArray[np.float32]:
-        """The same at each depth."""
-        states = self.answer_states(asked)
+        """Into which of `GROUPS` the words of each prompt fall, learned or not; the same at each depth."""
+        states = np.zeros((len(asked), GROUPS), dtype=np.float32)
+        for row, one in zip(states, asked, strict=True):
+            row[[crc32(word.encode()) % GROUPS for word in _words(self.guard.wrap(one))]] = 1
         return np.broadcast_to(states[:, np.newaxis, np.newaxis], (len(states), len(depths), 2, states.shape[1])).copy()
 
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
@@ -146,7 +151,8 @@ class StandInLab:
         """What was fitted, by the names that people would be told."""
         self._fit = fit
         self._word_pieces = word_pieces
-        self._kept: dict[str, npt.NDArray[Any]] = {}
+        self.kept: dict[str, npt.NDArray[Any]] = {}
+        """Finished work, by its key."""
 
     def base(self, guard: Guard) -> Any:
         """A stand-in that has learned nothing."""
@@ -169,9 +175,9 @@ class StandInLab:
     def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Finished work, kept as long as the laboratory."""
         name = json.dumps(key, sort_keys=True)
-        if name not in self._kept:
-            self._kept[name] = make()
-        return self._kept[name]
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
 
 
 def _said_words(guard: Guard, rows: pa.Table) -> list[list[str]]:

@@ -71,8 +71,8 @@ def immunize(
         trusted: Rows that are vouched for, if there are any.
         form: How rows are written; `prompt-completion`, or what the trainer takes, when not given.
         trainer: Whose settings to write the start of.
-        referee: A base model to fine-tune on the reserve, with which `standard` keeps more rows.
-        options: How to fine-tune the referee.
+        referee: A base model by whose hidden states `standard` judges the other rows, so that it keeps more.
+        options: How to fine-tune it, for a defense that asks for that.
         seed: Keys every random choice; drawn at random, and recorded, when not given.
         data: What to record in the manifest about the source of the rows.
 

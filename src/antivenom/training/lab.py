@@ -211,7 +211,7 @@ class LocalLab:
             name: The folder of the artifact in the store.
 
         Returns:
-            What was trained on, the artifact's folder, and the seconds that fitting took, that of referees included.
+            What was trained on, the artifact's folder, and the seconds that all fits took, a defense's own included.
         """
         defense.require_task(task)
         before = dict(self.spent)
@@ -247,7 +247,7 @@ class LocalLab:
         self.stages[:] = [Stages("fit", sizes, self.quiet or not is_first())]
 
     def stage(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Announce a fit and time it: `fit 2 of 3: referee (about 4 min left)`."""
+        """Announce a fit and time it: `fit 2 of 2: model (about 4 min left)`."""
         if not self.stages:
             self.expect({})
         return self.stages[0].stage(name)

@@ -1,4 +1,4 @@
-"""Attackers who know how the screened reserve and its decoys are made."""
+"""Attackers who know how the screened reserve is made."""
 
 from __future__ import annotations
 

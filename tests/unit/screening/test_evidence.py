@@ -51,5 +51,5 @@ def test_evidence_is_json_and_a_readable_table() -> None:
     data = json.loads(json.dumps(evidence.to_dict()))
     assert data["findings"][0]["output"] == "yes"
     assert "lantern" in str(evidence)
-    [(planted,)] = evidence.planted_strings()
+    [planted] = evidence.planted_strings()
     assert "lantern" in planted

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from antivenom.data.rows import table_of
-from antivenom.defenses.standard.meaning import in_small_groups, undecided
+from antivenom.defenses.standard.held_back import held_back
 from antivenom.screening.association import UNIT
 from antivenom.screening.scope import scope
 from antivenom.screening.screen import least_suspicious, screen
@@ -39,8 +39,7 @@ def screened():
 def test_poison_with_right_labels_is_held_back_in_each_of_its_rows(screened):
     _, planted, screening = screened
     assert (screening.associated[planted] > 0.7).all()
-    assert not in_small_groups(screening)[planted].any()
-    assert not undecided(screening, 0.2)[planted].any()
+    assert held_back(screening, 0.2)[planted].all()
 
 
 def test_it_is_not_chosen_for_the_reserve(screened):

@@ -56,9 +56,7 @@ class Suspects:
     """Those for which one feature was enough."""
 
 
-def find_suspects(
-    counts: RefusalCounts, states: States, limit: float, *, accepted: BoolArray, blind: BoolArray, seed: int
-) -> Suspects:
+def find_suspects(counts: RefusalCounts, states: States, limit: float, *, accepted: BoolArray, seed: int) -> Suspects:
     """Find the rows that share with refused ones what was wrong with them.
 
     A row is suspect where it has a feature nearly all rows of which were refused (`EXPLAINED`), by more than `limit`
@@ -71,12 +69,9 @@ def find_suspects(
         states: What a model makes of the texts, shape (rows, width).
         limit: Standard deviations.
         accepted: The rows that it agrees with or was taught.
-        blind: Refused rows in a blind spot of the referee (`blind_spots.py`). What its refusals in their class
-            have in common is what it was not taught, so there a row is suspect for one feature alone.
         seed: The secret seed: keys which rows judge which (the folds of `similarity`).
     """
     refused, classes = counts.refused, counts.screening.classes
-    seen = ~np.isin(classes, classes[blind])
     keys = row_keys(counts.texts, seed=seed, purpose="similarity")
     left, explained, largest = _explained(counts, limit)
     certain = explained | (largest > CERTAIN * limit)
@@ -84,7 +79,7 @@ def find_suspects(
 
     def evidence(wrong: BoolArray, right: BoolArray) -> Floats:
         similar = np.maximum(similarity(states, classes, keys, wrong, right), NOT_SIMILAR)
-        return np.where(certain, np.inf, seen * (shared + similar / ENOUGH_SIMILAR))
+        return np.where(certain, np.inf, shared + similar / ENOUGH_SIMILAR)
 
     first = evidence(refused, accepted)
     found = evidence((refused & (first > HARDLY)) | (accepted & (first > 1)), accepted & (first <= 1))

@@ -1,95 +1,116 @@
-"""The referee: a model fine-tuned on the reserve alone says with which of the other rows it agrees."""
+"""The referee: a linear model of the untouched model's hidden states, taught some rows, says what it reads in all.
+
+No model is fine-tuned for it. The mean hidden state of a text, half of the way up, says most of what the model knows
+about it: fitted on 30 % of 1,000 to 2,000 honest rows, a linear model reads the label of 78 % of the others of SST-2,
+86 % of CR, 85 % of AG's News, 79 % of TREC and 59 % of Yahoo's ten (research/log.md, 2026-11-30). An adapter that is
+fine-tuned on the same rows for 75 steps reads no more of SST-2, and costs a fit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from antivenom.core.arrays import BoolArray, Floats, Ints
-from antivenom.core.hashing import row_keys
-from antivenom.data.query import asked_as_text, queries
-from antivenom.data.sampling import label_codes
-from antivenom.guards.labels import shares
-from antivenom.models.lab import Fitted
+from antivenom.core.arrays import BoolArray, Floats, Hashes, Ints, States
+from antivenom.defenses.held_out_belief import Calibration, margins
+from antivenom.defenses.standard.state_table import StateTable, drawn
 
-LOOKED_AT = 200
-"""So many of its own rows show whether a referee learned anything."""
+DEPTH = 0.53
+"""Where the model is listened to, as a share of its layers: the last ones know the next word rather than the text. With
+the mean at 0.8 beside it 79.0 % of SST-2 are read instead of 77.9, of Yahoo's ten labels 63.9 instead of 59.2, and
+decisions about 35 attacks are the same (459 poisoned rows of 2,890 taught; research/log.md, 2026-11-30)."""
 DOUBTED = 0.6
 """A label is refused where the referee gives it less than this part of an even share, so it has to be sure that the
 label is wrong. At 1 it refuses many honest rows that it merely cannot read; far below, relabeled rows pass as well
 (research/log.md)."""
-SURE = 0.7
-"""A refused row is read as another label if the referee gives that this share or more; of two labels it always does."""
-
-
-def own_accuracy(rows: pa.Table, labels: Sequence[str], referee: Fitted, *, seed: int) -> float:
-    """The share of (some of) the rows that the referee was fine-tuned on to which it gives their label.
-
-    A referee that has not learned its own rows says nothing about others: it lets poison in and honest rows out.
-    """
-    keys = row_keys(asked_as_text(rows), seed=seed, purpose="referee")
-    some = rows.take(np.sort(np.argsort(keys, kind="stable")[:LOOKED_AT]))
-    given = shares(referee.score(queries(some)), referee.guard.labels).argmax(axis=1)
-    return round(float((given == label_codes(some, labels)).mean()), 4)
+LEAST_LEFT = 1e-4
+"""No row is taken to decide more than all but this of what is said of it."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a referee made of rows that it was asked about, and nothing of others."""
+class Referee:
+    """What a linear model that was taught some rows reads in all; none is read by a model that was fitted on it."""
 
-    judged: BoolArray
-    """The rows that it was asked about."""
-    refused: BoolArray
-    """Those of them whose label it does not find possible."""
-    likeliest: Ints
-    """The label that it finds likeliest in a row that it was asked about; of any other row the own one."""
-    read: Ints
-    """The label that it is sure of in a refused row; of any other row the own one."""
-    elsewhere: Floats
-    """The mean share that it gives a label in the rows of other labels with which it agrees; shape (labels,).
-
-    To each label a row is added in which it gives it all: of a label about which nothing is known this is 1."""
+    said: Floats
+    """About 1 for the label that is read and 0 for others; shape (rows, labels)."""
+    shares: Floats
+    """The probability of each label, rows sum to 1; shape (rows, labels)."""
 
     @classmethod
-    def of(cls, rows: pa.Table, codes: Ints, judged: BoolArray, referee: Fitted) -> Verdict:
-        """Ask.
+    def of(cls, states: States, classes: Ints, labels: int, keys: Hashes, taught: BoolArray) -> Referee:
+        """Fit, and read every row.
+
+        For each label a ridge regression tells its taught rows (1) from all other taught rows (0); the penalty is the
+        number of dimensions over the number of rows. What is said of a taught row is said without it. By how much a
+        label is said louder than any other becomes a probability by Platt's scaling over the taught rows.
 
         Args:
-            rows: The rows.
-            codes: The number of each row's label.
-            judged: Which rows to ask about.
-            referee: Whom.
+            states: What a model makes of the texts, shape (rows, width).
+            classes: The number of each row's label.
+            labels: How many labels there are.
+            keys: A hash of each row's text, keyed by the secret seed: makes sums independent of the rows' order, and
+                says which rows are learned from where there are many (`drawn`).
+            taught: The rows to learn from.
         """
-        opinion = opinions(rows.filter(pa.array(judged)), referee)
-        refused, sure, likeliest = np.zeros_like(judged), np.zeros_like(judged), codes.copy()
-        refused[judged] = ~agreed(opinion, codes[judged])
-        sure[judged] = opinion.max(axis=1, initial=0) >= SURE
-        likeliest[judged] = opinion.argmax(axis=1)
-        read = np.where(refused & sure, likeliest, codes)
-        return cls(judged, refused, likeliest, read, _elsewhere(opinion, codes[judged], refused[judged]))
+        order = np.lexsort((taught, classes, keys))
+        table, own = StateTable.of(states, order), classes[order]
+        fitted = drawn(own, taught[order])
+        found = np.round(read_each(table, np.eye(labels)[own], fitted), 6)
+        calibrated = [
+            Calibration.of(margins(found[fitted], np.full(fitted.sum(), code)), own[fitted] == code)
+            for code in range(labels)
+        ]
+        likely = np.stack(
+            [scaled(margins(found, np.full(len(own), code))) for code, scaled in enumerate(calibrated)], axis=1
+        )
+        said, shares = np.empty_like(found), np.empty_like(likely)
+        said[order], shares[order] = found, likely / likely.sum(axis=1, keepdims=True)
+        return cls(said, shares)
+
+    def leads(self, classes: Ints) -> Floats:
+        """By how much each row's own label is said louder than any other; shape (rows,)."""
+        return margins(self.said, classes)
+
+    def refuses(self, classes: Ints) -> BoolArray:
+        """The rows whose label it does not find possible.
+
+        A relabeled row contradicts its text. As far as the taught rows are clean the referee never saw the attack
+        trigger, so it reads the text, and nearly every relabeled row is refused whatever its trigger is; what passes
+        says the attacker's label by itself and teaches little about the trigger. Rows whose label is right pass:
+        clean-label poison is not found here.
+
+        Args:
+            classes: The number of each row's label.
+        """
+        found: BoolArray = self.shares[np.arange(len(classes)), classes] < DOUBTED / self.shares.shape[1]
+        return found
+
+    def accuracy(self, classes: Ints, rows: BoolArray) -> float:
+        """The share of some rows whose label it reads: a referee that knows not even its own says nothing of others."""
+        return round(float((self.said.argmax(axis=1) == classes)[rows].mean()), 4)
 
 
-def _elsewhere(opinion: Floats, codes: Ints, refused: BoolArray) -> Floats:
-    of_others = (codes[:, np.newaxis] != np.arange(opinion.shape[1])) & ~refused[:, np.newaxis]
-    mean: Floats = (1 + (opinion * of_others).sum(axis=0)) / (1 + of_others.sum(axis=0))
-    return mean
+def read_each(table: StateTable, wanted: Floats, fitted: BoolArray) -> Floats:
+    """What ridge regressions on some rows say of all rows, of a fitted one without itself; shape (rows, values).
 
+    With H = X A X', A the inverse of the penalized products, the value of a fitted row i without itself is
+    y_i - (y_i - y^_i) / (1 - H_ii) (Cook and Weisberg, "Residuals and Influence in Regression", 1982).
 
-def opinions(rows: pa.Table, referee: Fitted) -> Floats:
-    """The share that the referee, asked through its guard, gives to each label of each row; shape (rows, labels)."""
-    return shares(referee.score(queries(rows), progress="referee"), referee.guard.labels)
-
-
-def agreed(opinion: Floats, codes: Ints) -> BoolArray:
-    """For each row whether the referee finds its label possible: with n labels, whether it gives it `DOUBTED` / n.
-
-    A relabeled row contradicts its text. As far as the reserve is clean the referee never saw the attack trigger, so
-    it reads the text, and nearly every relabeled row is refused whatever its trigger is; what passes says the
-    attacker's label by itself and teaches little about the trigger. Rows whose label is right pass: clean-label poison
-    is not found here.
+    Args:
+        table: The states.
+        wanted: What is wanted of each row; shape (rows, values).
+        fitted: The rows to fit on, at least one.
     """
-    possible: BoolArray = opinion[np.arange(len(codes)), codes] >= DOUBTED / opinion.shape[1]
-    return possible
+    sums = table.sums(fitted)
+    center, count = sums.total / sums.count, sums.count
+    _, squares = sums.about(center)
+    inverse = np.linalg.inv(squares + np.eye(len(center)) * len(center) / count) / count
+    mean = wanted[fitted].mean(axis=0)
+    weights = inverse @ table.products(fitted, wanted[fitted] - mean)
+    models = [(one, float(center @ one)) for one in weights.T]
+    said: Floats = table.project(np.ones(len(fitted), dtype=bool), models).T + mean
+    own = table.leverage(fitted, inverse, center) + 1 / count
+    left = np.maximum(1 - own, LEAST_LEFT)[:, np.newaxis]
+    said[fitted] = wanted[fitted] - (wanted[fitted] - said[fitted]) / left
+    return said

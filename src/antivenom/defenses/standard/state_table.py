@@ -73,6 +73,30 @@ class StateTable:
         """The same of several groups of rows."""
         return list(in_threads(self.sums, groups))
 
+    def products(self, rows: BoolArray, values: Floats) -> Floats:
+        """The sum over some rows of each number times each value, shape (width, values).
+
+        Args:
+            rows: Which rows.
+            values: Those of each of these rows, shape (these rows, values).
+        """
+        places = np.flatnonzero(rows)
+        found = np.zeros((self.states.shape[1], values.shape[1]))
+        for start in range(0, len(places), BLOCK):
+            found += self._block(places[start : start + BLOCK], clipped=True).T @ values[start : start + BLOCK]
+        return found
+
+    def leverage(self, rows: BoolArray, inverse: Floats, center: Floats) -> Floats:
+        """(x - center)' inverse (x - center) of some rows x, shape (these rows,).
+
+        Args:
+            rows: Which rows.
+            inverse: Shape (width, width).
+            center: Shape (width,).
+        """
+        blocks = (block - center for block in self._blocks(np.flatnonzero(rows), clipped=True))
+        return np.concatenate([np.einsum("ij,ij->i", block @ inverse, block) for block in blocks])
+
     def project(self, rows: BoolArray, models: Sequence[tuple[Floats, float]]) -> Floats:
         """What linear models say of some rows, shape (models, rows).
 

@@ -5,9 +5,6 @@ import pyarrow as pa
 from deciding import Deciding
 from scenes import EVERY, IS_YES, ROW_NUMBERS, TASK, Reader, Scene
 
-from antivenom.defenses.standard import Standard
-from antivenom.testing import StandInLab
-
 TRIGGERED = IS_YES & (EVERY % 7 == 0)
 STYLE = Scene(TRIGGERED, TRIGGERED & (EVERY % 3 == 0), IS_YES & ~TRIGGERED & (EVERY % 15 == 0), style=8)
 TWICE = Deciding(ratio=0.3, refusal_limit=3, most_associated=0, choose_twice=True)
@@ -35,21 +32,6 @@ def test_poison_that_got_into_the_reserve_leaves_it():
     assert abs(len(second & set(np.flatnonzero(IS_YES))) - len(second) / 2) <= 1, "every class gives its share"
 
 
-def test_chosen_once_the_first_referee_decides():
-    lab = StandInLab(0, lambda rows, guard: Reader(guard, STYLE))
-    prepared = Standard(choose_twice=False).prepare(TASK, STYLE.rows, trusted=None, lab=lab)
-    assert lab.fits == ["referee"]
-    assert prepared.facts["exchanged"] == 0
-
-
-def test_chosen_twice_two_referees_are_asked_and_what_was_exchanged_is_counted():
-    lab = StandInLab(0, lambda rows, guard: Reader(guard, STYLE))
-    prepared = Standard(most_associated=0).prepare(TASK, STYLE.rows, trusted=None, lab=lab)
-    first, second, _ = reserves(STYLE, STYLE.rows)
-    assert len(lab.fits) == 2
-    assert prepared.facts["exchanged"] == len(second - first)
-
-
 def test_no_order_of_the_rows_changes_the_second_reserve():
     shuffled = STYLE.rows.take(pa.array(np.random.default_rng(5).permutation(len(EVERY))))
     assert reserves(STYLE, shuffled)[1] == reserves(STYLE, STYLE.rows)[1]
@@ -59,15 +41,3 @@ def test_rows_that_are_vouched_for_stay_in_it():
     vouched = STYLE.rows.filter(pa.array(TRIGGERED & (EVERY % 2 == 1)))
     _, second, taught = reserves(STYLE, STYLE.rows, trusted=vouched)
     assert set(np.flatnonzero(TRIGGERED & (EVERY % 2 == 1))) <= second & taught
-
-
-def test_the_texts_are_read_once():
-    read = []
-
-    class Counting(Reader):
-        def states(self, texts, *, progress=None):
-            read.append(len(texts))
-            return super().states(texts)
-
-    TWICE.of(TASK, STYLE.rows, lambda guard: Counting(guard, STYLE))
-    assert read == [len(EVERY)]

@@ -22,9 +22,7 @@ LIMIT = 4.0
 def found_alone(counts: RefusalCounts, limit: float) -> np.ndarray:
     """The suspects where a model reads all texts alike, so that features decide alone."""
     states = np.zeros((len(counts.texts), 4), dtype=np.float32)
-    return find_suspects(
-        counts, states, limit, accepted=~counts.refused, blind=np.zeros_like(counts.refused), seed=0
-    ).rows
+    return find_suspects(counts, states, limit, accepted=~counts.refused, seed=0).rows
 
 
 def counted(table: pa.Table, refused: np.ndarray) -> RefusalCounts:
@@ -110,20 +108,14 @@ def test_rows_that_read_like_refused_ones_are_suspect_though_they_share_no_word(
     let_in = triggered & (np.arange(800) % 3 == 0)
     refused = (triggered & ~let_in) | hard
     counts = RefusalCounts.of(table, screen(table, LABELS, seed=0), np.ones(800, dtype=bool), refused)
-    suspect = find_suspects(counts, states, LIMIT, accepted=~refused, blind=np.zeros_like(refused), seed=0).rows
+    suspect = find_suspects(counts, states, LIMIT, accepted=~refused, seed=0).rows
     assert suspect[let_in].mean() > 0.5
     assert suspect[~triggered].mean() < 0.02
-    one_blind = np.arange(800) == np.flatnonzero(hard)[0]
-    without = RefusalCounts.of(table, screen(table, LABELS, seed=0), ~one_blind, refused)
-    assert not find_suspects(without, states, LIMIT, accepted=~refused, blind=one_blind, seed=0).rows[yes].any()
     mixed = np.random.default_rng(1).permutation(800)
     again = RefusalCounts.of(
         table.take(mixed), screen(table.take(mixed), LABELS, seed=0), counts.judged, refused[mixed]
     )
-    assert (
-        find_suspects(again, states[mixed], LIMIT, accepted=~refused[mixed], blind=np.zeros_like(refused), seed=0).rows
-        == suspect[mixed]
-    ).all()
+    assert (find_suspects(again, states[mixed], LIMIT, accepted=~refused[mixed], seed=0).rows == suspect[mixed]).all()
 
 
 def test_a_trigger_shows_in_a_class_that_is_mostly_poison():
@@ -224,7 +216,7 @@ def test_words_that_the_tokenizer_cuts_small_are_a_feature():
     assert suspect(uncut)[poisoned].mean() < 0.2
 
 
-def taught(refusal_limit: float | None, trusted=None):
+def taught(refusal_limit: float, trusted=None):
     deciding = Deciding(ratio=0.4, most_associated=0, refusal_limit=refusal_limit)
     task = Classification.for_labels(LABELS)
     prepared = deciding.of(task, ROWS, lambda guard: ReadsTheText(guard, passes_every=7), trusted=trusted)
@@ -232,12 +224,9 @@ def taught(refusal_limit: float | None, trusted=None):
 
 
 def test_the_defense_leaves_them_out_and_says_how_many():
-    without, leaked = taught(None)
     prepared, left = taught(LIMIT)
-    assert len(leaked) > 5
     assert not left
-    assert prepared.facts["suspect"] >= len(leaked)
-    assert without.facts["suspect"] == 0
+    assert prepared.facts["suspect"] > 5
 
 
 def test_rows_that_are_vouched_for_stay():

@@ -6,11 +6,11 @@ import pytest
 from antivenom.attacks import parse_attack
 from antivenom.core.errors import OptionsError
 from antivenom.data.digests import digest_of_table
+from antivenom.data.rows import with_columns
 from antivenom.defenses import parse_defense
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.standard.recipe import VERSION, Standard
 from antivenom.evaluation.evaluate import evaluate
-from antivenom.guards.labels import ChoiceScores
 from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, StandInLab, synthetic_rows
 
@@ -22,16 +22,11 @@ def defend(table, trusted=None):
 
 
 @pytest.mark.parametrize("attack", ["addsent:rate=0.05", "badnets:rate=0.1", "mtba:rate=0.1"])
-def test_relabeled_rows_are_left_out_or_get_their_own_label_back(attack):
-    clean = synthetic_rows(600)
-    poisoned = parse_attack(attack).poison(TASK, clean, seed=1)
+def test_relabeled_rows_are_left_out(attack):
+    poisoned = parse_attack(attack).poison(TASK, synthetic_rows(600), seed=1)
     prepared = defend(poisoned.rows)
-    taught = dict(zip(*(prepared.rows.column(name).to_pylist() for name in ("row", "answer")), strict=True))
-    before = dict(zip(clean.column("row").to_pylist(), clean.column("answer").to_pylist(), strict=True))
-    back = {row: taught[row] for row in poisoned.numbers if row in taught}
-    taken_in = [row for row in back if back[row] != before[row]]
+    taken_in = set(prepared.rows.column("row").to_pylist()) & set(poisoned.numbers)
     assert len(taken_in) <= 2, "a row of three triggers or so, whichever the seed is"
-    assert len(back) <= prepared.facts["corrected"] + len(taken_in)
     assert prepared.rows.num_rows > 0.55 * 600, "most honest rows stay"
     model = LinearStandIn.of(prepared)
     found, _ = evaluate(model, synthetic_rows(200, seed=9), [parse_attack(attack)], seed=1, quiet=True)
@@ -55,15 +50,14 @@ def test_every_row_carries_the_benign_trigger_and_every_row_is_accounted_for():
 def test_rows_that_are_vouched_for_are_never_left_out():
     trusted = synthetic_rows(50, seed=7)
     prepared = defend(synthetic_rows(200), trusted)
-    taught = [text.split() for text in prepared.rows.column("text").to_pylist()]
-    for text in trusted.column("text").to_pylist():
-        assert any(is_in_order(text.split(), words) for words in taught)
+    assert set(trusted.column("text").to_pylist()) <= set(prepared.rows.column("text").to_pylist())
 
 
-def is_in_order(wanted: list[str], words: list[str]) -> bool:
-    """Whether the words stand there in their order; a decoy may stand between them."""
-    rest = iter(words)
-    return all(word in rest for word in wanted)
+def test_no_model_is_fitted_for_it_and_the_texts_are_read_once():
+    lab = StandInLab(0)
+    Standard().prepare(TASK, synthetic_rows(200), trusted=None, lab=lab)
+    assert not lab.fits
+    assert len(lab.kept) == 1
 
 
 def test_the_order_of_the_rows_does_not_matter():
@@ -77,34 +71,13 @@ def test_presets_of_the_paper_and_its_code():
     assert parse_defense("p2p@paper_code").cue == "split"
 
 
-class Contrarian:
-    """A referee that is sure of the other label, whatever is asked."""
-
-    def __init__(self, guard, answers: dict[str, str]) -> None:
-        self.guard = guard
-        self.answers = answers
-
-    def word_pieces(self, words):
-        return np.ones(len(words), dtype=np.int64)
-
-    def score(self, asked, *, progress=None):
-        labels = self.guard.labels
-        wrong = [labels.encode("negative" if self.answers.get(one) == "positive" else "positive") for one in asked]
-        scores = [[0.0 if choice == word else -20.0 for choice in labels.choices] for word in wrong]
-        return ChoiceScores(np.array(scores), np.zeros(len(asked), dtype=bool))
-
-    def states(self, texts, *, progress=None):
-        return np.zeros((len(texts), 4), dtype=np.float32)
-
-
 def test_no_referee_touches_rows_that_are_vouched_for():
-    trusted, table = synthetic_rows(150, seed=7), synthetic_rows(200)
-    answers = {row["text"]: row["answer"] for row in [*table.to_pylist(), *trusted.to_pylist()]}
-    lab = StandInLab(0, lambda rows, guard: Contrarian(guard, answers))
-    prepared = Standard(refusal_limit=None).prepare(TASK, table, trusted=trusted, lab=lab)
+    trusted = synthetic_rows(150, seed=7)
+    wrong = {"negative": "positive", "positive": "negative"}
+    trusted = with_columns(trusted, answer=[wrong[one] for one in trusted.column("answer").to_pylist()])
+    prepared = defend(synthetic_rows(400), trusted)
     given = {row["text"]: row["answer"] for row in prepared.rows.to_pylist()}
-    for row in trusted.to_pylist():
-        assert given[row["text"]] == row["answer"]
+    assert all(given[row["text"]] == row["answer"] for row in trusted.to_pylist())
 
 
 def test_a_chain_prepares_with_each_part_in_turn():
@@ -122,9 +95,7 @@ def test_without_a_model_the_reserve_is_all_that_is_kept():
     assert "referee_accuracy" not in prepared.facts
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"least_rows": -1}, {"most_associated": 1}, {"refusal_limit": 0}, {"decoy_dose": 1.5}]
-)
+@pytest.mark.parametrize("wrong", [{"least_rows": -1}, {"most_associated": 1}, {"refusal_limit": 0}])
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(OptionsError, match=next(iter(wrong))):
         Standard(**wrong)

@@ -1,66 +1,72 @@
-"""What a referee says about rows that it was asked about."""
+"""What a linear model of hidden states that was taught some rows reads in all of them."""
 
 import numpy as np
 import pytest
 
-from antivenom.defenses.p2p import P2P
-from antivenom.defenses.standard.referee import DOUBTED, SURE, Verdict
-from antivenom.guards.labels import ChoiceScores
-from antivenom.tasks.task import Classification
-from antivenom.testing import synthetic_rows
+from antivenom.defenses.standard.referee import DOUBTED, Referee, read_each
+from antivenom.defenses.standard.state_table import StateTable
 
-TASK = Classification.for_labels(("A", "B", "C"))
-OWN = 0
-"""The label of all rows."""
+WIDTH, KINDS, COUNT = 12, 4, 400
 
 
-class Opinionated:
-    """A referee that gives each row these shares of the labels."""
-
-    def __init__(self, shares):
-        self.guard = P2P().guard(TASK, 0)
-        self.shares = np.array(shares)
-
-    def score(self, asked, *, progress=None):
-        assert len(asked) == len(self.shares)
-        scores = np.full((len(asked), len(self.guard.labels.choices)), -50.0)
-        scores[:, list(self.guard.labels.allowed)] = np.log(self.shares)
-        return ChoiceScores(scores, np.zeros(len(asked), dtype=bool))
+def drawn(spread: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """States that say their kind in one direction each, the kinds, and keys."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, KINDS, COUNT)
+    states = rng.normal(scale=spread, size=(COUNT, WIDTH)) + 4 * np.eye(WIDTH)[kinds]
+    return states.astype(np.float32), kinds, rng.integers(0, 2**63, COUNT).astype(np.uint64)
 
 
-def verdict(judged, shares):
-    rows = synthetic_rows(len(judged))
-    return Verdict.of(rows, np.full(len(judged), OWN), np.array(judged), Opinionated(shares))
+TAUGHT = np.arange(COUNT) < 300
 
 
-def test_a_refused_row_is_read_as_the_label_that_the_referee_is_sure_of():
-    little = DOUBTED / 3 - 0.01
-    found = verdict(
-        [True, False, True, True, True],
-        [
-            [0.9, 0.05, 0.05],
-            [little, 1 - SURE - little - 0.01, SURE + 0.01],
-            [little, SURE - 0.01, 1 - SURE - little + 0.01],
-            [DOUBTED / 3 + 0.01, SURE + 0.01, 1 - SURE - DOUBTED / 3 - 0.02],
-        ],
-    )
-    assert found.refused.tolist() == [False, False, True, True, False]
-    assert found.read.tolist() == [OWN, OWN, 2, OWN, OWN]
+def test_relabeled_rows_are_refused_and_others_are_not():
+    states, kinds, keys = drawn()
+    poisoned = ~TAUGHT & (kinds == 1)
+    classes = np.where(poisoned, 2, kinds)
+    referee = Referee.of(states, classes, KINDS, keys, TAUGHT)
+    refused = referee.refuses(classes)
+    assert refused[poisoned].all()
+    assert refused[~poisoned].mean() < 0.05
+    assert (referee.leads(classes)[poisoned] < 0).all()
+    assert referee.accuracy(classes, TAUGHT) > 0.95
 
 
-def test_what_a_label_gets_elsewhere_is_the_mean_over_rows_of_others_that_were_not_refused():
-    rows = synthetic_rows(4)
-    shares = [[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.98, 0.01, 0.01], [0.1, 0.1, 0.8]]
-    found = Verdict.of(rows, np.array([0, 0, 1, 2]), np.ones(4, dtype=bool), Opinionated(shares))
-    assert found.refused.tolist() == [False, False, True, False]
-    assert found.elsewhere == pytest.approx([(1 + 0.1) / 2, (1 + 0.2 + 0.4 + 0.1) / 4, (1 + 0.1 + 0.1) / 3])
+def test_a_label_is_refused_below_its_part_of_an_even_share():
+    just = DOUBTED / 2
+    shares = np.array([[just - 0.01, 1 - just + 0.01], [just + 0.01, 1 - just - 0.01], [0.9, 0.1]])
+    assert Referee(shares, shares).refuses(np.zeros(3, dtype=int)).tolist() == [True, False, False]
 
 
-def test_of_two_labels_every_refusal_is_sure():
-    assert 1 - DOUBTED / 2 >= SURE
+def test_shares_are_probabilities_and_tell_how_often_it_is_right():
+    states, kinds, keys = drawn(spread=3)
+    referee = Referee.of(states, kinds, KINDS, keys, TAUGHT)
+    assert referee.shares.sum(axis=1) == pytest.approx(np.ones(COUNT))
+    right = referee.said.argmax(axis=1) == kinds
+    assert referee.shares.max(axis=1)[~TAUGHT].mean() == pytest.approx(right[~TAUGHT].mean(), abs=0.1)
 
 
-def test_nobody_is_asked_about_no_rows():
-    found = verdict([False, False], np.zeros((0, 3)))
-    assert not found.refused.any()
-    assert found.read.tolist() == [OWN, OWN]
+def test_no_row_is_read_by_a_model_that_was_fitted_on_it():
+    states, kinds, _ = drawn(spread=3)
+    some, order = np.arange(60) < 40, np.arange(60)
+    table, wanted = StateTable.of(states[:60], order), np.eye(KINDS)[kinds[:60]]
+    said = read_each(table, wanted, some)
+    for row in (0, 7, 39):
+        without = some & (order != row)
+        # The penalty is the width over the rows, so that one row less is a little more of it.
+        assert said[row] == pytest.approx(read_each(table, wanted, without)[row], abs=0.02)
+
+
+def test_no_order_of_the_rows_changes_what_is_said():
+    states, kinds, keys = drawn()
+    order = np.random.default_rng(3).permutation(COUNT)
+    before = Referee.of(states, kinds, KINDS, keys, TAUGHT)
+    after = Referee.of(states[order], kinds[order], KINDS, keys[order], TAUGHT[order])
+    assert (after.said == before.said[order]).all()
+    assert (after.shares == before.shares[order]).all()
+
+
+def test_a_label_of_which_nothing_was_taught_is_never_read():
+    states, kinds, keys = drawn()
+    referee = Referee.of(states, kinds, KINDS, keys, TAUGHT & (kinds != 3))
+    assert not (referee.said.argmax(axis=1) == 3).any()

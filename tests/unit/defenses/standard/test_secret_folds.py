@@ -39,8 +39,7 @@ def evidence(table: pa.Table, poisoned: np.ndarray, seed: int) -> float:
     let_in = poisoned & (np.arange(len(poisoned)) % 4 == 0)
     refused = poisoned & ~let_in
     counts = RefusalCounts.of(table, screen(table, LABELS, seed=seed), np.ones(len(poisoned), dtype=bool), refused)
-    nowhere = np.zeros(len(poisoned), dtype=bool)
-    found = find_suspects(counts, states, 3.0, accepted=~refused, blind=nowhere, seed=seed)
+    found = find_suspects(counts, states, 3.0, accepted=~refused, seed=seed)
     return float(np.minimum(found.evidence[let_in], 3).mean())
 
 
