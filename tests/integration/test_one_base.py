@@ -31,7 +31,7 @@ def test_a_run_of_the_recipe_loads_and_hashes_the_base_once(named, task, model_f
 
 
 def test_progress_counts_the_fits_of_the_run(task, model_folder, tmp_path, capsys):
-    defense = parse_defense("cube+p2p")
+    defense = parse_defense("cube+p2p:reserve=random")
     fit(task, synthetic_rows(120), model=str(model_folder), out=tmp_path / "x", defense=defense, options=RECIPE)
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fit ")]
     numbered = [line.partition(" (")[0] for line in said]

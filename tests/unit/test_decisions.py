@@ -21,23 +21,21 @@ def decided(tmp_path, train, prepared, trusted=None):
         return list(csv.DictReader(file))
 
 
-def test_it_tells_rows_that_are_kept_corrected_and_left_out(tmp_path):
+def test_it_tells_rows_that_are_kept_and_left_out(tmp_path):
     train = parse_attack("addsent:rate=0.05").poison(TASK, synthetic_rows(600), seed=1).rows
     prepared = Standard().prepare(TASK, train, trusted=None, lab=StandInLab(0))
     lines = decided(tmp_path, train, prepared)
     assert [int(line["row"]) for line in lines] == train.column("row").to_pylist()
     assert [line["label"] for line in lines] == train.column("answer").to_pylist()
-    counts = {name: sum(line["decision"] == name for line in lines) for name in ("taught", "corrected", "left out")}
+    counts = {name: sum(line["decision"] == name for line in lines) for name in ("taught", "left out")}
     assert sum(counts.values()) == 600
-    assert counts["corrected"] == prepared.facts["corrected"] > 0
     assert counts["left out"] == prepared.facts["left_out"] > 0
     assert [line["text"] for line in lines] == train.column("text").to_pylist()
     reasons = {name: {line["reason"] for line in lines if line["decision"] == name} for name in counts}
     assert not reasons["taught"] & reasons["left out"], "a reason says which"
     assert all(all(one) for one in reasons.values())
-    other = {"negative": "positive", "positive": "negative"}
     for line in lines:
-        expected = {"taught": line["label"], "left out": "", "corrected": other[line["label"]]}
+        expected = {"taught": line["label"], "left out": ""}
         assert line["taught"] == expected[line["decision"]]
 
 

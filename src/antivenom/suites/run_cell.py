@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from antivenom.attacks import Attack
-from antivenom.core.arrays import Ints
 from antivenom.core.errors import AntivenomError
 from antivenom.core.files import new_folder
 from antivenom.core.processes import on_first, process_count
@@ -22,74 +18,24 @@ from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Defense, Prepared
 from antivenom.evaluation.comparison import Scenario, make_scenario, measure_is_empty, public_facts
 from antivenom.evaluation.evaluate import evaluate, write_outputs
-from antivenom.guards.guard import AnyTask, Guard
+from antivenom.guards.guard import AnyTask
 from antivenom.inference.guarded import GuardedModel, load_guarded, trained_weights
 from antivenom.inference.writing import GuardedWriter
-from antivenom.models.lab import Example, Fitted, Lab, TrainingChanges
+from antivenom.models.lab import Lab
+from antivenom.suites.bench import Bench, WatchedLab
 from antivenom.suites.cell import Cell
-from antivenom.suites.cell_rows import expand, load_cell_rows, tokens_of, without_places
+from antivenom.suites.cell_rows import expand, load_cell_rows, without_places
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.effects import Effects, effects_of
-from antivenom.suites.identity import model_place
 from antivenom.suites.machine import machine, peak_memory
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
-from antivenom.suites.recorded import Recorded
-from antivenom.suites.stored import StoredReferee, keep_work, write_rows
-from antivenom.training.fit import fingerprint_of
-from antivenom.training.lab import LocalLab, RowsLab
+from antivenom.suites.stored import write_rows
+from antivenom.training.lab import RowsLab
 
 NO_ROWS_POISONED = "never poisoned"
 HONEST_ROWS = "perfect filter"
 NOTHING_MEASURED: dict[str, Any] = {"clean": {}, "attacks": []}
-
-
-@dataclass
-class Bench:
-    """Where a cell works: its results folder, its data, and what it has spent so far."""
-
-    results: Results
-    data: Path
-    cell: Cell
-    quiet: bool = True
-    fits: list[str] = field(default_factory=list)
-    train_seconds: float = 0.0
-    tokens: int = 0
-
-    @property
-    def work(self) -> Path:
-        """Trained models and what else can be made again."""
-        return self.results.folder / "work"
-
-    @cached_property
-    def lab(self) -> LocalLab:
-        """Fits and asks models; its store is shared by all cells of the results folder."""
-        training = self.cell.recipe.training()
-        return LocalLab(self.model(), training, self.work / "fits", self.cell.seed, self.quiet)
-
-    def artifact(self, prepared: Prepared, name: str) -> Path:
-        """The artifact of a training, which is done unless the results folder already holds this very one."""
-        options, seed = self.lab.options.on(prepared), self.cell.seed
-        key = fingerprint_of(prepared, self.lab.located, options, seed)
-        located = self.lab.located
-        anywhere = replace(located, identity=replace(located.identity, id=""))
-        self.fits.append(fingerprint_of(prepared, anywhere, options, seed))
-        self.tokens += round(options.epochs * tokens_of(prepared, located.folder))
-        with self.results.locked(f"fit-{key}"):
-            start = time.perf_counter()
-            folder = self.lab.artifact(prepared, name=name)
-            self.train_seconds += time.perf_counter() - start
-        return folder
-
-    def model(self) -> str:
-        """The model as the training takes it; the tiny ones are made here."""
-        name = self.cell.model
-        if name not in ("tiny", "tiny_vision"):
-            return model_place(name, self.data)
-        folder = self.work / "models" / name
-        with self.results.locked(name):
-            on_first(lambda: _make_tiny(folder))
-        return str(folder)
 
 
 def run_cell(key: str, results: Results, methods: Methods, data: Path, *, quiet: bool = True) -> Record:
@@ -116,15 +62,6 @@ def run_cell(key: str, results: Results, methods: Methods, data: Path, *, quiet:
             raise
         on_first(lambda: results.write(record))
         return record
-
-
-def _make_tiny(folder: Path) -> None:
-    """Make a tiny model, unless it is there."""
-    from antivenom.testing import tiny_model, tiny_vision_model
-
-    if not folder.exists():
-        with new_folder(folder) as made:
-            (tiny_vision_model if folder.name == "tiny_vision" else tiny_model)(made)
 
 
 def _measure(key: str, bench: Bench, methods: Methods) -> Record:
@@ -209,62 +146,6 @@ def _guarded(
     if isinstance(model, GuardedWriter):
         return GuardedWriter(model.encoder, LocalGenerator(repaired), base=lambda: store.adaptable(located).eval())
     return GuardedModel(model.encoder, scorer(repaired, model.encoder))
-
-
-@dataclass(frozen=True)
-class WatchedLab:
-    """A laboratory that counts its fits, and keeps what each of them says of all training rows."""
-
-    bench: Bench
-    rows: pa.Table
-    """All training rows."""
-    kept: Path
-    """Where answers are kept."""
-    asked: list[tuple[int, StoredReferee, Recorded]] = field(default_factory=list)
-    """The fits so far."""
-
-    has_model = True
-
-    @property
-    def seed(self) -> int:
-        """The cell's."""
-        return self.bench.cell.seed
-
-    def base(self, guard: Guard) -> Fitted:
-        """The untouched base model behind a guard."""
-        return self.bench.lab.base(guard)
-
-    def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
-        """Fine-tune, or find what was fine-tuned before; and ask about every row, for a replay."""
-        prepared = Prepared(rows, guard, training=training)
-        self.bench.artifact(prepared, name)
-        fitted = self.bench.lab.fit(rows, guard, name=name, training=training)
-        if not self.bench.cell.keep_states or guard.task.classes is None:
-            return fitted
-        stored = StoredReferee.ask(fitted, self.rows, rows)
-        recorded = Recorded(fitted)
-        self.asked.append((len(self.bench.fits), stored, recorded))
-        return recorded
-
-    def keep(self) -> None:
-        """Write down what the fits of a defense said, once it has decided."""
-        for number, stored, recorded in self.asked:
-            stored.joined(recorded.said).write(self.kept / f"referee-{number:02}.parquet")
-
-    def examples(self, rows: pa.Table, guard: Guard) -> list[Example]:
-        """Prepared rows as the model reads them."""
-        return self.bench.lab.examples(rows, guard)
-
-    def word_pieces(self, words: Sequence[str]) -> Ints:
-        """How many tokens each word is cut into."""
-        return self.bench.lab.word_pieces(words)
-
-    def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Finished work by content, kept for a replay as well."""
-        found = self.bench.lab.stored(key, make)
-        if self.bench.cell.keep_states:
-            on_first(lambda: keep_work(self.kept, key, found))
-        return found
 
 
 def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: pa.Table, bench: Bench) -> Path:
