@@ -117,10 +117,9 @@ class Stages:
 
     def headline(self, name: str) -> str:
         """What is said when a stage begins."""
-        number = list(self.sizes).index(name) + 1
         left = self.seconds_left()
         estimate = "" if left is None else f" (about {duration(left)} left)"
-        return f"{self.what} {number} of {len(self.sizes)}: {name}{estimate}"
+        return f"{self.what} {len(self._done) + 1} of {len(self.sizes)}: {name}{estimate}"
 
     def seconds_left(self) -> float | None:
         """An estimate of what is left of the whole run; none before the first stage ended."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.core.arrays import Ints
+from antivenom.core.files import new_folder
 from antivenom.core.processes import on_first
 from antivenom.defenses import Prepared
 from antivenom.guards.guard import Guard
