@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,19 +70,17 @@ def expand(attack: Attack, data: Path, learned: Path) -> Attack:
 
 
 def without_places(evaluation: dict[str, Any], places: Mapping[str, Path]) -> dict[str, Any]:
-    """What was measured, with the files of attacks named as the suite names them: a record names no place of a machine.
+    """What was measured, with files named as the suite names them: a record names no place of a machine.
 
     Args:
-        evaluation: Each of its `attacks` spells the options of one.
+        evaluation: JSON values; attacks are spelled and their files named in it.
         places: What stands for each folder, such as `{data}`.
     """
-    attacks = []
-    for one in evaluation["attacks"]:
-        spelled = one["attack"]
-        for name, folder in places.items():
-            spelled = spelled.replace(f"{folder}/", f"{name}/")
-        attacks.append({**one, "attack": spelled})
-    return {**evaluation, "attacks": attacks}
+    text = json.dumps(evaluation)
+    for name, folder in places.items():
+        text = text.replace(json.dumps(f"{folder}/")[1:-1], f"{name}/")
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _load(source: str, file: TaskFile, data: Path, split: str, *, made_up: int, labels: tuple[str, ...] | None) -> Rows:
