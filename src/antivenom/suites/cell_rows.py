@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,10 +75,18 @@ def without_places(evaluation: dict[str, Any], places: Mapping[str, Path]) -> di
         evaluation: JSON values; attacks are spelled and their files named in it.
         places: What stands for each folder, such as `{data}`.
     """
-    text = json.dumps(evaluation)
-    for name, folder in places.items():
-        text = text.replace(json.dumps(f"{folder}/")[1:-1], f"{name}/")
-    found: dict[str, Any] = json.loads(text)
+
+    def named(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {named(key): named(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [named(one) for one in value]
+        if isinstance(value, str):
+            for name, folder in places.items():
+                value = value.replace(f"{folder}/", f"{name}/")
+        return value
+
+    found: dict[str, Any] = named(evaluation)
     return found
 
 

@@ -173,8 +173,10 @@ def test_without_training_decisions_are_counted(small_suite: Path, tmp_path: Pat
 
 def test_a_record_names_the_files_of_an_attack_as_the_suite_does():
     measured = {"clean": {}, "attacks": [{"attack": 'synattack:train="/data of/me/train.tsv"', "excess": 0.1}]}
+    measured["provenance"] = {'synattack:train="/data of/me/train.tsv"': {"train": "/data of/me/train.tsv"}}
     found = without_places(measured, {"{data}": Path("/data of/me"), "{results}": Path("/elsewhere")})
     assert found["attacks"] == [{"attack": 'synattack:train="{data}/train.tsv"', "excess": 0.1}]
+    assert found["provenance"] == {'synattack:train="{data}/train.tsv"': {"train": "{data}/train.tsv"}}
     assert measured["attacks"][0]["attack"].endswith('me/train.tsv"'), "what was measured stays as it is"
     rate = {"clean": {}, "attacks": [{"attack": "badnets:rate=0.1"}]}
     assert without_places(rate, {"{data}": Path()}) == rate
