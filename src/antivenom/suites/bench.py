@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -21,9 +22,10 @@ from antivenom.models.lab import Example, Fitted, TrainingChanges
 from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import tokens_of
 from antivenom.suites.identity import model_place
+from antivenom.suites.kept_work import keep_work, key_of_pieces
 from antivenom.suites.record import Results
 from antivenom.suites.recorded import Recorded
-from antivenom.suites.stored import StoredReferee, keep_work
+from antivenom.suites.stored import StoredReferee
 from antivenom.training.fit import fingerprint_of
 from antivenom.training.lab import LocalLab
 
@@ -121,8 +123,11 @@ class WatchedLab:
         return self.bench.lab.examples(rows, guard)
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
-        """How many tokens each word is cut into."""
-        return self.bench.lab.word_pieces(words)
+        """How many tokens each word is cut into, kept for a replay as well."""
+        found = self.bench.lab.word_pieces(words)
+        if self.bench.cell.keep_states and len(words):
+            on_first(lambda: keep_work(self.kept, key_of_pieces(words), found[:, np.newaxis]))
+        return found
 
     def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Finished work by content, kept for a replay as well."""

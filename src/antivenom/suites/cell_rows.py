@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def without_places(evaluation: dict[str, Any], places: Mapping[str, Path]) -> di
             return [named(one) for one in value]
         if isinstance(value, str):
             for name, folder in places.items():
-                value = value.replace(f"{folder}/", f"{name}/")
+                # "./a" lies in the folder ".", and "../a" does not.
+                value = re.sub(rf"(?<![\w./]){re.escape(str(folder))}/", f"{name}/", value)
         return value
 
     found: dict[str, Any] = named(evaluation)

@@ -12,17 +12,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from antivenom.core.arrays import Ints
-from antivenom.core.errors import AntivenomError, ArtifactError
+from antivenom.core.errors import AntivenomError, ArtifactError, RowsError
 from antivenom.core.options import Options
 from antivenom.guards.guard import Guard
 from antivenom.models.lab import Example, Fitted, TrainingChanges
 from antivenom.screening.subword_splits import uncut
 from antivenom.suites.cell import Place, chosen
 from antivenom.suites.decided import count_teaching, decided_rows
+from antivenom.suites.kept_work import kept_work, key_of_pieces
 from antivenom.suites.lines import Line, lines_of
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Teaching
-from antivenom.suites.stored import StoredReferee, kept_work, rows_to_replay
+from antivenom.suites.stored import StoredReferee, rows_to_replay
 
 HEAD = ["cell", "poison taught", "corrected", "honest lost", "honest changed", "referee's rows"]
 
@@ -135,8 +136,12 @@ class ReplayLab:
         raise ArtifactError("the defense repairs a model, which a replay does not have")
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
-        """One for each word: the tokenizer is not loaded."""
-        return uncut(words)
+        """As the tokenizer cut them; one for each word where the cell that is replayed never asked it about these."""
+        try:
+            found: Ints = kept_work(self.work, key_of_pieces(words))[:, 0]
+        except RowsError:
+            return uncut(words)
+        return found
 
     def stored(self, key: Sequence[Any], make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """The work that was kept.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,9 +91,9 @@ class StoredReferee:
             "row": self.rows,
             "asked": self.asked,
             "text": self.texts,
-            "log_probabilities": _lists(self.log_probabilities),
+            "log_probabilities": as_lists(self.log_probabilities),
             "other": self.other,
-            "states": _lists(self.read),
+            "states": as_lists(self.read),
             "trained_on": self.trained_on,
         }
         write_rows(path, pa.table(columns))
@@ -114,9 +112,9 @@ class StoredReferee:
                 rows=table.column("row").to_numpy(),
                 asked=table.column("asked").to_pylist(),
                 texts=table.column("text").to_pylist(),
-                log_probabilities=_matrix(table.column("log_probabilities")),
+                log_probabilities=as_matrix(table.column("log_probabilities")),
                 other=table.column("other").to_numpy().astype(bool),
-                read=_matrix(table.column("states")),
+                read=as_matrix(table.column("states")),
                 trained_on=table.column("trained_on").to_numpy().astype(bool),
             )
 
@@ -155,7 +153,7 @@ class Replayed:
         Raises:
             RowsError: always.
         """
-        raise _not_kept("the states behind an answer")
+        raise not_kept("the states behind an answer")
 
     def inner_states(
         self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
@@ -165,7 +163,7 @@ class Replayed:
         Raises:
             RowsError: always.
         """
-        raise _not_kept("the states inside")
+        raise not_kept("the states inside")
 
     def losses(self, rows: pa.Table, *, progress: str | None = None) -> Floats:
         """Not kept.
@@ -173,7 +171,7 @@ class Replayed:
         Raises:
             RowsError: always.
         """
-        raise _not_kept("losses")
+        raise not_kept("losses")
 
     def gradients(self, rows: pa.Table, *, progress: str | None = None) -> Iterator[HeadGradient]:
         """Not kept.
@@ -181,7 +179,7 @@ class Replayed:
         Raises:
             RowsError: always.
         """
-        raise _not_kept("gradients")
+        raise not_kept("gradients")
 
     def likelihood(self, texts: Sequence[str], *, window: int = 0, progress: str | None = None) -> Floats:
         """Not kept.
@@ -189,7 +187,7 @@ class Replayed:
         Raises:
             RowsError: always.
         """
-        raise _not_kept("likelihoods")
+        raise not_kept("likelihoods")
 
     def write(self, asked: Sequence[Asked], *, longest: int, progress: str | None = None) -> list[str]:
         """Not kept.
@@ -197,7 +195,7 @@ class Replayed:
         Raises:
             RowsError: always.
         """
-        raise _not_kept("written answers")
+        raise not_kept("written answers")
 
     def complete(self, texts: Sequence[str], *, longest: int, progress: str | None = None) -> list[str]:
         """Not kept.
@@ -205,30 +203,7 @@ class Replayed:
         Raises:
             RowsError: always.
         """
-        raise _not_kept("continuations")
-
-
-def keep_work(folder: Path, key: Sequence[Any], found: npt.NDArray[Any]) -> None:
-    """Keep finished work of a laboratory (`Lab.stored`) for a replay: numbers of rows, shape (rows, width)."""
-    write_rows(_work_path(folder, key), pa.table({"numbers": _lists(found)}))
-
-
-def kept_work(folder: Path, key: Sequence[Any]) -> npt.NDArray[Any]:
-    """What `keep_work` kept under an equal key.
-
-    Raises:
-        RowsError: nothing was kept, or the file is damaged.
-    """
-    path = _work_path(folder, key)
-    if not path.exists():
-        raise _not_kept("what a model makes of these rows")
-    mend = "Run its cell again."
-    with foreign(f"{path}: no finished work", error=RowsError, mend=mend):
-        return _matrix(read_whole(path, mend=mend).column("numbers"))
-
-
-def _work_path(folder: Path, key: Sequence[Any]) -> Path:
-    return folder / f"work-{sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]}.parquet"
+        raise not_kept("continuations")
 
 
 class ReplayRows(NamedTuple):
@@ -283,15 +258,18 @@ def _found(places: dict[str, int], key: str) -> int:
     return places[key]
 
 
-def _not_kept(what: str) -> RowsError:
+def not_kept(what: str) -> RowsError:
+    """The error of a replay that lacks something."""
     return RowsError(f"the defense asks a referee for {what}", mend="A replay has scores and states of texts alone.")
 
 
-def _lists(matrix: npt.NDArray[Any]) -> pa.Array:
+def as_lists(matrix: npt.NDArray[Any]) -> pa.Array:
+    """The rows of a matrix as lists of one length."""
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
 
 
-def _matrix(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def as_matrix(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """The matrix behind such lists."""
     lists = column.combine_chunks()
     found: npt.NDArray[Any] = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
     return found

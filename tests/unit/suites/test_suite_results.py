@@ -180,6 +180,8 @@ def test_a_record_names_the_files_of_an_attack_as_the_suite_does():
     assert measured["attacks"][0]["attack"].endswith('me/train.tsv"'), "what was measured stays as it is"
     rate = {"clean": {}, "attacks": [{"attack": "badnets:rate=0.1"}]}
     assert without_places(rate, {"{data}": Path()}) == rate
+    beside = {"files": ["../a.tsv", "./a.tsv"]}
+    assert without_places(beside, {"{data}": Path()}) == {"files": ["../a.tsv", "{data}/a.tsv"]}
 
 
 def test_a_model_of_ours_stands_beside_a_printed_one(results: Path, tmp_path: Path):
