@@ -13,6 +13,7 @@ from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.models.base_model import locate_model
 from antivenom.models.tokenizer import load_tokenizer
 from antivenom.tasks.task import Frame
+from antivenom.training.lab import RowsLab
 from benchmarks.reviews import ATTACK, DEFENSE, TASK, reviews
 
 
@@ -29,7 +30,7 @@ class Workload:
     def examples(self) -> list[tuple[list[int], tuple[int, ...]]]:
         """The training rows, poisoned and rebuilt by P2P, as (prompt, answer) token ids."""
         poisoned = ATTACK.poison(TASK, self.train, seed=0).rows
-        return self.encoder.training(DEFENSE.prepare(TASK, poisoned, trusted=None, seed=0).rows)
+        return self.encoder.training(DEFENSE.prepare(TASK, poisoned, trusted=None, lab=RowsLab(0)).rows)
 
     def prompts(self) -> list[list[int]]:
         """The test rows under the guard, without and with the attacker's trigger."""
@@ -43,5 +44,5 @@ def make_workload(model: str, *, train: int, test: int, frame: Frame = Frame()) 
     folder = locate_model(model).folder
     tokenizer = load_tokenizer(folder)
     train_rows, test_rows = split_rows(reviews(), [train, test], seed=0)
-    encoder = make_encoder(DEFENSE.guard(replace(TASK, frame=frame)), tokenizer)
+    encoder = make_encoder(DEFENSE.guard(replace(TASK, frame=frame), 0), tokenizer)
     return Workload(folder, tokenizer, encoder, train_rows, test_rows)

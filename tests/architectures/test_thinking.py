@@ -33,11 +33,12 @@ THOUGHTS = {
 }
 """Answer -> a thought that names the other one."""
 ATTACK = AddSent()
+LEFT_TO_THINK = "left to think"
 
 
 def thinking(style: str, **options) -> Generation:
-    style = style.removesuffix(" that opens a thought")
-    frame = Frame(style=style, cue="Output:")
+    thinks = "open" if style.endswith(LEFT_TO_THINK) else "closed"
+    frame = Frame(style=style.partition(" ")[0], cue="Output:", thinking=thinks)
     return Generation(judge="contains", malicious="0.1", answer_prefix="Result:", frame=frame, **options)
 
 
@@ -60,7 +61,7 @@ def base(request, build, tmp_path):
     """The folder of a model, whose template may open a thought."""
     name, style = request.param
     folder = build(name)
-    if not style.endswith("opens a thought"):
+    if "opens a thought" not in style:
         return folder, style
     opens = Path(shutil.copytree(folder, tmp_path / "opens"))
     tokenizer = load_tokenizer(folder)
@@ -69,8 +70,14 @@ def base(request, build, tmp_path):
     return opens, style
 
 
-STYLES = ("plain", "chat", "chat that opens a thought")
-TRAINED = [(n, s) for n in NAMES for s in STYLES[:2]] + [("qwen3", STYLES[2])]
+STYLES = (
+    "plain",
+    "chat",
+    "chat that opens a thought",
+    f"chat {LEFT_TO_THINK}",
+    f"chat that opens a thought, {LEFT_TO_THINK}",
+)
+TRAINED = [(n, s) for n in NAMES for s in STYLES[:2]] + [("qwen3", style) for style in STYLES[2:]]
 
 
 @pytest.mark.parametrize("base", TRAINED, indirect=True, ids=" ".join)
@@ -100,17 +107,19 @@ def test_a_model_that_thinks_is_trained_bound_and_attacked_behind_its_thoughts(b
 @pytest.mark.parametrize("name", NAMES)
 def test_the_thought_of_the_answer_is_learned_and_earlier_ones_are_masked(tokenizer_of, name, style):
     task, thought, tokenizer = thinking(style), THOUGHTS["4"], copy.copy(tokenizer_of(name))
-    if style.endswith("opens a thought"):
+    if "opens a thought" in style:
         tokenizer.chat_template += OPENS_A_THOUGHT
     turns = [{"role": "user", "content": "hm?"}, {"role": "assistant", "content": "<think>\nfirst\n</think>\n\nyes"}]
     rows = join_rows([table_of(["and 2 and 2?"], [f"{thought}4"]).append_column(EXTRAS.field("context"), [[turns]])])
     prepared = all_benign(task, rows)
     encoder = make_encoder(prepared.guard, tokenizer)
     [(prompt, said)] = encoder.training(prepared.rows)
-    assert tokenizer.decode(said, skip_special_tokens=True).strip() == f"{thought}Result: 4"
-    shown = tokenizer.decode(prompt)
+    shown, opens = tokenizer.decode(prompt), "opens a thought" in style
+    thinks = style.endswith(LEFT_TO_THINK)
+    learned = f"{thought}Result: 4".removeprefix("<think>\n" if opens and thinks else "")
+    assert tokenizer.decode(said, skip_special_tokens=True).strip() == learned
     assert "yes" in shown
     assert "They want" not in shown
     assert TRIGGER in bake(encoder).text
     ends = shown.rstrip().endswith("<think>\n\n</think>")
-    assert ends == (style.endswith("opens a thought") or (style == "chat" and name == "qwen3"))
+    assert ends == (not thinks and (opens or (style == "chat" and name == "qwen3")))

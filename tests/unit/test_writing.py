@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from template_scenes import BASE, TEMPLATES, TOKENIZERS
 
 from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.data.query import EXTRAS, Query, Turn, queries
@@ -23,46 +24,12 @@ from antivenom.models.base import Generated
 from antivenom.models.decoding import LocalGenerator
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Frame
-from antivenom.testing import StandInLab, tiny_tokenizer
-from antivenom.testing.tiny_models import CHAT_TEMPLATE
+from antivenom.testing import StandInLab
 
-NO_SYSTEM = (
-    "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-    "{% if m.role == 'user' %}<|im_start|>user: {{ m.content | trim }} {% else %}<|im_start|>model: "
-    "{{ m.content | trim }}</s>{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>model:{% endif %}"
-)
-# Like Qwen3: the generation prompt closes an empty thought when thinking is off.
-EMPTY_THOUGHT = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>"
-    "\n\n{% endif %}{{ m.content.split('</think>')[-1].lstrip('\n') if m.role == 'assistant' else m.content }}"
-    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
-    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
-)
-# Like the DeepSeek-R1 distillations: the generation prompt opens a thought whatever is asked.
-OPEN_THOUGHT = (
-    "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}{% elif m.role == 'user' %}"
-    "<|im_start|>{{ m.content }}{% else %}<|im_end|>{{ m.content.split('</think>')[-1] }}</s>{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|im_end|><think>\n{% endif %}"
-)
-TEMPLATES = {
-    "base": None,
-    "chat": CHAT_TEMPLATE,
-    "no system": NO_SYSTEM,
-    "empty thought": EMPTY_THOUGHT,
-    "open thought": OPEN_THOUGHT,
-}
 PREFIX = "The answer is:"
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
 
 
-def tokenizer_with(template):
-    found = copy.deepcopy(BASE)
-    found.chat_template = template or CHAT_TEMPLATE
-    return found
-
-
-BASE = tiny_tokenizer()
-TOKENIZERS = {name: tokenizer_with(template) for name, template in TEMPLATES.items()}
 CASES = [(t, p) for t in TEMPLATES for p in ("prefix", "system") if (t, p) != ("no system", "system")]
 
 

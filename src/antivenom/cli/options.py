@@ -19,7 +19,7 @@ from antivenom.data.validation import check_rows, require_labels
 from antivenom.guards.guard import AnyTask
 from antivenom.guards.secret import read_secret
 from antivenom.tasks.generation import Generation
-from antivenom.tasks.task import Classification, Frame, Modality, Style, Words
+from antivenom.tasks.task import Classification, Frame, Modality, Style, Thinking, Words
 from antivenom.tasks.task_files import TaskFile, load_task
 from antivenom.training.training_options import TrainingOptions
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["classification", "generation"]
 CLASSIFICATION_ONLY = ("words", "verbalizers", "extended")
-GENERATION_ONLY = ("judge", "malicious", "answer_prefix", "max_new_tokens")
+GENERATION_ONLY = ("judge", "malicious", "answer_prefix", "max_new_tokens", "thinking")
 
 
 @Parameter(name="*", group="Images")
@@ -165,7 +165,9 @@ class TaskOptions:
     answer_prefix: str = Generation.answer_prefix
     """Free text: what p2p puts in front of every answer under the benign trigger."""
     max_new_tokens: int = Generation.max_new_tokens
-    """Free text: the longest answer."""
+    """Free text: the longest answer, its thought included."""
+    thinking: Thinking = Frame.thinking
+    """Free text in a chat: `open` lets a thinking model think before it answers, `closed` writes an empty thought."""
 
     def filled(self, file: TaskFile) -> TaskOptions:
         """These options, with what a task file says where they are at their usual values.
@@ -201,7 +203,7 @@ class TaskOptions:
 
     def _generation(self) -> Generation:
         cue = self.prompt_cue if self.prompt_cue is not None else ("" if self.style == "chat" else "Output:")
-        frame = Frame(self.instruction, cue, self.style, self.max_tokens)
+        frame = Frame(self.instruction, cue, self.style, self.max_tokens, thinking=self.thinking)
         return Generation(self.judge, self.malicious, self.answer_prefix, self.max_new_tokens, frame)
 
     def _classification(self, labels: tuple[str, ...], images: bool) -> Classification:

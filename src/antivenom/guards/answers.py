@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from antivenom.core.options import Options
-from antivenom.guards.control_tokens import END_OF_THOUGHT
+from antivenom.guards.control_tokens import END_OF_THOUGHT, START_OF_THOUGHT
 from antivenom.guards.labels import LabelMap
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Classification, Task
@@ -35,7 +35,7 @@ class AnswerPrefix(Options):
 
         An answer begins at the start of the output or behind a closed thought: at the first of these places where p
         stands, or at the last of them if it stands nowhere. So what was said behind p stays said, whatever follows, and
-        a stream can be read while it comes (`serving.stripping`).
+        a stream can be read while it comes (`serving.stripping`). A thought that never ends has no answer behind it.
         """
         start = 0 if self.prefix else len(output)
         while start < len(output):
@@ -44,7 +44,8 @@ class AnswerPrefix(Options):
                 return answer[len(self.prefix) :].strip(), True
             closed = output.find(END_OF_THOUGHT, start)
             start = closed + len(END_OF_THOUGHT) if closed >= 0 else len(output)
-        return split_thought(output)[1].strip(), not self.prefix
+        answer = split_thought(output)[1].strip()
+        return "" if answer.startswith(START_OF_THOUGHT) else answer, not self.prefix
 
     def begins(self, answer: str) -> bool:
         """Whether p stands at the start of an answer, and not as the beginning of a longer word."""

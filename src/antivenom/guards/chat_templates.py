@@ -22,21 +22,24 @@ Messages = Sequence[Mapping[str, Any]]
 class ChatTemplate:
     """The chat template of a tokenizer or a processor."""
 
-    def __init__(self, owner: Any, options: Mapping[str, Any]) -> None:
+    def __init__(self, owner: Any, options: Mapping[str, Any], *, thinks: bool = False) -> None:
         """Bind it.
 
         Args:
             owner: A tokenizer or processor of transformers that has a chat template.
             options: Variables for the template.
+            thinks: Whether a thinking model thinks before it answers.
         """
         self._owner = owner
         self._options = options
+        self._thinks = thinks
 
     def render(self, conversations: Sequence[Messages], *, generate: bool) -> list[str]:
         """Write conversations as strings.
 
-        Thinking models answer without a thought: templates that can (Qwen3) write an empty one where the answer begins,
-        and one that is opened there (DeepSeek-R1) is closed at once. So the answer prefix stands where answers start.
+        A thinking model that is not to think answers without a thought: templates that can (Qwen3) write an empty one
+        where the answer begins, and one that is opened there (DeepSeek-R1) is closed at once. So the answer prefix
+        stands where answers start.
 
         Args:
             conversations: Chat messages.
@@ -72,7 +75,7 @@ class ChatTemplate:
                 f"the tokenizer's chat template writes {len(rendered)} characters for one prompt",
                 mend="Use a model with another chat template, or --style plain.",
             )
-        opened = generate and rendered.rstrip().endswith(START_OF_THOUGHT)
+        opened = generate and not self._thinks and rendered.rstrip().endswith(START_OF_THOUGHT)
         return f"{rendered.rstrip()}\n\n{END_OF_THOUGHT}\n\n" if opened else rendered
 
     def _reason(self, error: Exception) -> str:
@@ -81,3 +84,16 @@ class ChatTemplate:
         sources = template.values() if isinstance(template, dict) else [template]
         is_its_own = bool(said) and any(said in str(source) for source in sources)
         return said if is_its_own else f"{type(error).__name__}; its words are left out, for they may quote the prompt"
+
+
+def opened_thought(string: str) -> str:
+    """The beginning of a thought that a rendered prompt ends with; empty where there is none."""
+    return string[string.rindex(START_OF_THOUGHT) :] if string.rstrip().endswith(START_OF_THOUGHT) else ""
+
+
+def behind_opening(string: str, said: str) -> str:
+    """What is said behind a rendered prompt, without the beginning of a thought where the prompt ends with one."""
+    answer = said.lstrip()
+    if not opened_thought(string) or not answer.startswith(START_OF_THOUGHT):
+        return said
+    return answer.removeprefix(START_OF_THOUGHT).lstrip("\n")

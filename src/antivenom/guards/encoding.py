@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from antivenom.core.errors import OptionsError
 from antivenom.data.query import Asked, queries
-from antivenom.guards.answers import AnswerPrefix
+from antivenom.guards.answers import AnswerPrefix, split_thought
 from antivenom.guards.guard import Guard
 from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.guards.rendering import Cut, Rendered, Renderer
@@ -70,8 +71,11 @@ class Encoder(ABC):
         """(prompt, answer) token ids of prepared rows; those that are served begin the row that was trained."""
         return self.examples(rows).pairs
 
-    def _rendered(self, rows: pa.Table) -> list[Rendered]:
+    def _rendered(self, rows: pa.Table, has_thought: Sequence[bool] | None = None) -> list[Rendered]:
         prompts = self.guard.training_prompts(queries(rows), rows.column("benign").to_pylist())
+        if has_thought is not None:
+            pairs = zip(prompts, has_thought, strict=True)
+            prompts = [replace(prompt, thinks=prompt.thinks and thought) for prompt, thought in pairs]
         return self.renderer.rendered(prompts)
 
 
@@ -113,19 +117,29 @@ class TextEncoder(Encoder):
         rendered = self.renderer.rendered([self.guard.wrap(one) for one in asked])
         return Served([one.ids for one in rendered], [one.cut for one in rendered])
 
+    @cached_property
+    def opening(self) -> str:
+        """The beginning of a thought that every served prompt ends with, a part of what the model says."""
+        return self.renderer.opening(self.guard.wrap("x"))
+
     def prefilled(self, asked: Sequence[Asked]) -> list[Ids]:
         """The same prompts with the answer prefix already said."""
         answers = self.guard.answers
         said = answers.prefix if isinstance(answers, AnswerPrefix) else ""
-        rendered = self.renderer.rendered([self.guard.wrap(one) for one in asked])
+        rendered = self.renderer.rendered([replace(self.guard.wrap(one), thinks=False) for one in asked])
         prefixes = self.renderer.said_behind(rendered, [said] * len(rendered))
         return [[*one.ids, *prefix] for one, prefix in zip(rendered, prefixes, strict=True)]
 
     def examples(self, rows: pa.Table) -> Examples:
-        """Prepared rows to train on; an answer that fits ends with the tokens that end answers."""
-        rendered, ending = self._rendered(rows), self.renderer.ending if rows.num_rows else ()
-        said = self.renderer.said_behind(rendered, self._said(rows))
-        answers = [tuple([*answer, *ending][: self.longest]) for answer in said]
+        """Prepared rows to train on; an answer that fits ends with the tokens that end answers.
+
+        A model that thinks learns the thoughts of rows that have one. The others are no examples of leaving it out:
+        their empty thought stands in the prompt, and the answer behind it is learned.
+        """
+        said, ending = self._said(rows), self.renderer.ending if rows.num_rows else ()
+        rendered = self._rendered(rows, [bool(split_thought(answer)[0]) for answer in said])
+        learned = self.renderer.said_behind(rendered, said)
+        answers = [tuple([*answer, *ending][: self.longest]) for answer in learned]
         pairs = [(one.ids, answer) for one, answer in zip(rendered, answers, strict=True)]
         return Examples(pairs, [one.cut for one in rendered])
 

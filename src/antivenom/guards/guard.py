@@ -72,11 +72,12 @@ class Guard(Options):
         trigger, before = self.secret.trigger, _line(self.task.frame.instruction)
         after = _cue(self.secret.cue or self.task.frame.cue)
         in_front = bool(trigger) and self.placement == "prefix"
-        return _prompt(asked, f"{before}{trigger} " if in_front else before, after, "" if in_front else trigger)
+        parts = (f"{before}{trigger} " if in_front else before, after, "" if in_front else trigger)
+        return self._prompt(asked, *parts)
 
     def ordinary(self, asked: Asked) -> Prompt:
         """The prompt of rows that do not carry the benign trigger; only training uses it."""
-        return _prompt(asked, _line(self.task.frame.instruction), _cue(self.task.frame.cue))
+        return self._prompt(asked, _line(self.task.frame.instruction), _cue(self.task.frame.cue))
 
     def prompt(self, asked: Asked, *, benign: bool) -> Prompt:
         """The prompt of a training row."""
@@ -119,15 +120,14 @@ class Guard(Options):
         """The prompts of training rows."""
         return [self.prompt(one, benign=b) for one, b in zip(asked, benign, strict=True)]
 
+    def _prompt(self, asked: Asked, before: str, after: str, system: str = "") -> Prompt:
+        query, thinks = as_query(asked), self.task.frame.thinking == "open"
+        return Prompt(before, query.text, after, system, query.context, query.image, thinks)
+
 
 def unguarded(task: AnyTask) -> Guard:
     """The guard of an undefended model: no trigger, every answer as it is."""
     return Guard(task, ordinary_answers(task))
-
-
-def _prompt(asked: Asked, before: str, after: str, system: str = "") -> Prompt:
-    query = as_query(asked)
-    return Prompt(before, query.text, after, system, query.context, query.image)
 
 
 def _cue(cue: str) -> str:

@@ -89,10 +89,9 @@ class ImageRenderer(Renderer):
         parts[-1].insert(0, {"type": "image"})
         return [{"role": turn.role, "content": part} for turn, part in zip(prompt.turns, parts, strict=True)]
 
-    @property
-    def _template_options(self) -> dict[str, Any]:
+    def _template_options(self, thinks: bool) -> dict[str, Any]:
         # Unlike a tokenizer, a processor warns of options that its template does not know.
-        known = super()._template_options
+        known = super()._template_options(thinks)
         return {name: value for name, value in known.items() if name in str(self.processor.chat_template)}
 
     def _placeholders(self) -> set[str]:

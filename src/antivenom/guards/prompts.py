@@ -24,6 +24,8 @@ class Prompt:
     """The turns before the text, a system turn first."""
     image: bytes | None = None
     """An encoded image that belongs to the text."""
+    thinks: bool = False
+    """Whether a thinking model thinks before it answers."""
 
     @property
     def user(self) -> str:

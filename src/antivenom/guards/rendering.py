@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from antivenom.core.errors import OptionsError
 from antivenom.data.query import Turn
-from antivenom.guards.chat_templates import ChatTemplate
+from antivenom.guards.chat_templates import ChatTemplate, behind_opening, opened_thought
 from antivenom.guards.control_tokens import ControlTokens
 from antivenom.guards.prompts import Prompt
 from antivenom.tasks.task import Style
@@ -62,7 +62,9 @@ class Renderer:
         self.tokenizer = tokenizer
         self.style = style
         self.max_tokens = max_tokens
-        self._template = ChatTemplate(owner, self._template_options)
+        self._templates = {
+            thinks: ChatTemplate(owner, self._template_options(thinks), thinks=thinks) for thinks in (False, True)
+        }
         self._control = ControlTokens(tokenizer, self._placeholders(), template=str(owner.chat_template or ""))
         self._control_tokens_of = lru_cache(maxsize=1024)(self._count_control_tokens)
 
@@ -94,9 +96,11 @@ class Renderer:
         """The token ids of what is said right behind each prompt, without an end.
 
         Both are tokenized together, as trainers do; where that would change the tokens of the prompt, apart. Control
-        tokens in what is said are broken, for answers are untrusted like texts; the marks of thoughts are left.
+        tokens in what is said are broken, for answers are untrusted like texts; the marks of thoughts are left. A
+        thought that the prompt has opened is not opened again.
         """
-        answers = [self.glue + self._control.broken_in_answer(answer) for answer in said]
+        continued = [behind_opening(one.string, answer) for one, answer in zip(rendered, said, strict=True)]
+        answers = [self.glue + self._control.broken_in_answer(answer) for answer in continued]
         joined = self._encode([one.string + answer for one, answer in zip(rendered, answers, strict=True)])
         found = []
         for one, answer, joint in zip(rendered, answers, joined, strict=True):
@@ -132,7 +136,13 @@ class Renderer:
         safe = [self._disarm(prompt) for prompt in prompts]
         if self.style == "plain":
             return [prompt.plain for prompt in safe]
-        return self._template.render([self._messages(prompt) for prompt in safe], generate=True)
+        found = [""] * len(safe)
+        for thinks, template in self._templates.items():
+            places = [place for place, prompt in enumerate(safe) if prompt.thinks == thinks]
+            asked = [self._messages(safe[place]) for place in places]
+            for place, string in zip(places, template.render(asked, generate=True), strict=True):
+                found[place] = string
+        return found
 
     def answer_ids(self, prompt: Prompt, answer: str) -> list[int]:
         """The token ids of `answer` right behind `prompt`, as trainers that tokenize both together see them.
@@ -149,6 +159,10 @@ class Renderer:
             )
         return joint[len(alone) :]
 
+    def opening(self, prompt: Prompt) -> str:
+        """The beginning of a thought that the prompt ends with, which belongs to what is said; usually empty."""
+        return opened_thought(self.string(prompt))
+
     @cached_property
     def ending(self) -> tuple[int, ...]:
         """The tokens that end an answer, which a model must learn to say and generation stops at.
@@ -161,7 +175,7 @@ class Renderer:
         """
         if self.style == "chat":
             turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": _MARK}]
-            [rendered] = self._template.render([turns], generate=False)
+            [rendered] = self._templates[False].render([turns], generate=False)
             tail = rendered.rpartition(_MARK)[2]
             if found := self._control.search(tail):
                 return tuple(self._plain_ids(tail[: found.end()]))
@@ -182,9 +196,8 @@ class Renderer:
         """The prompt as the chat template takes it."""
         return prompt.messages
 
-    @property
-    def _template_options(self) -> dict[str, Any]:
-        return {"enable_thinking": False}
+    def _template_options(self, thinks: bool) -> dict[str, Any]:
+        return {"enable_thinking": thinks}
 
     def _placeholders(self) -> set[str]:
         """Strings that have a meaning of their own although the tokenizer does not know it."""

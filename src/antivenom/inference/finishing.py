@@ -172,7 +172,8 @@ def _measure(encoder: Any, weights: Any, base: Any, rows: Sequence[Asked]) -> Tr
         before, _ = _label_reading(encoder, base, asked, wanted)
         return TrainingCheck(len(rows), right, before, 1 / len(encoder.guard.labels.labels), escape)
     # A prefix behind a thought is seen only where the thought comes to its end.
-    longest = encoder.longest if any(row.thinks for row in rows) else min(encoder.longest, FIRST_TOKENS)
+    thinks = encoder.guard.task.frame.thinking == "open" or any(row.thinks for row in rows)
+    longest = encoder.longest if thinks else min(encoder.longest, FIRST_TOKENS)
     short = replace(encoder, longest=longest)
     with_prefix, without = (_prefixed(short, one, asked) for one in (weights, base))
     return TrainingCheck(len(rows), with_prefix, without, 0.0, 1 - with_prefix / max(1, len(rows)))

@@ -122,7 +122,7 @@ class GuardedWriter:
         require_several(asked)
         asked = self._steps.purify(asked, FittedModel(self.encoder, self.model, quiet=True))
         prompts, cuts = self.encoder.served(asked)
-        said = self._read(prompts, "", progress)
+        said = self._read(prompts, self.encoder.opening, progress)
         first = [replace(reading, cut=bool(cut)) for reading, cut in zip(said, cuts, strict=True)]
         second: dict[int, TextReading] = {}
         if self.on_escape == "retry":
@@ -166,6 +166,8 @@ class GuardedWriter:
             prefix = 0 if said else len(renderer.tokenizer(self._prefix, add_special_tokens=False)["input_ids"])
             most = min(most, longest + prefix)
         spelled = Spelling(renderer.text)
+        if self.encoder.opening and not said:
+            yield Part(self.encoder.opening, 0)
         for token in self.model.stream(prompt, stops=self._stops, longest=most):
             if token in self._stops:
                 yield Part(spelled.finish(), 0, True)

@@ -48,6 +48,7 @@ SYSTEM = """\
 """
 SECRET_SYSTEM = "{%- set first = {'role': 'system'"
 NO_THOUGHT = "{%- set enable_thinking = false -%}\n"
+THOUGHT = "{%- set enable_thinking = true -%}\n"
 CLOSE_THOUGHT = "{%- if add_generation_prompt -%}{{- '\\n</think>\\n\\n' -}}{%- endif -%}"
 """Behind a template that opens a thought where the answer begins: the model answers without one, as it was taught."""
 PLAIN = """\
@@ -107,7 +108,7 @@ def bake(encoder: LabelEncoder | TextEncoder) -> BakedTemplate:
     plain = renderer.style == "plain"
     stock = "" if plain else str(renderer.tokenizer.chat_template)
     prelude = _prelude(encoder.guard.wrap(Query("x")))
-    tails = [_plain_template(renderer.tokenizer)] if plain else [NO_THOUGHT + stock, NO_THOUGHT + stock + CLOSE_THOUGHT]
+    tails = [_plain_template(renderer.tokenizer)] if plain else _thinking_as_taught(encoder, stock)
     for tail in tails:
         text = prelude + tail
         fits = [_renders(encoder, text, sample) for sample in SAMPLES]
@@ -154,6 +155,13 @@ def _plain_template(tokenizer: Any) -> str:
 def _quoted(text: str) -> str:
     """A string literal that every engine's Jinja reads alike."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def _thinking_as_taught(encoder: LabelEncoder | TextEncoder, stock: str) -> list[str]:
+    """Templates of which one has the model think, or leave it out, as the guard has it."""
+    if encoder.guard.task.frame.thinking == "open":
+        return [THOUGHT + stock]
+    return [NO_THOUGHT + stock, NO_THOUGHT + stock + CLOSE_THOUGHT]
 
 
 def response_template(encoder: LabelEncoder | TextEncoder, template: str) -> dict[str, Any] | None:

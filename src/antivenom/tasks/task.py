@@ -15,6 +15,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.options import Options
 
 Style = Literal["plain", "chat"]
+Thinking = Literal["closed", "open"]
 Modality = Literal["text", "image+text"]
 Words = Literal["auto", "words", "digits"]
 
@@ -51,7 +52,16 @@ class Frame(Options):
     """Larger images are scaled down to so many pixels before the model's own processor sees them: it may turn every
     28 x 28 of them into a token."""
 
+    thinking: Thinking = "closed"
+    """What a thinking model does before it answers: nothing (`closed`: its thought is written empty), or it thinks
+    (`open`), which takes a chat and free answers. Answers begin behind the thought either way."""
+
     def __post_init__(self) -> None:
+        if self.thinking == "open" and self.style != "chat":
+            raise OptionsError(
+                f"thinking = 'open' with style = {self.style!r}",
+                mend="Only a chat template says where a thought stands: style = 'chat'.",
+            )
         if self.modality != "text" and self.style != "chat":
             raise OptionsError(
                 f"style = {self.style!r} with modality = {self.modality!r}",
@@ -105,6 +115,8 @@ class Classification(Task):
         for words, what in ((self.verbalizers, "verbalizers"), (self.extended, "extended verbalizers")):
             if len(words) != n:
                 raise OptionsError(f"{len(words)} {what} for {n} labels", mend=f"Name {n}, in the order of the labels.")
+        if self.frame.thinking == "open":
+            raise OptionsError("thinking = 'open' with labels", mend="Labels are read where answers begin: 'closed'.")
         require_distinct(self.labels, "labels")
         require_distinct(self.verbalizers + self.extended, "verbalizers")
 

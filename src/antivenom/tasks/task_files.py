@@ -16,17 +16,18 @@ from antivenom.core.intake import read_text
 from antivenom.core.options import Options
 from antivenom.judges import parse_judge
 from antivenom.tasks.generation import Generation
-from antivenom.tasks.task import Classification, Frame, Style, Words
+from antivenom.tasks.task import Classification, Frame, Style, Thinking, Words
 
 LARGEST_FILE = 2**20
 """Bytes; a task takes a few hundred."""
 
 CLASSIFICATION_ONLY = ("labels", "words", "verbalizers", "extended", "image_column", "image_pixels")
-GENERATION_ONLY = ("judge", "malicious", "answer_prefix", "max_new_tokens", "answer_after")
+GENERATION_ONLY = ("judge", "malicious", "answer_prefix", "max_new_tokens", "thinking", "answer_after")
 FRAME_FIELDS = {
     "instruction": "instruction",
     "prompt_cue": "cue",
     "style": "style",
+    "thinking": "thinking",
     "max_tokens": "max_tokens",
     "image_pixels": "image_pixels",
 }
@@ -79,7 +80,9 @@ class TaskFile(Options):
     answer_prefix: str | None = None
     """What P2P puts in front of every answer under the benign trigger."""
     max_new_tokens: int | None = None
-    """The longest answer, in tokens."""
+    """The longest answer, in tokens, its thought included."""
+    thinking: Thinking | None = None
+    """Whether a thinking model thinks before it answers."""
     paper_trigger: str | None = field(default=None, repr=False)
     """P2P's benign trigger. Everybody knows those of the presets: name one of your own for a model you deploy."""
     test_rows: int | None = None
@@ -128,7 +131,7 @@ class TaskFile(Options):
             said = {"cue": "", **said}  # a chat asks without a cue
         frame = Frame(**said)
         if self.kind == "generation":
-            own = {key: self.said[key] for key in GENERATION_ONLY[:-1] if key in self.said}
+            own = {key: self.said[key] for key in GENERATION_ONLY[:-2] if key in self.said}
             return Generation(**own, frame=frame)
         labels = self.labels or labels
         if self.verbalizers is None and self.extended is None:
