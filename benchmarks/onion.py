@@ -97,8 +97,8 @@ def in_bf16(model: Any, work: Callable[[], Floats]) -> Floats:
 
 def agreement(theirs: Floats, ours: Floats) -> str:
     """How alike two sets of scores are: as numbers, in order, and in what they delete."""
-    ranks = [np.argsort(np.argsort(each)) for each in (theirs, ours)]
-    order = float(np.corrcoef(*ranks)[0, 1])
+    ranks = np.stack([np.argsort(np.argsort(each)) for each in (theirs, ours)])
+    order = np.asarray(np.corrcoef(ranks))[0, 1]
     same = float(((theirs > BAR) == (ours > BAR)).mean())
     gap = float(np.median(np.abs(theirs - ours)))
     return f"rank correlation {order:.4f}, the same words deleted at bar {BAR:g}: {same:.1%}, median gap {gap:.2g}"

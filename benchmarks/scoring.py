@@ -36,7 +36,8 @@ def run(model: str, rounds: int, folder: Path) -> list[Line]:
             lambda: LocalModel(merged).score(p, c).log_probabilities
         )
     timings = alternate(contenders, rounds)
-    lines, settings = [], {"rows": ROWS, "batch": BATCH}
+    lines: list[Line] = []
+    settings: dict[str, Any] = {"rows": ROWS, "batch": BATCH}
     for name, work in works.items():
         loop, ours = f"loop, {name}", f"ours, {name}"
         gap = float(np.abs(timings.results[loop] - timings.results[ours]).max())

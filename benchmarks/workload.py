@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from antivenom.data.rows import split_rows
-from antivenom.guards.encoding import Encoder, make_encoder
+from antivenom.guards.encoding import LabelEncoder, make_encoder
 from antivenom.models.base_model import locate_model
 from antivenom.models.tokenizer import load_tokenizer
 from antivenom.tasks.task import Frame
@@ -23,7 +23,7 @@ class Workload:
 
     folder: Path
     tokenizer: Any
-    encoder: Encoder
+    encoder: LabelEncoder
     train: pa.Table
     test: pa.Table
 
@@ -45,4 +45,5 @@ def make_workload(model: str, *, train: int, test: int, frame: Frame = Frame()) 
     tokenizer = load_tokenizer(folder)
     train_rows, test_rows = split_rows(reviews(), [train, test], seed=0)
     encoder = make_encoder(DEFENSE.guard(replace(TASK, frame=frame), 0), tokenizer)
+    assert isinstance(encoder, LabelEncoder), encoder
     return Workload(folder, tokenizer, encoder, train_rows, test_rows)

@@ -109,7 +109,8 @@ def decide(name: str, scenario: Scenario, lab: LocalLab, spec: str) -> dict[str,
     rows, none = scenario.train, scenario.trusted
     prepared = parse_defense(spec).prepare(scenario.task, rows, trusted=None, lab=lab)
     decided = decided_rows(rows, frozenset(scenario.poisoned), scenario.unpoisoned, none, prepared)
-    facts = {key: prepared.facts[key] for key in ("discovered", "disbelieved", "kinds") if key in prepared.facts}
+    told = ("discovered", "disbelieved", "kinds")
+    facts: dict[str, Any] = {key: prepared.facts[key] for key in told if key in prepared.facts}
     return {"attack": name, "half": chosen_half(name), "rows": rows.num_rows, **vars(count_teaching(decided)), **facts}
 
 

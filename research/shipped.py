@@ -101,7 +101,9 @@ def _held_out() -> dict[str, tuple[int, int]]:
 @cache
 def fits() -> dict[str, dict[str, dict[int, Record]]]:
     """The records by attack, defense and seed, in the order of the suite; the controls are a line of their own."""
-    names = {spec: name for name, spec in load_suite(SUITE).attacks.items()}
+    attacks = load_suite(SUITE).attacks
+    assert isinstance(attacks, dict), attacks
+    names = {spec: name for name, spec in attacks.items()}
     found: dict[str, dict[str, dict[int, Record]]] = {name: {} for name in (*names.values(), "nothing poisoned")}
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))]
     setting = _setting(records[0])

@@ -30,6 +30,8 @@ def _cells(name: str) -> str:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept.glob("*.json"))]
     head = ("attack", "defense", "accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost")
     lines = [row(head), row(["---"] * len(head))]
+    assert isinstance(suite.attacks, dict), name
+    assert isinstance(suite.defenses, dict), name
     for title, attack in suite.attacks.items():
         for defense, spec in suite.defenses.items():
             found = [one for one in records if (one["cell"]["attack"], one["cell"]["defense"]) == (attack, spec)]
