@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -123,15 +125,18 @@ def main() -> None:
     parser.add_argument("--defense", default="standard")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--half", choices=["choose", "check"], help="of the attacks, by hash; by default both")
+    parser.add_argument("--model", default="smollm2", help="the embedded one, or a folder")
+    parser.add_argument("--attacks", nargs="+", default=["*"], help="patterns of names; by default every attack")
     asked = parser.parse_args()
-    found = [each for each in scenarios(asked.data, asked.seed) if asked.half in (None, chosen_half(each[0]))]
+    everything = [each for each in scenarios(asked.data, asked.seed) if _fits(each[0], asked.attacks)]
+    found = [each for each in everything if asked.half in (None, chosen_half(each[0]))]
     recipe = load_suite(ROOT / "suites" / "held_out.yaml").recipes["small"]
     lab = RememberingLab(
-        "smollm2",
+        asked.model,
         recipe.training(),
         asked.store,
         asked.seed,
-        everything=tuple(one for _, one in scenarios(asked.data, asked.seed)),
+        everything=tuple(one for _, one in everything),
     )
     records = []
     for name, scenario in found:
@@ -139,11 +144,18 @@ def main() -> None:
         last = records[-1]
         say(f"{name}: {last['poison_taught']} of {last['poisoned']} taught, {last['honest_lost']} honest rows lost")
     options = f"--defense '{asked.defense}' --seed {asked.seed}" + (f" --half {asked.half}" if asked.half else "")
+    options += "" if asked.model == "smollm2" else f" --model {Path(asked.model).name}"
+    options += "" if asked.attacks == ["*"] else f" --attacks {shlex.join(asked.attacks)}"
     command = f"python -m research.decide_everywhere --data ../shared/data {options}"
     asked.out.mkdir(parents=True, exist_ok=True)
-    half = f"-{asked.half}" if asked.half else ""
-    name = asked.defense.partition(":")[0]
-    write_json(asked.out / f"{name}-sst2-seed{asked.seed}{half}.json", {"command": command, "decisions": records})
+    parts = (asked.defense.partition(":")[0], f"sst2-seed{asked.seed}", asked.half)
+    model = None if asked.model == "smollm2" else Path(asked.model).name
+    name = "-".join(part for part in (*parts, model) if part)
+    write_json(asked.out / f"{name}.json", {"command": command, "decisions": records})
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _digest(text: str) -> str:
