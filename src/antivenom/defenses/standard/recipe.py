@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from antivenom.core.arrays import BoolArray, States
 from antivenom.core.errors import OptionsError
+from antivenom.core.options import check_choices
 from antivenom.core.report import Report
 from antivenom.data.digests import digest_of_table
 from antivenom.data.query import queries
 from antivenom.data.sampling import join_trusted, label_codes, require_every_class
 from antivenom.defenses.base import Defense, Prepared, plain_rows, reasons_table
+from antivenom.defenses.identity_labels import IdentityLabels
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decide import Joining
 from antivenom.defenses.standard.referee import DEPTH
@@ -85,7 +87,12 @@ class Standard(Defense):
     feature nearly all of whose rows were refused, by more than this many standard deviations above chance, a little of
     many features, or how it reads."""
 
+    taught: Literal["p2p", "identity_labels", "plain"] = "p2p"
+    """How the rows that are kept are taught. The other two are controls, for an experiment: without the second label
+    space, or without the benign trigger too, which leaves nothing of P2P."""
+
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.least_rows < 0:
             raise OptionsError(f"least_rows = {self.least_rows}", mend="It is a number of rows, at least 0.")
         if not 0 <= self.most_associated < 1:
@@ -95,9 +102,10 @@ class Standard(Defense):
         self.p2p(0.5)
 
     def p2p(self, ratio: float) -> P2P:
-        """How the rows that are kept are taught."""
+        """How the rows that are kept are taught, but for `taught` = plain."""
+        kind = IdentityLabels if self.taught == "identity_labels" else P2P
         settings = {"reserve": "screened", "mode": "replace", "cue": "split", "others": "drop"}
-        return P2P.from_dict(
+        return kind.from_dict(
             {**settings, "ratio": ratio, "placement": self.placement, "secret": self.secret and vars(self.secret)}
         )
 
@@ -119,8 +127,7 @@ class Standard(Defense):
         require_every_class(labels, label_codes(pool.rows, task.classes)[reserve], "row")
         if not labels or not lab.has_model:
             said = np.where(reserve, "among the least suspicious rows", "not among the least suspicious rows").tolist()
-            kept = p2p.rebuilt(pool.rows, reserve, guard)
-            return self._noted(replace(kept, reasons=reasons_table(pool.rows, said)), pool)
+            return self._noted(self._taught(p2p.rebuilt(pool.rows, reserve, guard)), pool, said)
         states = self._states(task, pool.rows, lab)
         joining = Joining(
             pool.rows,
@@ -135,8 +142,15 @@ class Standard(Defense):
         )
         chosen = joining.choose_again(ratio=p2p.ratio, least=self.least_rows)
         joined = replace(joining, in_reserve=chosen).decide()
-        kept = replace(p2p.rebuilt(pool.rows, joined.rows, guard), reasons=reasons_table(pool.rows, joined.reasons))
-        return self._noted(kept, pool).noting(**joined.facts, exchanged=int((chosen & ~reserve).sum()))
+        kept = self._taught(p2p.rebuilt(pool.rows, joined.rows, guard))
+        exchanged = int((chosen & ~reserve).sum())
+        return self._noted(kept, pool, joined.reasons).noting(**joined.facts, exchanged=exchanged)
+
+    def _taught(self, kept: Prepared) -> Prepared:
+        if self.taught != "plain":
+            return kept
+        plain = plain_rows(kept.guard.task, kept.rows.drop_columns("benign"), None)
+        return replace(kept, rows=plain.rows, guard=plain.guard)
 
     def _states(self, task: AnyTask, rows: pa.Table, lab: Lab) -> States:
         """The mean hidden state of each row in the untouched model, at `DEPTH`; shape (rows, width)."""
@@ -160,9 +174,9 @@ class Standard(Defense):
             pool.rows, pool.screening, ratio, avoid=self.most_associated, least=least, seed=lab.seed
         )
 
-    def _noted(self, kept: Prepared, pool: _Pool) -> Prepared:
+    def _noted(self, kept: Prepared, pool: _Pool, reasons: list[str]) -> Prepared:
         # Leads are ordinary words of the user's rows; only alarms belong into a manifest that travels.
-        return kept.noting(
+        return replace(kept, reasons=reasons_table(pool.rows, reasons)).noting(
             recipe=f"{self.name}-{VERSION}",
             findings=pool.evidence.to_dict()["findings"],
             planted_strings=pool.evidence.planted_strings(),

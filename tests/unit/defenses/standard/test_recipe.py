@@ -11,6 +11,8 @@ from antivenom.defenses import parse_defense
 from antivenom.defenses.none import NoDefense
 from antivenom.defenses.standard.recipe import VERSION, Standard
 from antivenom.evaluation.evaluate import evaluate
+from antivenom.guards.answers import ordinary_answers
+from antivenom.guards.guard import unguarded
 from antivenom.tasks.task import Classification
 from antivenom.testing import LinearStandIn, StandInLab, synthetic_rows
 
@@ -99,3 +101,22 @@ def test_without_a_model_the_reserve_is_all_that_is_kept():
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(OptionsError, match=next(iter(wrong))):
         Standard(**wrong)
+
+
+@pytest.mark.parametrize("has_model", [True, False])
+def test_the_controls_teach_the_same_rows_without_a_part_of_p2p(has_model):
+    lab, rows = StandInLab(0, has_model=has_model), synthetic_rows(200)
+    usual, identity, plain = (
+        Standard(taught=taught).prepare(TASK, rows, trusted=None, lab=lab)
+        for taught in ("p2p", "identity_labels", "plain")
+    )
+    kept = usual.rows.column("row").to_pylist()
+    assert 0 < len(kept) < 200
+    for control in (identity, plain):
+        assert control.rows.select(["row", "text", "answer"]).equals(usual.rows.select(["row", "text", "answer"]))
+        assert control.guard.answers == ordinary_answers(TASK)
+        assert control.reasons.equals(usual.reasons)
+        assert control.training == usual.training
+    assert identity.guard.wrap("x") == usual.guard.wrap("x")
+    assert plain.guard == unguarded(TASK)
+    assert not any(plain.rows.column("benign").to_pylist())
