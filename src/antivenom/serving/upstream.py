@@ -86,6 +86,8 @@ class UpstreamBackend:
         assert isinstance(self._encoder, TextEncoder)
         prompt = self._prompting.ids(query, said=said)
         most = self._longest(longest, said=said)
+        if self._encoder.opening and not said:
+            yield Piece(self._encoder.opening, 0)
         async with contextlib.aclosing(self._stream(self._body(prompt, most))) as events:
             async for event in events:
                 yield event
