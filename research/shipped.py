@@ -21,7 +21,8 @@ from research.suite_tables import DECIDING, NO_ROWS_POISONED, decisions_of
 Record = dict[str, Any]
 UNDEFENDED, PUBLISHED, STANDARD = "none", "p2p@paper", "standard"
 NOT_RUN = "not run"
-SUITE, RECORDS = ROOT / "suites" / "shipped.yaml", ROOT / "results" / "baselines" / "records"
+SUITE, FOLDERS = ROOT / "suites" / "shipped.yaml", ("baselines", "shipped")
+"""The suite of the table, and the results with its cells; the first seed is among the baselines."""
 
 
 def shipped() -> str:
@@ -105,12 +106,9 @@ def fits() -> dict[str, dict[str, dict[int, Record]]]:
     assert isinstance(attacks, dict), attacks
     names = {spec: name for name, spec in attacks.items()}
     found: dict[str, dict[str, dict[int, Record]]] = {name: {} for name in (*names.values(), "nothing poisoned")}
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))]
-    setting = _setting(records[0])
-    for path in sorted(ROOT.glob("results/*/records/*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if _setting(record) != setting:
-            continue
+    kept = [path for name in FOLDERS for path in sorted((ROOT / "results" / name / "records").glob("*.json"))]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in kept]
+    for record in (each for each in records if _setting(each) == _setting(records[0])):
         cell = record["cell"]
         title = "nothing poisoned" if cell["control"] == NO_ROWS_POISONED else names.get(cell["attack"])
         if title is not None and _of_this_version(record):

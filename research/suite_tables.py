@@ -24,10 +24,32 @@ def trusted() -> str:
     return _cells("baselines_trusted")
 
 
-def _cells(name: str) -> str:
-    """The finished cells of a suite, attack by attack, in the suite's order."""
-    suite, kept = load_suite(ROOT / "suites" / f"{name}.yaml"), ROOT / "results" / name / "records"
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept.glob("*.json"))]
+def taught() -> str:
+    """The finished cells of suites/ablation.yaml, and those of the baselines that are the same."""
+    return _cells("ablation", "baselines")
+
+
+def second_model() -> str:
+    """The finished cells of suites/second_model.yaml, all of the larger model, and what it decides about rows."""
+    head = (
+        "attack",
+        "poisoned",
+        *(f"{model} {does}" for does in ("teaches", "loses") for model in ("SmolLM2", "Qwen")),
+    )
+    lines = [_cells("second_model"), "", row(head), row(["---"] * len(head))]
+    own = {one["attack"]: one for one in decisions_of("standard")}
+    for one in decisions_of("standard", "-qwen2.5-coder-0.5b"):
+        both = own[one["attack"]], one
+        cells = [str(each[key]) for key in ("poison_taught", "honest_lost") for each in both]
+        lines.append(row([one["attack"], str(one["poisoned"]), *cells]))
+    return "\n".join(lines)
+
+
+def _cells(name: str, *others: str) -> str:
+    """The finished cells of a suite, attack by attack, in the suite's order; records of other suites count too."""
+    suite = load_suite(ROOT / "suites" / f"{name}.yaml")
+    kept = [path for each in (name, *others) for path in (ROOT / "results" / each / "records").glob("*.json")]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept)]
     head = ("attack", "defense", "accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost")
     lines = [row(head), row(["---"] * len(head))]
     assert isinstance(suite.attacks, dict), name
@@ -51,9 +73,9 @@ def decisions() -> str:
     return "\n".join(lines)
 
 
-def decisions_of(name: str) -> list[Record]:
+def decisions_of(name: str, model: str = "") -> list[Record]:
     """What a filter decided about the rows of every attack, in the order of the attacks."""
-    path = ROOT / "results" / "decisions" / f"{name}-sst2-seed0.json"
+    path = ROOT / "results" / "decisions" / f"{name}-sst2-seed0{model}.json"
     found: list[Record] = json.loads(path.read_text(encoding="utf-8"))["decisions"]
     return found
 
