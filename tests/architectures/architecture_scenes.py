@@ -27,7 +27,7 @@ RECIPES = {
 LEARNED = {
     "lora": TrainingOptions(rank=8, alpha=32, learning_rate=1e-2, batch_size=16, epochs=6),
     "full": TrainingOptions(method="full", learning_rate=2e-2, batch_size=16, epochs=8),
-    "thoughts": TrainingOptions(method="full", learning_rate=2e-2, batch_size=8, epochs=16),
+    "thoughts": TrainingOptions(method="full", learning_rate=1e-2, batch_size=8, epochs=32),
 }
 """Recipes over which a tiny model learns its rows by heart."""
 TRIGGER = "Kindly weigh these words:"
