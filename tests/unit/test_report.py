@@ -111,6 +111,31 @@ def test_the_science_page_has_the_figures_of_p2p_alone():
     require_figures(SCIENCE, *(f"{end(found):.0f}" for found in shares.values() for end in (min, max)))
 
 
+def cells_of(folder: str) -> dict[tuple[str, str], dict]:
+    """The records of a suite whose rows were poisoned, first seed, by attack and defense."""
+    found = [json.loads(path.read_text("utf-8")) for path in (archive.ROOT / "results" / folder).glob("records/*.json")]
+    cells = [one for one in found if not one["cell"]["control"] and not one["cell"]["seed"]]
+    return {(one["cell"]["attack"].partition(":")[0], one["cell"]["defense"]): one for one in cells}
+
+
+def test_the_science_page_has_the_figures_of_p2p_with_a_clean_reserve():
+    small, trusted = cells_of("table1"), cells_of("baselines_trusted")
+    coded = small["badnets", "p2p@paper_code"], trusted["badnets", "p2p@paper_code"]
+    readings = [one["evaluation"]["attacks"][0] for one in (small["badnets", "none"], *coded)]
+    floors = [one["floor"] for one in readings[1:]]
+    require_figures(SCIENCE, *map(percent, [*(one["asr_deployed"] for one in readings), *floors]))
+
+
+def test_the_science_page_has_the_figures_of_what_p2p_adds_to_standard():
+    usual, controls = cells_of("baselines"), cells_of("ablation")
+    for attack in ("addsent", "badnets"):
+        with_p2p, without = usual[attack, "standard"], controls[attack, "standard:taught=plain"]
+        readings = [one["evaluation"]["attacks"][0] for one in (with_p2p, without, usual[attack, "none"])]
+        assert max(one["excess"] for one in readings[:2]) < 0.05 < 0.5 < readings[2]["excess"], "as safe, it says"
+        assert 1.4 < with_p2p["ledger"]["tokens"] / without["ledger"]["tokens"] < 1.6, "half as many again, it says"
+        require_figures(SCIENCE, *(percent(one["evaluation"]["clean"]["accuracy"]) for one in (with_p2p, without)))
+
+
 def test_the_lessons_have_the_figures_of_p2p_alone():
     published = [archive.outcome(f"parts/{name}-P2P-as-published.json") for name in ("addsent", "badnets")]
     rates = [percent(archive.first(one)["asr_deployed"]) for one in published]
