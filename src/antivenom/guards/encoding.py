@@ -14,6 +14,7 @@ import pyarrow as pa
 from antivenom.core.errors import OptionsError
 from antivenom.data.query import Asked, queries
 from antivenom.guards.answers import AnswerPrefix, split_thought
+from antivenom.guards.chat_templates import opened_thought
 from antivenom.guards.guard import Guard
 from antivenom.guards.image_prompts import ImageRenderer
 from antivenom.guards.rendering import Cut, Rendered, Renderer
@@ -120,7 +121,7 @@ class TextEncoder(Encoder):
     @cached_property
     def opening(self) -> str:
         """The beginning of a thought that every served prompt ends with, a part of what the model says."""
-        return self.renderer.opening(self.guard.wrap("x"))
+        return opened_thought(self.renderer.string(self.guard.wrap("x")))
 
     def prefilled(self, asked: Sequence[Asked]) -> list[Ids]:
         """The same prompts with the answer prefix already said."""

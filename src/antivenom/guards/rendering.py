@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from antivenom.core.errors import OptionsError
 from antivenom.data.query import Turn
-from antivenom.guards.chat_templates import ChatTemplate, behind_opening, opened_thought
+from antivenom.guards.chat_templates import ChatTemplate, behind_opening
 from antivenom.guards.control_tokens import ControlTokens
 from antivenom.guards.prompts import Prompt
 from antivenom.tasks.task import Style
@@ -137,10 +137,10 @@ class Renderer:
         if self.style == "plain":
             return [prompt.plain for prompt in safe]
         found = [""] * len(safe)
-        for thinks, template in self._templates.items():
+        for thinks in {prompt.thinks for prompt in safe}:
             places = [place for place, prompt in enumerate(safe) if prompt.thinks == thinks]
-            asked = [self._messages(safe[place]) for place in places]
-            for place, string in zip(places, template.render(asked, generate=True), strict=True):
+            strings = self._templates[thinks].render([self._messages(safe[place]) for place in places], generate=True)
+            for place, string in zip(places, strings, strict=True):
                 found[place] = string
         return found
 
@@ -158,10 +158,6 @@ class Renderer:
                 mend="End the cue with a colon or a newline.",
             )
         return joint[len(alone) :]
-
-    def opening(self, prompt: Prompt) -> str:
-        """The beginning of a thought that the prompt ends with, which belongs to what is said; usually empty."""
-        return opened_thought(self.string(prompt))
 
     @cached_property
     def ending(self) -> tuple[int, ...]:

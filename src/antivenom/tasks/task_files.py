@@ -131,7 +131,8 @@ class TaskFile(Options):
             said = {"cue": "", **said}  # a chat asks without a cue
         frame = Frame(**said)
         if self.kind == "generation":
-            own = {key: self.said[key] for key in GENERATION_ONLY[:-2] if key in self.said}
+            known = {each.name for each in dataclasses.fields(Generation)}
+            own = {key: value for key, value in self.said.items() if key in known}
             return Generation(**own, frame=frame)
         labels = self.labels or labels
         if self.verbalizers is None and self.extended is None:
