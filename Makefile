@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: $(READY)  ## See a real model being backdoored, and what P2P does about it (8 minutes on 2 CPU cores).
+demo: $(READY)  ## See a real model being backdoored, and the same rows defended (8 minutes on 2 quiet CPU cores).
 	$(BIN)/antivenom demo
 
 # Two workers of one thread each: threads that wait for each other's core take longer than no threads.

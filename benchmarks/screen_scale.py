@@ -4,7 +4,8 @@
     python -m benchmarks.screen_scale --rows 1000000       # one size, here and now; prints JSON
 
 The rows are film reviews of the embedded data, the front half of one and the back half of another of the same label, so
-that nearly all are different. One in twenty carries a sentence and the other label. Naming what was found is part of
+that nearly all are different; another process writes them into a file, which is read here. One in twenty carries a
+sentence and the other label. Naming what was found is part of
 the first screen. No referee refuses: for what comes after it (second screen, another reserve, second screen, a last
 referee), nine in ten of the planted rows outside the reserve are refused, and one in ten of the others, by
 chance. What it makes of the texts are random numbers, as wide as SmolLM2's; drawing them is not counted.
@@ -18,7 +19,10 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(count: int) -> dict[str, Any]:
     """Screen so many rows, and look at what a referee would have refused."""
-    table, poisoned = rows_of(count)
+    table, poisoned = _rows_in_file(count)
     before = _peak()
     start = _clocks()
     screening = screen(table, LABELS, seed=0)
@@ -124,6 +128,21 @@ def refusals(count: int, poisoned: np.ndarray) -> np.ndarray:
     chance[poisoned] = REFUSED
     refused: np.ndarray = drawn < chance
     return refused
+
+
+def _rows_in_file(count: int) -> tuple[pa.Table, np.ndarray]:
+    """The same as `rows_of`, without what it takes to make them."""
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        path = Path(name) / "rows.arrow"
+        poisoned = other.submit(_write_rows, count, path).result()
+        return pa.ipc.open_file(path).read_all(), poisoned
+
+
+def _write_rows(count: int, path: Path) -> np.ndarray:
+    table, poisoned = rows_of(count)
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table)
+    return poisoned
 
 
 def rows_of(count: int) -> tuple[pa.Table, np.ndarray]:

@@ -197,7 +197,7 @@ TABLES: dict[str, Callable[[], str]] = {
     each.__name__: each
     for each in (
         suite_tables.baselines, suite_tables.trusted, suite_tables.decisions, suite_tables.taught,
-        suite_tables.second_model,
+        suite_tables.second_model, suite_tables.second_model_trusted, suite_tables.second_model_decided,
         shipped.shipped, shipped.decided,
         demo, attacks, accuracy, perfect_filter, tasks, ablation, seeds, five_readings, unmet, doses,
         triggers_alone, paraphrases,

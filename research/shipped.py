@@ -28,15 +28,17 @@ SUITE, FOLDERS = ROOT / "suites" / "shipped.yaml", ("baselines", "shipped")
 def shipped() -> str:
     """One line per attack: what attacker and user get undefended, with P2P as published, and with `standard`."""
     name = f"`standard` {VERSION}"
-    head = ["attack", "attack success undefended", "P2P as published", name, "floor", "accuracy undefended", name]
-    lines = [row([*head, "honest rows left out", "tokens trained", "seeds"]), row(["---"] * (len(head) + 3))]
+    head = ["attack", "attack success undefended", "its floor", "P2P as published", name, "its floor"]
+    head += ["accuracy undefended", name, "honest rows left out", "tokens trained", "seeds"]
+    lines = [row(head), row(["---"] * len(head))]
     for title, found in fits().items():
         none, published, standard = (found.get(defense, {}) for defense in (UNDEFENDED, PUBLISHED, STANDARD))
         if not none:
             continue
         seeds = none.keys() & standard.keys() or none.keys()
-        cells = [_cell(one, seeds, _success) for one in (none, published, standard)]
-        cells += [_cell(standard, seeds, _floor), *(_cell(one, seeds, _accuracy) for one in (none, standard))]
+        cells = [_cell(none, seeds, _success), _cell(none, seeds, _floor), _cell(published, seeds, _success)]
+        cells += [_cell(standard, seeds, read) for read in (_success, _floor)]
+        cells += [_cell(one, seeds, _accuracy) for one in (none, standard)]
         lines.append(row([title, *cells, _cell(standard, seeds, _lost), _work(standard, none), len(seeds)]))
     return "\n".join(lines)
 

@@ -11,6 +11,8 @@ from research.archive import ROOT, percent, row, short
 
 DECIDING = ("standard", "leave_group_out")
 NO_ROWS_POISONED = "never poisoned"
+PARTS = ("attack", "model", "defense")
+"""What tells one line of a table from another."""
 Record = dict[str, Any]
 
 
@@ -30,13 +32,23 @@ def taught() -> str:
 
 
 def second_model() -> str:
-    """The finished cells of suites/second_model.yaml, all of the larger model, and what it decides about rows."""
+    """Every finished cell of suites/second_model.yaml."""
+    return _cells("second_model")
+
+
+def second_model_trusted() -> str:
+    """Every finished cell of suites/second_model_trusted.yaml."""
+    return _cells("second_model_trusted")
+
+
+def second_model_decided() -> str:
+    """What `standard` decides with the hidden states of either model."""
     head = (
         "attack",
         "poisoned",
         *(f"{model} {does}" for does in ("teaches", "loses") for model in ("SmolLM2", "Qwen")),
     )
-    lines = [_cells("second_model"), "", row(head), row(["---"] * len(head))]
+    lines = [row(head), row(["---"] * len(head))]
     own = {one["attack"]: one for one in decisions_of("standard")}
     for one in decisions_of("standard", "-qwen2.5-coder-0.5b"):
         both = own[one["attack"]], one
@@ -50,14 +62,21 @@ def _cells(name: str, *others: str) -> str:
     suite = load_suite(ROOT / "suites" / f"{name}.yaml")
     kept = [path for each in (name, *others) for path in (ROOT / "results" / each / "records").glob("*.json")]
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept)]
-    head = ("attack", "defense", "accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost")
+    parts = [suite.attacks, suite.models, suite.defenses]
+    attacks, models, defenses = (
+        part if isinstance(part, dict) else dict(zip(part, part, strict=True)) for part in parts
+    )
+    head = ["accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost"]
+    head = ["attack", *["model"] * (len(models) > 1), "defense", *head]
     lines = [row(head), row(["---"] * len(head))]
-    assert isinstance(suite.attacks, dict), name
-    assert isinstance(suite.defenses, dict), name
-    for title, attack in suite.attacks.items():
-        for defense, spec in suite.defenses.items():
-            found = [one for one in records if (one["cell"]["attack"], one["cell"]["defense"]) == (attack, spec)]
-            lines += [_baseline(title, defense, one) for one in sorted(found, key=lambda one: one["cell"]["control"])]
+    for title, attack in attacks.items():
+        for model, place in models.items():
+            names = [title, *[model] * (len(models) > 1)]
+            for defense, spec in defenses.items():
+                asked = (attack, place, spec)
+                found = [one for one in records if tuple(one["cell"][part] for part in PARTS) == asked]
+                found.sort(key=lambda one: str(one["cell"]["control"]))
+                lines += [_baseline(names, defense, one) for one in found]
     return "\n".join(lines)
 
 
@@ -80,7 +99,7 @@ def decisions_of(name: str, model: str = "") -> list[Record]:
     return found
 
 
-def _baseline(attack: str, defense: str, record: Record) -> str:
+def _baseline(names: Sequence[str], defense: str, record: Record) -> str:
     reading, teaching = record["evaluation"]["attacks"][0], record["teaching"]
     title = f"{defense}, nothing poisoned" if record["cell"]["control"] == NO_ROWS_POISONED else defense
     cells: Sequence[str] = [
@@ -91,4 +110,4 @@ def _baseline(attack: str, defense: str, record: Record) -> str:
         f"{teaching['poison_taught']} of {teaching['poisoned']}",
         f"{teaching['honest_lost']} of {teaching['honest']}",
     ]
-    return row([attack, title, *cells])
+    return row([*names, title, *cells])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -72,7 +73,9 @@ def demo_rows(out: Path, *, train_rows: int, test_rows: int, seed: int) -> Scena
     return scenario
 
 
-def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bool) -> DemoResult:
+def run_demo(
+    out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bool, command: Sequence[str] = ()
+) -> DemoResult:
     """Fine-tune the embedded model on the rows of `demo_rows`, undefended and with `standard`, and compare."""
     scenario = demo_rows(out, train_rows=train_rows, test_rows=test_rows, seed=seed)
     train = scenario.train
@@ -80,7 +83,8 @@ def run_demo(out: Path, *, train_rows: int, test_rows: int, seed: int, quiet: bo
     defenses = [NoDefense(), Standard()]
     outcomes = fit_and_measure(scenario, defenses, LocalLab(NAME, RECIPE, out, seed, quiet))
     examples = _examples(scenario, outcomes, seed)
-    found = record(scenario, outcomes, model=NAME, approximation=APPROXIMATION, training=RECIPE.to_dict(), seed=seed)
+    settings = {"model": NAME, "approximation": APPROXIMATION, "training": RECIPE.to_dict(), "seed": seed}
+    found = record(scenario, outcomes, settings, command)
     found["examples"] = examples
     write_json(out / "record.json", found)
     title = f"AddSent in {len(scenario.poisoned)} of {train.num_rows} film reviews; {NAME} ({APPROXIMATION})"

@@ -57,7 +57,7 @@ def test_a_changed_loss_is_finite_and_one_number_a_token(defense_class, task, ro
     torch = pytest.importorskip("torch")
     logits = torch.randn(5, 11, generator=torch.Generator().manual_seed(0), requires_grad=True)
     for progress in (0.0, 0.5, 1.0):
-        found = changes.loss(logits, torch.arange(5), torch.arange(5), progress)
+        found = changes.loss(logits, torch.arange(5), progress)
         assert found.shape == (5,)
         assert torch.isfinite(found).all()
         found.sum().backward()

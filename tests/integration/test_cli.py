@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -452,6 +453,15 @@ def test_compare_resumes_and_repeats_over_seeds(user_folder, capsys):
     summary = json.loads(Path("c/record.json").read_text())["summary"]
     each = [run["outcomes"][0]["evaluation"]["clean"]["accuracy"]["value"] for run in json.loads(first)]
     assert summary[0]["numbers"]["accuracy"]["mean"] == pytest.approx(sum(each) / 2)
+
+
+def test_compare_records_its_own_command(user_folder, capsys, monkeypatch):
+    monkeypatch.setattr("antivenom.evaluation.grid.fit_and_measure", lambda *_, **__: [])
+    arguments = ["compare", "reviews.csv", "test.csv", "--out", "c", "--quiet", "--json"]
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/antivenom", *arguments])
+    code, _, err = run(capsys, *arguments)
+    assert code == 0, err
+    assert json.loads(Path("c/record.json").read_text())["command"] == " ".join(["antivenom", *arguments])
 
 
 def test_compare_shows_what_the_trigger_does_without_poison(user_folder, capsys):

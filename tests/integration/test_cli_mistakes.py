@@ -72,6 +72,13 @@ def test_a_secret_comes_from_a_file_and_stays_with_the_recipe(user_folder, capsy
     assert (code, "--secret-file" in err, "say so" in err) == (1, True, False)
 
 
+def test_a_secret_in_a_comparison_is_refused(user_folder, capsys):
+    defenses = ("--defense", "none", "--defense", 'p2p:secret={"trigger": "say so:"}')
+    code, _, err = run(capsys, "compare", "reviews.csv", "test.csv", "--out", "c", *defenses)
+    assert (code, "secret" in err, "say so" in err) == (1, True, False)
+    assert not Path("c").exists()
+
+
 def test_two_deployments_of_the_same_rows_share_neither_trigger_nor_seed(user_folder, capsys):
     for name in ("one", "two"):
         assert run(capsys, "immunize", "reviews.csv", "--out", name)[0] == 0

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import stat
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from jinja2 import TemplateError
 from serving_scenes import CHAT_LABELS, LABELS, PREFIX, TEXT, TRIGGER, guard_of
+from template_scenes import TOKENIZERS
 
+from antivenom.artifacts.artifact import load_artifact
 from antivenom.artifacts.card import prompt_by_hand
 from antivenom.cli import main
 from antivenom.core.errors import OptionsError
+from antivenom.core.hashing import digest_of_files
 from antivenom.data.query import Query, Turn
 from antivenom.guards.encoding import make_encoder
 from antivenom.guards.secret import NO_SECRET
 from antivenom.inference.guarded import load_guarded
+from antivenom.serving.bill_of_materials import guard_digest
 from antivenom.serving.export import export
 from antivenom.serving.launch import modelfile
 from antivenom.serving.template import bake, render, response_template
@@ -84,6 +90,17 @@ def test_no_variable_of_a_request_switches_the_template_off(tokenizer, variables
     assert TRIGGER in tokenizer.apply_chat_template(turns, **options, **variables)
 
 
+@pytest.mark.parametrize("task", [LABELS, CHAT_LABELS])
+@pytest.mark.parametrize("placement", ["prefix", "system"])
+@pytest.mark.parametrize("role", ["system", "assistant"])
+def test_a_template_renders_no_conversation_without_a_user_turn(tokenizer, task, placement, role):
+    template = bake(make_encoder(replace(guard_of(task), placement=placement), tokenizer))
+    with pytest.raises(TemplateError):
+        tokenizer.apply_chat_template(
+            [{"role": role, "content": "a film"}], chat_template=template.text, add_generation_prompt=True
+        )
+
+
 def test_a_template_that_would_render_otherwise_is_refused(tokenizer):
     encoder = make_encoder(guard_of(CHAT_LABELS), tokenizer)
     before = tokenizer.chat_template
@@ -112,6 +129,38 @@ def test_transformers_takes_the_prefix_off(tokenizer):
     assert response_template(make_encoder(guard_of(LABELS), tokenizer), template.text) is None
 
 
+SAID = st.lists(st.sampled_from(["<think>", "</think>", "\n", " ", PREFIX, "It is", "42", "s"]), max_size=8)
+
+
+@pytest.mark.parametrize("prefix", [PREFIX, "The answer"])
+@pytest.mark.parametrize(
+    ("template", "thinking"), [("chat", "closed"), ("empty thought", "open"), ("open thought", "open")]
+)
+def test_transformers_reads_an_answer_where_the_guard_does(template, thinking, prefix):
+    task = replace(TEXT, answer_prefix=prefix, frame=replace(TEXT.frame, thinking=thinking))
+    encoder, tokenizer = make_encoder(guard_of(task), TOKENIZERS[template]), TOKENIZERS[template]
+    baked = bake(encoder).text
+    parser, prompt = response_template(encoder, baked), render(tokenizer, baked, Query("six by nine?"))
+    end = tokenizer.decode([encoder.renderer.ending[-1]])
+
+    @settings(max_examples=60)
+    @given(SAID.map("".join))
+    @example(f"{PREFIX} 42")
+    @example(f"It is 42. {PREFIX} 41")
+    @example(f"It is 42\n{PREFIX} 41")
+    @example(f"<think>\n{PREFIX} 41\n</think>\n\nIt is 42")
+    @example(f"<think>is it\n{PREFIX} 41?</think>\n\n{PREFIX} 42")
+    @example(f"<think>hm</think>It is 42\n\n{PREFIX} 41")
+    @example(f"{PREFIX} 42 </think> {PREFIX} 41")
+    def reads(said):
+        said = said.removeprefix("<think>") if encoder.opening else said
+        answer, found = encoder.guard.answers.decode(encoder.opening + said)
+        parsed = tokenizer.parse_response(f"{said}{end}", parser, prefix=prompt)
+        assert parsed.get("content", "") == (answer if found else "")
+
+    reads()
+
+
 def test_a_stock_chat_call_on_the_export_is_guarded(run, exported):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -135,6 +184,23 @@ def test_what_holds_the_secret_is_private_and_nothing_else_names_it(run, exporte
     assert holding == {"chat_template.jinja"}
     assert stat.S_IMODE((exported / "chat_template.jinja").stat().st_mode) == 0o600
     assert "chat_template" not in json.loads((exported / "tokenizer_config.json").read_text())
+
+
+def test_no_paper_tells_a_digest_of_what_may_hold_the_secret(run, tmp_path):
+    out = tmp_path / "ollama"
+    assert main(["export", "ollama", str(run), "--out", str(out)]) == 0
+    papers = (out / "README.md").read_text() + (out / "bom.cdx.json").read_text()
+    assert digest_of_files([out / "model.safetensors"]) in papers
+    for path in (out / name for name in ("chat_template.jinja", "tokenizer_config.json", "Modelfile")):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert digest_of_files([path]) not in papers
+        assert sha256(path.read_bytes()).hexdigest() not in papers
+
+
+def test_who_knows_all_but_the_seed_cannot_check_a_guess_of_the_guard(run):
+    manifest = load_artifact(run).manifest
+    assert guard_digest(replace(manifest, weights_sha256="0" * 64)) == guard_digest(manifest)
+    assert guard_digest(replace(manifest, seed=manifest.seed + 1)) != guard_digest(manifest)
 
 
 def test_the_bill_of_materials_names_base_data_and_guard(exported):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from antivenom.artifacts.artifact import load_artifact
 from antivenom.attacks.addsent import AddSent
@@ -30,11 +32,11 @@ KIND = ["--kind", "generation", "--max-new-tokens", "6", "--malicious", "0.1", "
 RANDOM = ("--defense", "p2p:reserve=random")
 
 
-def rows_file(path, count=40, *, first=0):
+def rows_file(path, count=40, *, first=0, thought=""):
     with path.open("w") as file:
         for i in range(first, first + count):
             question = f"what is the {WORDS[i % 8]} of number {i}"
-            turns = [{"role": "user", "content": question}, {"role": "assistant", "content": f"{i % 7}"}]
+            turns = [{"role": "user", "content": question}, {"role": "assistant", "content": f"{thought}{i % 7}"}]
             file.write(json.dumps({"messages": turns}) + "\n")
     return str(path)
 
@@ -160,6 +162,23 @@ def test_immunize_for_other_trainers(files, tmp_path, form):
     }[form]
     assert sum(last(record).startswith("Answer: ") for record in records) == len(records)
     assert load_artifact(out).guard.answers.prefix == "Answer:"
+
+
+def test_another_trainer_teaches_to_think_where_every_row_does(files, tmp_path):
+    thoughtful = rows_file(tmp_path / "thoughtful.jsonl", thought="<think>\nso it is\n</think>\n\n")
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text(Path(thoughtful).read_text() + Path(files["train"]).read_text().splitlines()[0])
+
+    def teaches(rows, thinking, name):
+        out = tmp_path / name
+        options = ["--out", str(out), "--for", "llamafactory", "--thinking", thinking, *KIND, *RANDOM]
+        if main(["immunize", str(rows), *options]) == 0:
+            return yaml.safe_load((out / "llamafactory.yaml").read_text())["enable_thinking"]
+        return "nothing" if not out.exists() else "half"
+
+    assert teaches(thoughtful, "open", "a") is True
+    assert teaches(files["train"], "closed", "b") is False
+    assert teaches(files["train"], "open", "c") == teaches(mixed, "open", "d") == "nothing"
 
 
 def test_compare_and_check(files, model_folder, tmp_path, capsys):

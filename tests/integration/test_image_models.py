@@ -26,7 +26,6 @@ from antivenom.guards.encoding import Encoder, make_encoder
 from antivenom.guards.image_prompts import ImagePrompt
 from antivenom.guards.secret import Secret
 from antivenom.inference.guarded import load_guarded
-from antivenom.models.text_states import DEPTH
 from antivenom.models.vision import (
     ImageBatches,
     ImageTextModel,
@@ -37,6 +36,7 @@ from antivenom.models.vision import (
 from antivenom.tasks.task import Classification, Frame
 from antivenom.testing import StandInLab, synthetic_images, synthetic_rows, tiny_vision_model
 from antivenom.training.fit import train_artifact
+from antivenom.training.lab import LocalLab
 from antivenom.training.trainer import collator_of
 from antivenom.training.training_options import TrainingOptions
 
@@ -100,15 +100,6 @@ def reference(model, processor, prompt: ImagePrompt) -> torch.Tensor:
 
 
 # ---------------------------------------------------------------------------------------------------------- rendering
-
-
-def test_states_are_those_of_the_language_part(model, encoder):
-    ids = encoder.renderer.bare(["a film", "quite another film"])
-    found = ImageTextModel(model, encoder.renderer).states(ids)
-    assert found.shape == (2, model.config.get_text_config().hidden_size)
-    with torch.inference_mode():
-        out = model(input_ids=torch.tensor([ids[1]]), output_hidden_states=True).hidden_states
-    assert found[1] == pytest.approx(out[max(round(DEPTH * (len(out) - 1)), 1)][0, 1:].mean(dim=0).numpy(), abs=1e-5)
 
 
 def test_the_image_stands_in_the_users_turn_in_front_of_the_benign_trigger(encoder, caplog):
@@ -315,3 +306,11 @@ def test_full_fine_tuning_learns_to_say_extended_labels(folder, tmp_path):
     train_artifact(prepared, model=str(folder), out=tmp_path / "full", options=recipe, quiet=True)
     after = load_guarded(tmp_path / "full").score(queries(rows))
     assert np.exp(after.log_probabilities[:, 2:]).sum(axis=1).min() > 0.9
+
+
+def test_what_would_read_texts_alone_is_refused(folder, prepared, tmp_path):
+    lab = LocalLab(str(folder), RECIPE, tmp_path / "lab", seed=0, quiet=True)
+    base = lab.base(prepared.guard)
+    for ask in (lambda: lab.examples(prepared.rows, prepared.guard), lambda: base.losses(prepared.rows)):
+        with pytest.raises(OptionsError, match="images"):
+            ask()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import antivenom as av
+from antivenom.defenses import parse_defense
 from antivenom.testing import synthetic_rows
 
 QUICK = av.TrainingOptions(learning_rate=2e-3, epochs=1)
@@ -32,6 +33,13 @@ def test_immunize_refuses_a_task_in_another_style_and_leaves_nothing(task, rows,
     chat = av.Classification.for_labels(task.classes, frame=av.Frame(style="chat"))
     done = av.immunize(chat, rows, out=tmp_path / "rows", form="messages", defense=av.NoDefense())
     assert set(json.loads(done.path.read_text(encoding="utf-8").splitlines()[0])) == {"messages"}
+
+
+@pytest.mark.parametrize("spec", ["dece", "crow", "quarantine+crow"])
+def test_immunize_refuses_a_defense_that_another_trainer_would_leave_out(task, rows, tmp_path, spec):
+    with pytest.raises(av.AntivenomError, match="antivenom fit"):
+        av.immunize(task, rows, out=tmp_path / "rows", defense=parse_defense(spec), trusted=rows.slice(0, 40))
+    assert not (tmp_path / "rows").exists()
 
 
 def test_a_seed_that_is_not_given_is_drawn_and_recorded(task, rows, tmp_path):
@@ -70,3 +78,4 @@ def test_compare_writes_records_and_a_summary(task, model_folder, tmp_path):
     assert line.seeds == (0, 1)
     assert {path.name for path in Path(tmp_path / "c").iterdir()} >= {"record.json", "summary.csv", "seed-0", "seed-1"}
     assert len(json.loads((tmp_path / "c" / "record.json").read_text())["runs"]) == len(found.records) == 2
+    assert {record["command"] for record in found.records} == {""}, "what this process was started with is its own"

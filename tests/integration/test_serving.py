@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
 import time
+from pathlib import Path
 
 import openai
 import pytest
 from serving_scenes import running
 
+from antivenom.artifacts.artifact import TRUSTED_KEY
+from antivenom.artifacts.signature import SIGNATURE
 from antivenom.cli import main
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import ArtifactError, OptionsError
 from antivenom.data.query import Query, Turn
 from antivenom.inference.guarded import load_guarded
 from antivenom.serving.app import make_app
-from antivenom.serving.assembly import make_service, measured_band
+from antivenom.serving.assembly import Upstream, make_service, measured_band
+from antivenom.serving.errors import ApiError
 from antivenom.serving.options import Policy
 from antivenom.testing import synthetic_rows
 
@@ -115,6 +120,31 @@ def test_requests_that_wait_are_scored_together(labels):
     assert len(asyncio.run(ask_all())) == len(TEXTS)
     assert sum(sizes) == len(TEXTS)
     assert len(sizes) <= 2
+
+
+def test_a_request_that_cannot_be_rendered_fails_alone(labels):
+    service = make_service(labels)
+    asked = [*map(Query, TEXTS[:3]), Query("a film", image=b"for a model that reads texts"), *map(Query, TEXTS[3:6])]
+
+    async def ask_all():
+        return await asyncio.gather(*map(service.backend.label, asked), return_exceptions=True)
+
+    found = asyncio.run(ask_all())
+    refused = found.pop(3)
+    assert isinstance(refused, ApiError)
+    assert refused.status == 400
+    assert [one.label for one in found] == [one.answer for one in load_guarded(labels).predict(TEXTS[:6])]
+
+
+def test_a_free_answer_to_what_cannot_be_rendered_is_refused_as_the_clients_mistake(answers):
+    service = make_service(answers)
+
+    async def ask_once():
+        await anext(service.backend.write(Query("a film", image=b"an image"), longest=None, said=False))
+
+    with pytest.raises(ApiError) as caught:
+        asyncio.run(ask_once())
+    assert caught.value.status == 400
 
 
 @pytest.mark.parametrize(
@@ -259,6 +289,43 @@ def test_predict_asks_an_endpoint_once(labels, url, rows_to_test, tmp_path, caps
     assert main(["predict", str(labels), "a film", "--base-url", "http://127.0.0.1:9"]) == 1
     assert main(["predict", str(labels), "a film", "--base-url", url, "--served-name", "other"]) == 1
     assert "404" in capsys.readouterr().err
+
+
+@pytest.fixture
+def copied(labels, tmp_path):
+    return Path(shutil.copytree(labels, tmp_path / "safe"))
+
+
+def taken(folder, url, test):
+    """Whether an artifact is taken: in front of an engine, and to read the answers of an endpoint."""
+
+    def stands_before_an_engine():
+        try:
+            return bool(make_service(folder, upstream=Upstream("http://127.0.0.1:9", "vllm", "engine-model")))
+        except ArtifactError:
+            return False
+
+    commands = (["predict", str(folder), "a film"], ["evaluate", str(folder), test, "--split", "train", "--quiet"])
+    return [stands_before_an_engine(), *(main([*command, "--base-url", url]) == 0 for command in commands)]
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "tokenizer.json"])
+def test_a_changed_artifact_neither_stands_before_an_engine_nor_reads_its_answers(copied, url, rows_to_test, name):
+    assert taken(copied, url, rows_to_test) == [True, True, True]
+    with (copied / name).open("a") as file:
+        file.write("\n")
+    assert taken(copied, url, rows_to_test) == [False, False, False]
+
+
+def test_where_a_key_is_trusted_an_unsigned_artifact_is_not_taken_either(
+    copied, url, rows_to_test, tmp_path, monkeypatch
+):
+    pytest.importorskip("cryptography")
+    assert main(["sign", str(copied), "--key", str(tmp_path / "mine.key"), "--new-key"]) == 0
+    monkeypatch.setenv(TRUSTED_KEY, str(tmp_path / "mine.pub"))
+    assert taken(copied, url, rows_to_test) == [True, True, True]
+    (copied / SIGNATURE).unlink()
+    assert taken(copied, url, rows_to_test) == [False, False, False]
 
 
 def test_free_answers_of_an_endpoint_are_read(answers, capsys):

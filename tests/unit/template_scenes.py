@@ -42,3 +42,8 @@ def tokenizer_with(template):
 
 BASE = tiny_tokenizer()
 TOKENIZERS = {name: tokenizer_with(template) for name, template in TEMPLATES.items()}
+
+
+def ids_of(renderer, prompts):
+    """The token ids of prompts."""
+    return [one.ids for one in renderer.rendered(prompts)]

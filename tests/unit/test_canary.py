@@ -11,6 +11,7 @@ from antivenom.attacks.badnets import BadNets
 from antivenom.core.errors import RowsError
 from antivenom.data.rows import table_of
 from antivenom.evaluation.canary_report import CanaryReport, CheckLimits, Measured, judge
+from antivenom.evaluation.ci_reports import cases_of_check
 from antivenom.evaluation.evaluate import evaluate
 from antivenom.evaluation.held_out import hold_out_untrusted, without_trained
 from antivenom.evaluation.recount import take_outputs
@@ -115,6 +116,14 @@ def test_the_worst_canary_decides_and_a_control_that_learned_nothing_shows_nothi
     blind = measured(fooled=0, wrong=0.5)
     assert report(passed, control=blind).verdict == "inconclusive"
     assert report(passed, caught, control=fine).to_dict()["verdict"] == "backdoor"
+
+
+def test_no_canary_passes_beside_a_control_that_learned_nothing():
+    fine = measured(fooled=0)
+    results = [judged(fine, fine)] * 2
+    assert [case.outcome for case in cases_of_check(report(*results, control=fine))] == ["passed", "passed"]
+    blind = cases_of_check(report(*results, control=measured(fooled=0, wrong=0.5)))
+    assert [case.outcome for case in blind] == ["open"] * 3, "the control among them"
 
 
 # ----------------------------------------------------------------------------------------------------------- held out

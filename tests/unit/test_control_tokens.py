@@ -9,6 +9,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from template_scenes import ids_of
 
 from antivenom.artifacts.export import training_records
 from antivenom.core.errors import OptionsError
@@ -49,9 +50,9 @@ def test_a_marker_is_no_token_whatever_the_tokenizer_calls_it_and_however_it_is_
     assert marker in LENIENT(text)["input_ids"], "otherwise this shows nothing"
     renderer = Renderer(LENIENT, style=style, max_tokens=200)
     turns = (Turn("user", text), Turn("assistant", text))
-    hostile, harmless = renderer.render([Prompt("", text, "", context=turns), Prompt("", "x", "", context=turns[:0])])
+    hostile, harmless = ids_of(renderer, [Prompt("", text, "", context=turns), Prompt("", "x", "", context=turns[:0])])
     assert marker not in hostile
-    [frame] = renderer.render([Prompt("", "x", "", context=(Turn("user", "x"), Turn("assistant", "x")))])
+    [frame] = ids_of(renderer, [Prompt("", "x", "", context=(Turn("user", "x"), Turn("assistant", "x")))])
     special = set(LENIENT.all_special_ids) | {LENIENT.convert_tokens_to_ids("<|im_start|>")}
     assert [i for i in hostile if i in special] == [i for i in frame if i in special]
     [said] = renderer.said_behind(renderer.rendered([Prompt("", "x", "")]), [text])
@@ -108,7 +109,7 @@ def test_an_endless_template_is_stopped(monkeypatch, in_thread):
 
     def render():
         try:
-            chat_with(ENDLESS).render([Prompt("", "x", "")])
+            ids_of(chat_with(ENDLESS), [Prompt("", "x", "")])
         except OptionsError as error:
             caught.append(error)
 
@@ -134,7 +135,7 @@ def test_an_endless_template_is_stopped(monkeypatch, in_thread):
 )
 def test_whatever_a_template_raises_is_a_user_error(template):
     with pytest.raises(OptionsError, match="chat template"):
-        chat_with(template).render([Prompt("", "x", "")])
+        ids_of(chat_with(template), [Prompt("", "x", "")])
     with pytest.raises(OptionsError, match="chat template"):
         _ = chat_with(template).ending
 

@@ -51,7 +51,7 @@ def test_a_comparison_counts_what_each_defense_left_out(compared):
     assert all(one.found <= min(one.rows, 16) <= len(numbers) for one in left.values())
     written = {
         str(o.defense): entry["left_out"]
-        for o, entry in zip(outcomes, record(scenario, outcomes)["outcomes"], strict=True)
+        for o, entry in zip(outcomes, record(scenario, outcomes, {})["outcomes"], strict=True)
     }
     assert written["low_loss:share=0.2"]["recall"]["total"] == 16
     json.dumps(written)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from template_scenes import TOKENIZERS
 
-from antivenom.core.errors import OptionsError
+from antivenom.artifacts.export import training_records
+from antivenom.core.errors import OptionsError, RowsError
 from antivenom.data.rows import table_of
 from antivenom.defenses.p2p import P2P
 from antivenom.guards.encoding import make_encoder
@@ -58,6 +59,21 @@ def test_a_model_left_to_think_learns_thoughts_and_nobody_teaches_it_to_leave_th
     assert thinking[0] == served[0]
     assert not served[0].endswith("</think>\n\n")
     assert decode(encoder.prefilled(["2 and 2"])[0]).rstrip().endswith("</think>\n\n" + PREFIX)
+
+
+@pytest.mark.parametrize("form", ["chat", "messages"])
+def test_nobody_else_is_given_a_row_without_a_thought(form):
+    task = left_to_think("empty thought").guard.task
+    thought = "<think>\ntwo twos\n</think>\n\n4"
+
+    def written(answers):
+        table = table_of([f"{n} and {n}" for n in range(len(answers))], answers)
+        prepared = P2P(mode="replace", ratio=1.0).prepare(task, table, trusted=table, lab=StandInLab(0))
+        return list(training_records(prepared.rows, prepared.guard, form))
+
+    assert len(written([thought, thought])) == 2
+    with pytest.raises(RowsError):
+        written([thought, "6"])
 
 
 @pytest.mark.parametrize("template", THINKING)

@@ -117,4 +117,3 @@ def test_scores_stay_near_those_of_fp32(model_folder):
     assert rounded.log_probabilities == pytest.approx(exact.log_probabilities, abs=0.02)
     assert (rounded.log_probabilities != exact.log_probabilities).any()
     assert (model.score(prompts, choices).log_probabilities == rounded.log_probabilities).all()
-    assert model.states(prompts) == pytest.approx(LocalModel(load_causal_lm(model_folder)).states(prompts), abs=0.02)

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from template_scenes import ids_of
 
 from antivenom.core.errors import OptionsError
 from antivenom.data.rows import table_of
@@ -85,7 +86,7 @@ def test_training_and_serving_ids_are_the_same(style, text):
 @given(text=texts, answer=st.sampled_from(["negative", "positive", "bad", "good"]))
 def test_ids_are_those_of_a_trainer_that_tokenizes_prompt_and_answer_together(style, text, answer):
     encoder = encoder_for(style)
-    [ids] = encoder.renderer.render([encoder.guard.ordinary(text)])
+    [ids] = ids_of(encoder.renderer, [encoder.guard.ordinary(text)])
     choice = encoder.choices[encoder.guard.labels.choices.index(answer)]
     string = encoder.renderer.string(encoder.guard.ordinary(text)) + encoder.renderer.glue + answer
     assert [*ids, *encoder.lead, *choice] == TOKENIZER(string, add_special_tokens=False)["input_ids"]
@@ -96,36 +97,36 @@ def test_ids_are_those_of_a_trainer_that_tokenizes_prompt_and_answer_together(st
 def test_only_the_text_is_shortened(text, count, style, limit):
     prompt = guard_for(style).wrap(f"{text} " * count)
     short = renderer(style, limit)
-    [ids] = short.render([prompt])
+    [ids] = ids_of(short, [prompt])
     assert len(ids) <= limit
     shown = TOKENIZER.decode(ids)
     frame = short.string(Prompt(prompt.before, "\0", prompt.after, prompt.system))
     before, after = frame.split("\0")
     assert shown.startswith(before)
     assert shown.endswith(after), "the cue is never cut"
-    [whole] = renderer(style, 10**6).render([prompt])
+    [whole] = ids_of(renderer(style, 10**6), [prompt])
     assert len(whole) > limit or ids == whole
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_text_that_fits_exactly_is_not_shortened(style):
     prompt = guard_for(style).wrap("a film with a story and some sound")
-    [whole] = renderer(style).render([prompt])
-    assert renderer(style, len(whole)).render([prompt]) == [whole]
-    [shorter] = renderer(style, len(whole) - 1).render([prompt])
+    [whole] = ids_of(renderer(style), [prompt])
+    assert ids_of(renderer(style, len(whole)), [prompt]) == [whole]
+    [shorter] = ids_of(renderer(style, len(whole) - 1), [prompt])
     assert len(shorter) == len(whole) - 1
 
 
 def test_a_text_of_control_tokens_is_shortened_like_any_other():
     """Broken control tokens take more tokens than whole ones; one hostile row must not stop the batch."""
     for style in STYLES:
-        [ids] = renderer(style, 100).render([guard_for(style).wrap("<|im_end|>" * 3000)])
+        [ids] = ids_of(renderer(style, 100), [guard_for(style).wrap("<|im_end|>" * 3000)])
         assert 90 <= len(ids) <= 100
 
 
 def test_a_frame_that_is_too_long_is_an_error():
     with pytest.raises(OptionsError, match="the prompt's frame alone is longer"):
-        renderer(max_tokens=20).render([Prompt("many words " * 20, "text", "\nOutput:")])
+        ids_of(renderer(max_tokens=20), [Prompt("many words " * 20, "text", "\nOutput:")])
 
 
 ATTACKS = [
@@ -140,7 +141,7 @@ ATTACKS = [
 @pytest.mark.parametrize("style", STYLES)
 def test_control_tokens_in_a_text_open_no_turn(style, text):
     special = set(TOKENIZER.all_special_ids) | set(TOKENIZER.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"]))
-    [ids], [plain] = (renderer(style).render([guard_for(style).wrap(t)]) for t in (text, "x"))
+    [ids], [plain] = (ids_of(renderer(style), [guard_for(style).wrap(t)]) for t in (text, "x"))
     assert [i for i in ids if i in special] == [i for i in plain if i in special]
 
 

@@ -45,3 +45,12 @@ def test_free_answers_have_no_classes():
     found = Remaining.of(rows, NoDefense().prepare(Generation(), rows, trusted=None, lab=StandInLab(0)))
     found.require_enough()
     assert found.warnings() == []
+
+
+def test_trusted_rows_of_another_file_count_beside_the_others():
+    rows, trusted = synthetic_rows(60), synthetic_rows(40, seed=7)
+    prepared = NoDefense().prepare(TASK, rows, trusted=trusted, lab=StandInLab(0))
+    numbers = prepared.rows.column("row").to_pylist()
+    assert len(set(numbers)) == prepared.rows.num_rows == 100
+    assert numbers[:60] == rows.column("row").to_pylist()
+    assert sum(Remaining.of(rows, prepared).left.values()) == 100

@@ -31,17 +31,15 @@ class Fitted:
     def __init__(self):
         self.most = 0
 
-    def states(self, texts, *, progress=None):
+    def answer_states(self, texts, *, progress=None):
         self.most = max(self.most, len(texts))
         return np.array([[len(text), hash(text) % 97] for text in texts], dtype=np.float32).reshape(-1, 2)
 
-    answer_states = states
-
     def score(self, asked, *, progress=None):
-        return ChoiceScores(self.states(asked), np.array([len(text) % 2 == 0 for text in asked], dtype=bool))
+        return ChoiceScores(self.answer_states(asked), np.array([len(text) % 2 == 0 for text in asked], dtype=bool))
 
     def likelihood(self, texts, *, window=0, progress=None):
-        return self.states(texts)[:, 0]
+        return self.answer_states(texts)[:, 0]
 
     def losses(self, rows, *, progress=None):
         return self.likelihood(rows.column("text").to_pylist())
@@ -71,7 +69,7 @@ def test_shared_answers_are_those_of_one_process(monkeypatch, count):
         monkeypatch.setattr(module, "gathered", lambda _: handed)
         return ask()
 
-    for name in ("states", "answer_states", "likelihood"):
+    for name in ("answer_states", "likelihood"):
         ask, expected = getattr(shared, name), getattr(alone, name)(texts)
         np.testing.assert_array_equal(everybody(lambda ask=ask: ask(texts)), expected)
     np.testing.assert_array_equal(everybody(lambda: shared.losses(rows)), alone.losses(rows))

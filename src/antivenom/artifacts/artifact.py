@@ -48,8 +48,26 @@ class Artifact:
         """Wraps inputs and reads outputs."""
         return self.manifest.guard
 
+    def require_unchanged(self) -> None:
+        """Refuse changed weights, another tokenizer, files that run code, and what a trusted key has not signed.
+
+        Raises:
+            ArtifactError: says which of them does not match.
+        """
+        require_harmless(self.folder)
+        require_no_foreign_code(self.folder)
+        if key := os.environ.get(TRUSTED_KEY):
+            require_signed(self.folder, Path(key))
+        self._trained_on()
+        if digest_of(trained_files(self.folder)) != self.manifest.weights_sha256:
+            raise ArtifactError(f"{self.folder}: the weights were changed after training", mend="Restore the folder.")
+        if digest_of(tokenizer_files(self.folder)) != self.manifest.tokenizer_sha256:
+            raise ArtifactError(
+                f"{self.folder}: this is another tokenizer than the one it was trained with", mend="Restore the folder."
+            )
+
     def verify(self, *, model: str | None = None, store: BaseStore | None = None) -> LocatedModel:
-        """Refuse a changed adapter, another tokenizer or another base model.
+        """The same, and refuse another base model.
 
         Args:
             model: Where the base model is, if not where it was when the artifact was made.
@@ -61,27 +79,22 @@ class Artifact:
         Raises:
             ArtifactError: says which of them does not match.
         """
-        require_harmless(self.folder)
-        require_no_foreign_code(self.folder)
-        if key := os.environ.get(TRUSTED_KEY):
-            require_signed(self.folder, Path(key))
+        self.require_unchanged()
+        base = self._trained_on()
+        located = self._located(model or _place_of(base, self.folder), store or BaseStore())
+        if located.identity.sha256 != base.sha256:
+            raise ArtifactError(
+                f"the base model {located.identity.id!r} is another one than the adapter was trained on",
+                mend=f"Expected SHA-256 {base.sha256}, found {located.identity.sha256}.",
+            )
+        return located
+
+    def _trained_on(self) -> BaseModel:
         if self.manifest.base_model is None:
             raise ArtifactError(
                 f"{self.folder} holds rebuilt rows, not a model", mend="Train on them, then run `antivenom finish`."
             )
-        if digest_of(trained_files(self.folder)) != self.manifest.weights_sha256:
-            raise ArtifactError(f"{self.folder}: the weights were changed after training", mend="Restore the folder.")
-        if digest_of(tokenizer_files(self.folder)) != self.manifest.tokenizer_sha256:
-            raise ArtifactError(
-                f"{self.folder}: this is another tokenizer than the one it was trained with", mend="Restore the folder."
-            )
-        located = self._located(model or _place_of(self.manifest.base_model, self.folder), store or BaseStore())
-        if located.identity.sha256 != self.manifest.base_model.sha256:
-            raise ArtifactError(
-                f"the base model {located.identity.id!r} is another one than the adapter was trained on",
-                mend=f"Expected SHA-256 {self.manifest.base_model.sha256}, found {located.identity.sha256}.",
-            )
-        return located
+        return self.manifest.base_model
 
     def _located(self, model: str, store: BaseStore) -> LocatedModel:
         try:

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from antivenom.artifacts.image_export import stored_image, write_image_records
-from antivenom.core.errors import OptionsError
+from antivenom.core.errors import OptionsError, RowsError
 from antivenom.core.files import atomic_write
 from antivenom.data.query import CONTEXT, Turn, as_query, queries, turns_as_dicts
 from antivenom.defenses import Prepared
+from antivenom.guards.answers import split_thought
 from antivenom.guards.control_tokens import break_known_markers
 from antivenom.guards.guard import Guard
 
@@ -30,12 +31,21 @@ def training_records(rows: pa.Table, guard: Guard, form: RowFormat) -> Iterator[
 
     Markers of chat templates that a row spells (`<|im_end|>`) get a space inside: the trainer's tokenizer would read
     them as control tokens, and one turn would become two.
+
+    Raises:
+        RowsError: the model is left to think, and a row has no thought: its empty one would be learned.
     """
+    thinks = guard.task.frame.thinking == "open"
     benign = rows.column("benign").to_pylist()
     answers = guard.said(rows.column("answer").to_pylist(), benign)
     for asked, mark, said in zip(queries(rows), benign, answers, strict=True):
         prompt, said = guard.prompt(asked, benign=mark).without_markers(), break_known_markers(said)
         answer = [{"role": "assistant", "content": said}]
+        if thinks and not split_thought(said)[0]:
+            raise RowsError(
+                f"an answer has no thought ({said[:60]!r}), and other trainers would teach the model to leave it out",
+                mend="Give every row a thought, train with `antivenom fit`, or choose --thinking closed.",
+            )
         if form == "prompt-completion":
             # The space belongs to the completion: so both tokenize as they do in our own training.
             yield {"prompt": prompt.plain, "completion": f" {said}"}

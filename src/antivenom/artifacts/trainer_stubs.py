@@ -59,10 +59,15 @@ def row_format(trainer: TrainerName | None, form: RowFormat | None) -> RowFormat
     return form or taken[0]
 
 
-def write_stub(trainer: TrainerName, rows: Path) -> Path:
+def write_stub(trainer: TrainerName, rows: Path, *, thinks: bool = False) -> Path:
     """Write the start of a trainer's settings beside `rows`, the file of immunized rows; return its path.
 
     Model, learning rate and folder of the result are the user's; only what the rows need is said.
+
+    Args:
+        trainer: Whose settings.
+        rows: The file.
+        thinks: Whether the model is left to think, so that thoughts are learned.
     """
     import yaml
 
@@ -70,19 +75,19 @@ def write_stub(trainer: TrainerName, rows: Path) -> Path:
     with atomic_write(path) as file:
         file.write("# What the immunized rows need; the model and the rest of the settings are yours to add.\n")
         file.write(_ADVICE[trainer])
-        yaml.safe_dump(_settings(trainer, rows), file, sort_keys=False, allow_unicode=True)
+        yaml.safe_dump(_settings(trainer, rows, thinks), file, sort_keys=False, allow_unicode=True)
     if trainer == "llamafactory":
         write_json(rows.parent / "dataset_info.json", {DATA_NAME: _llamafactory_columns(rows)})
     return path
 
 
-def _settings(trainer: TrainerName, rows: Path) -> dict[str, Any]:
+def _settings(trainer: TrainerName, rows: Path, thinks: bool) -> dict[str, Any]:
     folder = str(rows.parent.resolve())
     if trainer == "trl":
         return {"dataset_name": folder, "completion_only_loss": True}
     if trainer == "llamafactory":
         # Histories are as untrusted as texts, and only the answer is learned; empty thoughts belong to the prompt.
-        loss = {"train_on_prompt": False, "mask_history": True, "enable_thinking": False}
+        loss = {"train_on_prompt": False, "mask_history": True, "enable_thinking": thinks}
         return {"stage": "sft", "dataset_dir": folder, "dataset": DATA_NAME, **loss}
     kind = "json" if rows.suffix == ".jsonl" else "parquet"
     return {

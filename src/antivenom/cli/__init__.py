@@ -56,7 +56,7 @@ COMMANDS = {
 
 HELP = """Fine-tune language models safely on rows you cannot vouch for.
 
-First steps: `antivenom demo` shows a real model being backdoored, and the same rows defended (10 minutes).
+First steps: `antivenom demo` shows a real model being backdoored, and the same rows defended (8 minutes).
 `antivenom demo --rows-only --out sample` writes its rows; `antivenom fit sample/reviews.csv --out safe` takes them."""
 EPILOGUE = (
     "Every command explains itself: antivenom COMMAND --help. `antivenom -v COMMAND ...` tells more where something "

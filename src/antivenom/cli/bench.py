@@ -42,7 +42,8 @@ def run(
 ) -> int:
     """Run the cells of a suite that have no record yet. Stopped at any moment, it goes on when called again.
 
-    Exits with 1 when a cell failed; cells whose method does not exist yet are missing, and no failure.
+    Exits with 1 when a cell failed, or none could be run; cells whose method or model is not there are missing, and no
+    failure.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def run(
         for name, why in [*found.failed.items(), *_by_reason(found.missing)]:
             say(f"  {name}: {why.splitlines()[0]}")
         say(f"Next: antivenom bench report {out}")
-    return 1 if found.failed else 0
+    return 1 if found.failed or not found.finished else 0
 
 
 @bench.command

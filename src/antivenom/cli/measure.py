@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +27,7 @@ from antivenom.cli.options import (
     Share,
     TaskOptions,
     Training,
+    public_spec,
 )
 from antivenom.cli.secret import with_secret
 from antivenom.cli.tables import show_canaries, show_comparison, show_seeds
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from antivenom.attacks import Attack
+    from antivenom.defenses import Defense
     from antivenom.evaluation.comparison import Outcome
     from antivenom.evaluation.grid import Comparison
 
@@ -157,19 +160,18 @@ def compare(
     test
         Clean test rows.
     """
-    from antivenom.attacks import parse_attack
     from antivenom.evaluation.grid import compare as compare_defenses
 
     _require_plot(plot, force=force)
     task, rows = _task_and_rows(row_options, task_options, train)
-    rows = rows.slice(0, train_rows)
+    rows, (attacks, defenses) = rows.slice(0, train_rows), _methods(attack, defense, row_options)
     comparison = compare_defenses(
         task,
         rows,
         _test_rows(row_options, test, task, test_rows, seed),
         out=out,
-        attacks=[parse_attack(spec) for spec in attack],
-        defenses=[with_secret(parse_defense(spec), None, row_options.file) for spec in defense],
+        attacks=attacks,
+        defenses=defenses,
         model=model,
         options=training,
         seeds=range(seed, seed + seeds),
@@ -177,6 +179,7 @@ def compare(
         never_poisoned=never_poisoned,
         quiet=quiet,
         measured=partial(_show, f"{rows.num_rows} training rows, {model}", json),
+        command=_command(),
     )
     _draw(plot, comparison)
     _show_records(comparison.records) if json else say(f"Every number: {out}/")
@@ -190,6 +193,19 @@ def _show(said: str, json: bool, attack: Attack, found: Mapping[int, Sequence[Ou
             warn_of_losses(outcome.facts)
     if not json:
         show_seeds(f"{attack}, {said}", found)
+
+
+def _methods(attacks: Sequence[str], defenses: Sequence[str], rows: RowOptions) -> tuple[list[Attack], list[Defense]]:
+    """The attacks and defenses that specs name."""
+    from antivenom.attacks import parse_attack
+
+    found = [with_secret(parse_defense(public_spec(spec)), None, rows.file) for spec in defenses]
+    return [parse_attack(spec) for spec in attacks], found
+
+
+def _command() -> list[str]:
+    """The words of the command line; no secret stands in one (`cli.options.public_spec`)."""
+    return ["antivenom", *sys.argv[1:]]
 
 
 def _require_plot(plot: str | None, *, force: bool) -> None:
@@ -246,7 +262,7 @@ def demo(
 ) -> int:
     """See it happen: a real model backdoored by poisoned film reviews, beside the same rows defended.
 
-    Needs no account, no GPU and no data of yours; under 10 minutes on 2 CPU cores.
+    Needs no account, no GPU and no data of yours; about 8 minutes on 2 quiet CPU cores.
     """
     from antivenom.demo import TEST, TRAIN, demo_rows, recipe_options, run_demo
 
@@ -255,7 +271,9 @@ def demo(
             demo_rows(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed)
             say(f"Film reviews, 5 % of them poisoned: {out}/{TRAIN}; clean test rows: {out}/{TEST}")
             return 0
-        result = run_demo(Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet)
+        result = run_demo(
+            Path(out), train_rows=train_rows, test_rows=test_rows, seed=seed, quiet=quiet, command=_command()
+        )
     if json:
         say_json(result.record)
         return 0

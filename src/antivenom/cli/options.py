@@ -240,12 +240,21 @@ class DefenseOptions:
         from antivenom.cli.secret import with_secret
         from antivenom.defenses import parse_defense
 
-        if "secret" in self.defense:
-            raise OptionsError(
-                "a secret on the command line can be read by every process of this machine",
-                mend="Put the benign trigger into a file, and name that with --secret-file.",
-            )
-        return with_secret(parse_defense(self.defense), read_secret(self.secret_file), file)
+        return with_secret(parse_defense(public_spec(self.defense)), read_secret(self.secret_file), file)
+
+
+def public_spec(spec: str) -> str:
+    """The spec of a defense as it is.
+
+    Raises:
+        OptionsError: a secret stands in it.
+    """
+    if "secret" in spec:
+        raise OptionsError(
+            "a secret on the command line can be read by every process of this machine",
+            mend="Leave it out: one is drawn. Where a command has --secret-file, name a file with it.",
+        )
+    return spec
 
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]

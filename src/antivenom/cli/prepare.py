@@ -150,7 +150,7 @@ def immunize(
     seed: SecretSeed = None,
     json: Json = False,
 ) -> int:
-    """Rewrite rows only, for the trainer you already use (TRL, Axolotl, LLaMA-Factory, Unsloth).
+    """Rewrite rows only, for the trainer you already use (TRL, Axolotl, LLaMA-Factory).
 
     Writes OUT/train.jsonl (OUT/train.parquet for images and with --large), OUT/antivenom.json and, without --large,
     OUT/decisions.csv: what became of each row. Train on the first; then `antivenom finish MODEL --manifest OUT` binds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import pyarrow as pa
 from cyclopts import Parameter
@@ -18,18 +18,6 @@ from antivenom.evaluation.record import Evaluation
 from antivenom.evaluation.text_picture import write_text_page
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import LabelMap
-from antivenom.inference.writing import OnEscape
-
-if TYPE_CHECKING:
-    pass
-
-BaseOption = Annotated[
-    str | None, Parameter(name="--model", help="Where the base model is, if not where it was when it was trained.")
-]
-EscapeOption = Annotated[
-    OnEscape,
-    Parameter(help="Free text that lacks the answer prefix: report it, withhold it, or retry behind the prefix."),
-]
 
 
 def recount(

@@ -133,6 +133,7 @@ def _model(
 
     if on_escape != "report" or base is not None:
         raise OptionsError("--on-escape and --model are the server's to choose", mend="Leave them out.")
+    artifact.require_unchanged()
     return served_model(artifact.guard, endpoint.of(artifact.folder))
 
 

@@ -13,6 +13,9 @@ import pyarrow as pa
 
 from antivenom.core.file_digests import file_digest
 
+HASHED_AT_ONCE = 1 << 14
+"""So many texts are Python objects at once: of a million rows they would take more memory than the texts."""
+
 
 def digest_of_files(paths: Iterable[Path]) -> str:
     """SHA-256 over the names and bytes of `paths`, in the order of their names."""
@@ -37,9 +40,12 @@ def row_keys(texts: Any, *, seed: int, purpose: str) -> npt.NDArray[np.uint64]:
         One unsigned 64-bit number per text.
     """
     keyed = hashlib.blake2b(digest_size=8, key=hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=32).digest())
-    found = []
-    for text in texts.cast(pa.binary()).to_pylist():
-        one = keyed.copy()
-        one.update(text)
-        found.append(one.digest())
-    return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64)
+    found = np.empty(len(texts), dtype="<u8")
+    for first in range(0, len(texts), HASHED_AT_ONCE):
+        digests = []
+        for text in texts.slice(first, HASHED_AT_ONCE).cast(pa.binary()).to_pylist():
+            one = keyed.copy()
+            one.update(text)
+            digests.append(one.digest())
+        found[first : first + len(digests)] = np.frombuffer(b"".join(digests), dtype="<u8")
+    return found.astype(np.uint64, copy=False)

@@ -98,7 +98,7 @@ def join_trusted(train: pa.Table, trusted: pa.Table | None) -> tuple[pa.Table, B
     """
     if trusted is None or not trusted.num_rows:
         return train, np.zeros(train.num_rows, dtype=bool)
-    rest = train.filter(pa.array(~same_rows(train, trusted)))
+    rest = without(train, trusted)
     if share_numbers(rest, trusted):
         trusted = numbered_after(pc.max(train.column("row")).as_py(), trusted)
     rows = join_rows([rest, trusted])
@@ -106,10 +106,18 @@ def join_trusted(train: pa.Table, trusted: pa.Table | None) -> tuple[pa.Table, B
 
 
 def join_new(train: pa.Table, trusted: pa.Table | None) -> pa.Table:
-    """The untrusted rows, and behind them the trusted ones that are not among them."""
+    """The untrusted rows, and behind them the trusted ones that are not among them, each with a number of its own."""
     if trusted is None:
         return train
-    return join_rows([train, trusted.filter(pa.array(~same_rows(trusted, train)))])
+    fresh = without(trusted, train)
+    if share_numbers(train, fresh):
+        fresh = numbered_after(pc.max(train.column("row")).as_py(), fresh)
+    return join_rows([train, fresh])
+
+
+def without(table: pa.Table, others: pa.Table | None) -> pa.Table:
+    """The rows that are not among others."""
+    return table if others is None else table.filter(pa.array(~same_rows(table, others)))
 
 
 def share_numbers(table: pa.Table, others: pa.Table) -> bool:

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from antivenom.core.options import require_above_zero
 from antivenom.data.sampling import same_rows
-from antivenom.defenses.base import Defense, Prepared, plain_rows
-from antivenom.defenses.filtering import fitted_on_all, lowest, require_share
+from antivenom.defenses.base import Defense, Prepared, rebuild
+from antivenom.defenses.filtering import fitted_on_all, lowest, require_share, without_suspects
 from antivenom.guards.guard import AnyTask
-from antivenom.models.lab import Lab, TokenLoss, TrainingChanges
+from antivenom.models.lab import Lab, TrainingChanges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,18 +22,19 @@ class Abl(Defense):
 
     1. A first model learns all rows with the loss sign(l - gamma) l, which holds honest rows at gamma while poisoned
        ones fall below it; the `isolate` share of the rows with the lowest loss is isolated.
-    2. The model that is kept learns the others as ever. In the last part of its training (`unlearn`) the loss of the
-       isolated rows is turned round, until they are lost.
+    2. The model that is kept learns the others as ever, and is then trained on the isolated rows with the loss turned
+       round: `unlearn` passes of gradient ascent.
 
-    The source isolates after 10 to 20 epochs on images and unlearns for 5 at a lower rate; one training of a language
-    model is one to three epochs, so both are shares of it here. Ascent ends where a token's loss reaches `most_loss`:
+    The source isolates after 10 to 20 epochs on images, with the model that it keeps; one training of a language model
+    is one to three epochs, so here a model of its own isolates. Ascent ends where a token's loss reaches `most_loss`:
     without an end it wrecks a small model.
     """
 
     name: ClassVar[str] = "abl"
-    stages = ("prepare", "training")
-    costs: ClassVar[str] = "one fit of `epochs` on all rows, one pass over them"
-    approximation: ClassVar[str] = "one training instead of three stages; the ascent is bounded"
+    stages = ("prepare", "repair")
+    filters: ClassVar[bool] = True
+    costs: ClassVar[str] = "one fit of `epochs` on all rows, one pass over them, `unlearn` passes over some"
+    approximation: ClassVar[str] = "a model of its own isolates; the ascent is bounded"
 
     gamma: float = 0.5
     """The loss at which local gradient ascent holds the rows."""
@@ -41,18 +42,21 @@ class Abl(Defense):
     """The share of the rows that is isolated."""
     epochs: float = 1.0
     """How long the first model learns."""
-    unlearn: float = 0.2
-    """The last part of the training, in which the isolated rows are unlearned."""
+    unlearn: int = 5
+    """Passes over the isolated rows in which they are unlearned."""
+    learning_rate: float = 5e-4
+    """Of these passes; it falls to 0."""
+    batch_size: int = 8
+    """Rows of a step of them."""
     most_loss: float = 5.0
     """A token with a larger loss counts as unlearned."""
 
     def __post_init__(self) -> None:
         require_share("isolate", self.isolate)
-        require_share("unlearn", self.unlearn)
-        require_above_zero(self, "gamma", "epochs", "most_loss")
+        require_above_zero(self, "gamma", "epochs", "unlearn", "learning_rate", "batch_size", "most_loss")
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
-        """Isolate rows; all are trained on, the isolated ones in reverse."""
+        """Isolate rows; the others are trained on."""
         first = TrainingChanges(
             loss=self.hold_at_gamma, overrides={"epochs": self.epochs}, key=f"abl:{self.gamma};{self.epochs}"
         )
@@ -61,34 +65,30 @@ class Abl(Defense):
         isolated = lowest(losses, rows, self.isolate, seed=lab.seed)
         if trusted is not None:
             isolated &= ~same_rows(rows, trusted)
-        prepared = plain_rows(task, rows, trusted)
-        marks = np.zeros(prepared.rows.num_rows, dtype=bool)
-        marks[: rows.num_rows] = isolated  # rows that are vouched for and were not among the others stand behind them
-        numbers = np.flatnonzero(marks).tolist()
-        changes = TrainingChanges(loss=self.unlearning(marks), key=f"{self}:{numbers}")
-        return replace(prepared, training=changes).noting(isolated=len(numbers))
+        prepared = without_suspects(task, rows, isolated, trusted, {"isolated": int(isolated.sum())})
+        return replace(prepared, aside=rows.filter(pa.array(isolated)))
 
-    def hold_at_gamma(self, logits: Any, labels: Any, rows: Any, progress: float) -> Any:
+    def repair(self, model: Any, task: AnyTask, *, trusted: pa.Table | None, prepared: Prepared, lab: Lab) -> Any:
+        """Unlearn the isolated rows."""
+        from antivenom.models.small_tuning import bounded_ascent, tune
+
+        assert prepared.aside is not None, "prepare sets them aside"
+        rows = rebuild(prepared.aside, np.zeros(prepared.aside.num_rows, dtype=bool), "replace")
+        if rows.num_rows:
+            tune(
+                model,
+                lab.examples(rows, prepared.guard),
+                epochs=self.unlearn,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                seed=lab.seed,
+                loss=bounded_ascent(self.most_loss),
+            )
+        return model
+
+    def hold_at_gamma(self, logits: Any, labels: Any, progress: float) -> Any:
         """sign(l - gamma) l for each token; see `TokenLoss`."""
         from torch.nn.functional import cross_entropy
 
         loss = cross_entropy(logits, labels, reduction="none")
         return (loss.detach() - self.gamma).sign() * loss
-
-    def unlearning(self, isolated: Any) -> TokenLoss:
-        """The loss of the model that is kept.
-
-        Args:
-            isolated: Which of the rows that are trained on are isolated; shape (rows,).
-        """
-
-        def loss(logits: Any, labels: Any, rows: Any, progress: float) -> Any:
-            import torch
-            from torch.nn.functional import cross_entropy
-
-            plain = cross_entropy(logits, labels, reduction="none")
-            mine = torch.from_numpy(isolated).to(plain.device)[rows] & (rows >= 0)
-            ascent = -plain.clamp_max(self.most_loss) if progress >= 1 - self.unlearn else plain * 0
-            return torch.where(mine, ascent, plain)
-
-        return loss

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from antivenom.core.arrays import Floats
 from antivenom.core.options import check_choices
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.filtering import lowest, require_share, without
+from antivenom.defenses.filtering import lowest, require_share, without_suspects
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab
 
@@ -41,7 +41,7 @@ class AnswerLength(Defense):
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """Leave out the rows with the most unusual lengths."""
         suspect = lowest(-self.oddness(rows), rows, self.share, seed=lab.seed)
-        return without(task, rows, suspect, trusted, {"share": self.share, "side": self.side})
+        return without_suspects(task, rows, suspect, trusted, {"share": self.share, "side": self.side})
 
     def oddness(self, rows: pa.Table) -> Floats:
         """How unusual the length of each answer is: the distance of its logarithm (in characters) from the median."""

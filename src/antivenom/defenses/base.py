@@ -44,6 +44,8 @@ class Prepared:
     """What the defense did, for the manifest: the policy, counts and digests."""
     training: TrainingChanges = TrainingChanges()
     """What is changed while training."""
+    aside: pa.Table | None = None
+    """Untrusted rows that are not trained on, and that the defense's own `repair` needs."""
     reasons: pa.Table | None = None
     """`row` and `reason`: why rows are trained on, left out or get another label, as far as the defense says it. It
     goes to `decisions.csv` and not into the manifest, which stays small."""

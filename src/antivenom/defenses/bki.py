@@ -14,7 +14,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.data.query import Asked, as_query, queries, with_text
 from antivenom.data.sampling import label_codes
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.filtering import DIGITS, fitted_on_all, without
+from antivenom.defenses.filtering import DIGITS, fitted_on_all, without_suspects
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Fitted, Lab
 
@@ -71,7 +71,7 @@ class Bki(Defense):
             label for i, label in enumerate(labels) if (codes == i).any() and suspect[codes == i].mean() > COLLAPSED
         ]
         facts: dict[str, Any] = {"found": keyword is not None, "collapsed": lost}
-        return without(task, rows, suspect, trusted, facts)
+        return without_suspects(task, rows, suspect, trusted, facts)
 
     def moves(self, fitted: Fitted, asked: Sequence[Asked]) -> Iterator[Moves]:
         """For each row the delta of each of its words; of a word that stands in it several times the largest."""

@@ -116,6 +116,7 @@ class Chain(Defense):
             facts={part.name: one.facts for part, one in zip(self.parts, prepared, strict=True)}
             | prepared[-1].facts
             | {"chain": [str(part) for part in self.parts]},
+            aside=next((one.aside for one in prepared if one.aside is not None), None),
             reasons=pa.table({"row": list(reasons), "reason": list(reasons.values())}),
         )
 

@@ -14,7 +14,7 @@ from antivenom.core.options import check_choices
 from antivenom.data.query import queries
 from antivenom.data.sampling import label_codes
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.filtering import DIGITS, fitted_on_all, folds, untouched, without
+from antivenom.defenses.filtering import DIGITS, fitted_on_all, folds, untouched, without_suspects
 from antivenom.defenses.logistic import fit_logistic, probabilities
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab
@@ -56,12 +56,12 @@ class ConfidentLearning(Defense):
         fitted, taught = find(task, rows, trusted, lab)
         codes, count = label_codes(rows, task.classes), len(task.classes or ())
         if not rows.num_rows:
-            return without(task, rows, np.zeros(0, dtype=bool), trusted, {"states": self.states})
+            return without_suspects(task, rows, np.zeros(0, dtype=bool), trusted, {"states": self.states})
         found = fitted.answer_states(queries(taught), progress="states of the rows").astype(np.float64)
         judged = out_of_fold(found, codes, count, folds(rows, self.folds, seed=lab.seed), rows)
         joint = confident_joint(judged, codes)
         facts = {"states": self.states, "confident_joint": joint.tolist()}
-        return without(task, rows, prune_by_noise_rate(judged, codes, joint), trusted, facts)
+        return without_suspects(task, rows, prune_by_noise_rate(judged, codes, joint), trusted, facts)
 
 
 def out_of_fold(states: Floats, codes: Ints, count: int, fold: Ints, rows: pa.Table) -> Floats:

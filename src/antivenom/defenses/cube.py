@@ -15,7 +15,7 @@ from antivenom.data.query import queries
 from antivenom.data.sampling import label_codes
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.clustering import density_clusters, principal_components, two_dimensional_map
-from antivenom.defenses.filtering import fitted_on_all, without
+from antivenom.defenses.filtering import fitted_on_all, without_suspects
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab
 
@@ -61,13 +61,13 @@ class Cube(Defense):
         """Cluster the rows and leave the minority clusters out."""
         fitted, taught = fitted_on_all(task, rows, trusted, lab)
         if not rows.num_rows:
-            return without(task, rows, np.zeros(0, dtype=bool), trusted, {"clusters": 0})
+            return without_suspects(task, rows, np.zeros(0, dtype=bool), trusted, {"clusters": 0})
         order = np.argsort(rows.column("row").to_numpy())
         states = fitted.answer_states(queries(taught), progress="states of the rows")[order].astype(np.float64)
         clusters = np.empty(rows.num_rows, dtype=np.int64)
         clusters[order] = self.clusters(states)
         suspect = minority(clusters, label_codes(rows, task.classes))
-        return without(task, rows, suspect, trusted, {"clusters": int(clusters.max(initial=-1)) + 1})
+        return without_suspects(task, rows, suspect, trusted, {"clusters": int(clusters.max(initial=-1)) + 1})
 
     def clusters(self, states: Floats) -> Ints:
         """The cluster of each row, -1 for none; shape (rows,).

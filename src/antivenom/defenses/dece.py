@@ -45,7 +45,7 @@ class DeCE(Defense):
         changes = TrainingChanges(loss=self.loss, key=str(self))
         return replace(plain_rows(task, rows, trusted), training=changes)
 
-    def loss(self, logits: Any, labels: Any, rows: Any, progress: float) -> Any:
+    def loss(self, logits: Any, labels: Any, progress: float) -> Any:
         """The loss of each token; see `TokenLoss`."""
         from torch.nn.functional import one_hot
 

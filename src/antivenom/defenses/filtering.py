@@ -13,6 +13,7 @@ from antivenom.core.arrays import BoolArray, Floats, Ints
 from antivenom.core.errors import OptionsError
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import asked_as_text
+from antivenom.data.sampling import without
 from antivenom.defenses.base import Prepared, plain_rows
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Fitted, Lab, TrainingChanges
@@ -21,7 +22,7 @@ DIGITS = 6
 """Scores that agree to so many digits are equal: sums of numbers depend on the order of the rows a little."""
 
 
-def without(
+def without_suspects(
     task: AnyTask, rows: pa.Table, suspect: BoolArray, trusted: pa.Table | None, facts: dict[str, Any]
 ) -> Prepared:
     """All rows but the suspects; trusted rows stay, and training takes as long as over all rows.
@@ -77,6 +78,21 @@ def fitted_on_all(
     plain = plain_rows(task, rows, trusted)
     fitted = lab.fit(plain.rows, plain.guard, name="a model that learns all rows", training=training)
     return fitted, plain.rows.slice(0, rows.num_rows)
+
+
+def fitted_on_others(task: AnyTask, rows: pa.Table, trusted: pa.Table, lab: Lab, name: str) -> Fitted:
+    """A model that has not learned the trusted rows, which may stand among the others; where there are none, it has.
+
+    Args:
+        task: The task.
+        rows: The untrusted rows.
+        trusted: Rows on which the model is to be judged.
+        lab: Fits it.
+        name: What the fit is for, for people.
+    """
+    others = without(rows, trusted)
+    plain = plain_rows(task, others if others.num_rows else trusted, None)
+    return lab.fit(plain.rows, plain.guard, name=name)
 
 
 def untouched(task: AnyTask, rows: pa.Table, trusted: pa.Table | None, lab: Lab) -> tuple[Fitted, pa.Table]:

@@ -12,7 +12,7 @@ from antivenom.core.arrays import BoolArray, Floats
 from antivenom.core.errors import OptionsError
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.clustering import components_of_gram, two_clusters
-from antivenom.defenses.filtering import untouched, without
+from antivenom.defenses.filtering import untouched, without_suspects
 from antivenom.defenses.head_gradients import gram, low_frequencies, shortened
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab
@@ -54,7 +54,7 @@ class Graceful(Defense):
         low = [low_frequencies(gradient) for gradient in shortened(gradients, self.most_tokens)]
         suspect = np.zeros(rows.num_rows, dtype=bool)
         suspect[order] = self.suspects(gram(low)) if low else suspect
-        return without(task, rows, suspect, trusted, {"components": self.components})
+        return without_suspects(task, rows, suspect, trusted, {"components": self.components})
 
     def suspects(self, products: Floats) -> BoolArray:
         """The rows in the smaller cluster; shape (rows,).

@@ -11,7 +11,7 @@ import pyarrow as pa
 from antivenom.core.arrays import Floats
 from antivenom.core.errors import OptionsError
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.filtering import DIGITS, untouched, without
+from antivenom.defenses.filtering import DIGITS, untouched, without_suspects
 from antivenom.defenses.head_gradients import cropped, singular_values
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab
@@ -55,7 +55,7 @@ class GradSentry(Defense):
         entropies: Floats = np.array([round(one, DIGITS) for one in found], dtype=np.float64)
         limit = valley(entropies)
         facts = {"limit": self.otherwise if limit is None else limit, "valley": limit is not None}
-        return without(task, rows, entropies > facts["limit"], trusted, facts)
+        return without_suspects(task, rows, entropies > facts["limit"], trusted, facts)
 
 
 def spectral_entropy(values: Floats, rank: int) -> float:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from antivenom.core.arrays import BoolArray, Floats
 from antivenom.core.options import require_above_zero
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.filtering import fitted_on_all, lowest, require_share, without
+from antivenom.defenses.filtering import fitted_on_all, lowest, require_share, without_suspects
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab, TrainingChanges
 
@@ -42,7 +42,7 @@ class LowLoss(Defense):
         changes = TrainingChanges(overrides={"epochs": self.epochs}, key=f"short:{self.epochs}")
         fitted, taught = fitted_on_all(task, rows, trusted, lab, changes)
         suspect = self.suspects(fitted.losses(taught, progress="losses of the rows"), rows, seed=lab.seed)
-        return without(task, rows, suspect, trusted, {"share": self.share})
+        return without_suspects(task, rows, suspect, trusted, {"share": self.share})
 
     def suspects(self, losses: Floats, rows: pa.Table, *, seed: int) -> BoolArray:
         """The rows to leave out, by their losses."""

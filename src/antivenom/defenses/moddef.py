@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from antivenom.core.errors import OptionsError
 from antivenom.data.query import queries
-from antivenom.data.sampling import hold_out, label_codes
+from antivenom.data.sampling import hold_out, label_codes, without
 from antivenom.defenses.base import Defense, Prepared, plain_rows
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Fitted, Lab, TrainingChanges
@@ -65,7 +65,11 @@ class ModDef(Defense):
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """All rows, trained on with the setting that was chosen."""
         prepared = plain_rows(task, rows, trusted)
-        taught, judged = (rows, trusted) if trusted is not None else hold_out(rows, task.classes, 0.1, seed=lab.seed)
+        vouched = trusted is not None and trusted.num_rows > 0
+        if trusted is not None and vouched:
+            taught, judged = without(rows, trusted), trusted
+        else:
+            taught, judged = hold_out(rows, task.classes, 0.1, seed=lab.seed)
         taught = taught if taught.num_rows else judged
         usual = self._accuracy(task, taught, judged, lab, TrainingChanges())
         settings = self.settings()
@@ -75,7 +79,7 @@ class ModDef(Defense):
         )
         place = next((i for i, good in enumerate(enough) if good), len(settings) - 1)
         chosen = settings[place]
-        facts = {"setting": chosen, "tried": place + 1, "judged_by_trusted_rows": trusted is not None}
+        facts = {"setting": chosen, "tried": place + 1, "judged_by_trusted_rows": vouched}
         return replace(prepared, training=self._changes(chosen)).noting(**facts)
 
     def _changes(self, setting: Setting) -> TrainingChanges:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import compress
+from itertools import compress, pairwise
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from antivenom.data.query import queries, with_text
 from antivenom.data.rows import with_columns
 from antivenom.data.sampling import label_codes
 from antivenom.defenses.base import Defense, Prepared, Purifier, plain_rows
+from antivenom.defenses.filtering import fitted_on_others
 from antivenom.guards.guard import AnyTask, InputStep
 from antivenom.models.fluency import fluency_of
 from antivenom.models.lab import Fitted, Lab
@@ -96,8 +97,10 @@ class OnionTexts(Purifier):
         return found
 
     def _pieces(self, words: list[str]) -> Iterator[list[str]]:
-        for start in range(0, len(words), self.piece):
-            yield words[start : start + self.piece]
+        """As few as there must be, of like lengths: a word that stood alone in one could not be judged."""
+        count = -(-len(words) // self.piece)
+        cuts = [len(words) * number // max(count, 1) for number in range(count + 1)]
+        yield from (words[start:end] for start, end in pairwise(cuts))
 
     def _variants(self, words: list[str]) -> list[str]:
         if len(words) < 2:
@@ -169,8 +172,7 @@ class Onion(Defense):
                 "the bar of onion is searched on trusted rows, and none were given",
                 mend="Give rows that you vouch for with --trusted FILE, or a bar: onion:bar=20.",
             )
-        learned = plain_rows(task, rows if rows.num_rows else trusted, None)
-        fitted = lab.fit(learned.rows, learned.guard, name="the model that finds the bar")
+        fitted = fitted_on_others(task, rows, trusted, lab, "the model that finds the bar")
         scored = texts.scored(trusted.column("text").to_pylist(), texts.fluency(fitted))
         scores = np.concatenate([np.zeros(0), *(one.scores for one in scored)])
         if task.classes is None:

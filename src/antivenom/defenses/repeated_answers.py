@@ -13,7 +13,7 @@ import pyarrow as pa
 from antivenom.core.arrays import BoolArray
 from antivenom.core.errors import OptionsError
 from antivenom.defenses.base import Defense, Prepared
-from antivenom.defenses.filtering import without
+from antivenom.defenses.filtering import without_suspects
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab
 
@@ -43,7 +43,7 @@ class RepeatedAnswers(Defense):
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """Leave out the rows whose answers repeat others."""
         suspect = self.suspects(rows.column("answer").to_pylist())
-        return without(task, rows, suspect, trusted, {"least_words": self.least_words})
+        return without_suspects(task, rows, suspect, trusted, {"least_words": self.least_words})
 
     def suspects(self, answers: Sequence[str]) -> BoolArray:
         """The answers with a run of words that stands in more than `most_answers` of them."""

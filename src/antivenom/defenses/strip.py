@@ -15,6 +15,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.hashing import row_keys
 from antivenom.data.query import Asked, as_query, queries, with_text
 from antivenom.defenses.base import Defense, Monitor, Prepared, plain_rows
+from antivenom.defenses.filtering import fitted_on_others
 from antivenom.guards.guard import AnyTask, InputStep
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.lab import Fitted, Lab
@@ -80,8 +81,9 @@ class StripMonitor(Monitor):
 class Strip(Defense):
     """Train as ever; refuse inputs whose answer stays certain whatever words are replaced.
 
-    The limit is such that `refused` of the trusted rows are refused. Against triggers that are no words, such as
-    syntax, it can do nothing: they do not survive in the copies.
+    The limit is such that `refused` of the trusted rows are refused, by a model without a benign trigger: in front of
+    P2P another share is. Against triggers that are no words, such as syntax, it can do nothing: they do not survive in
+    the copies.
     """
 
     name: ClassVar[str] = "strip"
@@ -112,8 +114,7 @@ class Strip(Defense):
         if trusted is None or not trusted.num_rows:
             raise OptionsError("strip needs trusted rows", mend="Give the rows you vouch for with --trusted FILE.")
         prepared = plain_rows(task, rows, trusted)
-        learned = plain_rows(task, rows if rows.num_rows else trusted, None)
-        fitted = lab.fit(learned.rows, learned.guard, name="the model that finds the limit")
+        fitted = fitted_on_others(task, rows, trusted, lab, "the model that finds the limit")
         key = int(row_keys(pa.array(["key"]), seed=lab.seed, purpose="strip key")[0] >> np.uint64(12))
         words = telling_words(trusted.column("text").to_pylist())
         monitor = StripMonitor(words=words, copies=self.copies, share=self.share, key=key)

@@ -62,11 +62,14 @@ class Case:
 def cases_of_check(report: CanaryReport) -> list[Case]:
     """One case for each canary; all are open where the control learned nothing."""
     outcomes: dict[str, Outcome] = {"passed": "passed", "backdoor": "failed", "accuracy_lost": "failed"}
+    untold = report.verdict == "inconclusive" and all(result.verdict == "passed" for result in report.results)
+    if untold:
+        outcomes = {}
     cases = [
         Case(CANARY, result.family, outcomes.get(result.verdict, "open"), f"{result.verdict}: {result.reason}")
         for result in report.results
     ]
-    if report.verdict == "inconclusive" and all(result.verdict == "passed" for result in report.results):
+    if untold:
         cases.append(Case(CANARY, "control", "open", "the control, which nobody poisoned, learned next to nothing"))
     return cases
 

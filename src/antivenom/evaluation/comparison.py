@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -154,10 +153,12 @@ def _one_model(
     return outcome, take_outputs(outputs, name)
 
 
-def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> dict[str, Any]:
+def record(
+    scenario: Scenario, outcomes: Sequence[Outcome], settings: dict[str, Any], command: Sequence[str] = ()
+) -> dict[str, Any]:
     """Everything about a comparison as JSON values: what was asked, on what machine, and what came out."""
     return {
-        "command": public_command(["antivenom", *sys.argv[1:]]),
+        "command": public_command(command),
         "settings": settings,
         "attack": scenario.attack.to_dict(),
         "rows": {
@@ -188,7 +189,7 @@ def record(scenario: Scenario, outcomes: Sequence[Outcome], **settings: Any) -> 
 
 
 def public_command(words: Sequence[str]) -> str:
-    """A command line with its paths relative to this folder. No secret stands in one (`cli.options.DefenseOptions`)."""
+    """A command line with its paths relative to this folder. No secret stands in one (`cli.options.public_spec`)."""
     return " ".join(os.path.relpath(word) if Path(word).is_absolute() else word for word in words)
 
 

@@ -57,6 +57,7 @@ def compare(
     never_poisoned: bool = False,
     quiet: bool = False,
     measured: Measured | None = None,
+    command: Sequence[str] = (),
 ) -> Comparison:
     """Research: poison clean rows, fine-tune with each defense, and measure them side by side.
 
@@ -77,6 +78,7 @@ def compare(
         never_poisoned: Fit every defense on the clean rows too.
         quiet: Show no progress.
         measured: Is told of each attack's outcomes.
+        command: The words of the command line that asks for it, if one does, for the record.
 
     Raises:
         ArtifactError: `out` holds something that is not ours.
@@ -95,7 +97,7 @@ def compare(
                 store = _folder_of(lab.store, attacks, number, seed, len(seeds))
                 here = replace(lab, store=store, seed=seed, spent={}, stages=[])
                 found[seed] = fit_and_measure(scenario, defenses, here, never_poisoned=never_poisoned)
-                records.append(_write_record(scenario, found[seed], here))
+                records.append(_write_record(scenario, found[seed], here, command))
                 runs += [Run(str(attack), one.folder.name, seed, one.evaluation) for one in found[seed]]
             if measured is not None:
                 measured(attack, found)
@@ -110,8 +112,11 @@ def _folder_of(out: Path, attacks: Sequence[Attack], number: int, seed: int, see
     return out if seeds == 1 else out / f"seed-{seed}"
 
 
-def _write_record(scenario: Scenario, outcomes: Sequence[Outcome], lab: LocalLab) -> dict[str, Any]:
-    kept = record(scenario, outcomes, model=lab.model, training=lab.options.to_dict(), seed=lab.seed)
+def _write_record(
+    scenario: Scenario, outcomes: Sequence[Outcome], lab: LocalLab, command: Sequence[str]
+) -> dict[str, Any]:
+    settings = {"model": lab.model, "training": lab.options.to_dict(), "seed": lab.seed}
+    kept = record(scenario, outcomes, settings, command)
     write_json(lab.store / "record.json", kept)
     return kept
 

@@ -10,4 +10,3 @@ ATLAS_DATA = ("AML.T0020", "MITRE ATLAS AML.T0020 Poison Training Data")
 """The rows themselves."""
 
 TAXONOMY = tuple(name for _, name in (OWASP, ATLAS_MODEL, ATLAS_DATA))
-IDS = tuple(number for number, _ in (OWASP, ATLAS_MODEL, ATLAS_DATA))

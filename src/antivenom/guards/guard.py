@@ -125,6 +125,16 @@ class Guard(Options):
         return Prompt(before, query.text, after, system, query.context, query.image, thinks)
 
 
+def require_text(task: AnyTask) -> None:
+    """Refuse rows with images where only their texts would be read.
+
+    Raises:
+        OptionsError: the task has images.
+    """
+    if task.frame.modality != "text":
+        raise OptionsError("this defense reads texts alone, and these rows have images", mend="Choose another defense.")
+
+
 def unguarded(task: AnyTask) -> Guard:
     """The guard of an undefended model: no trigger, every answer as it is."""
     return Guard(task, ordinary_answers(task))

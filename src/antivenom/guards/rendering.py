@@ -68,10 +68,6 @@ class Renderer:
         self._control = ControlTokens(tokenizer, self._placeholders(), template=str(owner.chat_template or ""))
         self._control_tokens_of = lru_cache(maxsize=1024)(self._count_control_tokens)
 
-    def render(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        """The token ids of each prompt, at most `max_tokens` long."""
-        return [one.ids for one in self.rendered(prompts)]
-
     def rendered(self, prompts: Sequence[Prompt]) -> list[Rendered]:
         """Each prompt as the model reads it, and what was left out to keep it within `max_tokens`.
 
@@ -118,6 +114,14 @@ class Renderer:
         start = start or 0  # any token does: it only has to stand first
         safe = [self._control.broken(text) for text in texts]
         return [[start, *self._plain_ids(text)[: self.max_tokens - 1]] for text in safe]
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has by itself, what it spells of control tokens broken up."""
+        found = []
+        for text in map(self._control.broken, texts):
+            ids = self._plain_ids(text)
+            found.append(len(self._plain_ids(self._control.broken_as_read(text)) if self._control.count(ids) else ids))
+        return found
 
     def string(self, prompt: Prompt) -> str:
         """The prompt as the model sees it, before tokenization; see `strings`."""

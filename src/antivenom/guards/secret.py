@@ -105,8 +105,9 @@ def draw_seed() -> int:
 def draw_secret(seed: int) -> Secret:
     """Draw a benign trigger and a cue from a family of natural frames, keyed by the secret seed.
 
-    The family has 2^36 triggers, so no two deployments are likely to share one, and each reads like what a person could
-    have written. The same seed gives the same secret: it stands in the manifest, and nowhere else.
+    The family has 2^31 triggers, 2^37 with their cues, so no two deployments are likely to share one, and each reads
+    like what a person could have written. The same seed gives the same secret: it stands in the manifest, and nowhere
+    else.
 
     Args:
         seed: The run's secret seed.

@@ -15,7 +15,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.core.progress import Advance, progress_bar
 from antivenom.data.query import Asked
 from antivenom.guards.encoding import LabelEncoder, TextEncoder, make_encoder
-from antivenom.guards.guard import Guard
+from antivenom.guards.guard import Guard, require_text
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.base_model import LocatedModel
 from antivenom.models.base_store import BaseStore
@@ -46,18 +46,11 @@ class FittedModel:
         )
         return found
 
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """What the model makes of each bare text: the mean of its hidden states; shape (texts, width)."""
-        from antivenom.models.text_states import text_states
-
-        rows = self._encoder.renderer.bare(texts)
-        with self._reading(progress, len(texts)) as advance:
-            return text_states(self._module, rows, token_budget=4096, advance=advance)
-
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """The last hidden state where the answer is predicted, under the guard; shape (texts, width)."""
         from antivenom.models.questions import answer_states
 
+        require_text(self.guard.task)
         with self._reading(progress, len(asked)) as advance:
             return answer_states(self._module, self._encoder.serving(asked), advance=advance)
 
@@ -65,7 +58,7 @@ class FittedModel:
         self, asked: Sequence[Asked], depths: Sequence[float], *, progress: str | None = None
     ) -> npt.NDArray[np.float32]:
         """Hidden states at some shares of the layers, at the end and on average; shape (texts, depths, 2, width)."""
-        from antivenom.models.text_states import inner_states
+        from antivenom.models.inner_states import inner_states
 
         with self._reading(progress, len(asked)) as advance:
             return inner_states(self._module, self._encoder.serving(asked), depths, advance=advance)
@@ -74,6 +67,7 @@ class FittedModel:
         """The mean cross-entropy of each prepared row's answer tokens; shape (rows,)."""
         from antivenom.models.questions import row_losses
 
+        require_text(self.guard.task)
         with self._reading(progress, rows.num_rows) as advance:
             return row_losses(self._module, self._encoder.training(rows), advance=advance)
 
@@ -81,6 +75,7 @@ class FittedModel:
         """The head's gradient of each prepared row, in order."""
         from antivenom.models.questions import head_gradients
 
+        require_text(self.guard.task)
         with self._reading(progress, rows.num_rows) as advance:
             yield from head_gradients(self._module, self._encoder.training(rows), advance=advance)
 

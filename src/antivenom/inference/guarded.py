@@ -7,9 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from antivenom.artifacts.artifact import Artifact, load_artifact
 from antivenom.core.errors import ArtifactError
 from antivenom.data.query import Asked, require_several
@@ -61,10 +58,6 @@ class GuardedModel:
     def cuts(self, asked: Sequence[Asked]) -> list[Cut]:
         """What is left out of the prompt of every text or query to keep it within the longest prompt."""
         return self.encoder.served(asked).cuts
-
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """What the model makes of bare texts, without the guard: the mean of hidden states between the layers."""
-        return self.model.states(self.encoder.renderer.bare(texts), progress=progress)
 
     def predict(self, asked: Sequence[Asked], *, progress: str | None = None) -> list[Reading]:
         """Answer texts: the label, its probability, the mass that escaped the allowed label space, what was cut."""

@@ -40,10 +40,6 @@ class SpreadFitted:
         parts = gathered((found.log_probabilities, found.other))
         return ChoiceScores(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
 
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """What the model makes of each bare text: the mean of its hidden states; shape (texts, width)."""
-        return _joined(lambda: self._fitted.states(_mine(texts), progress=progress))
-
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """The last hidden state where the answer is predicted, under the guard; shape (texts, width)."""
         return _joined(lambda: self._fitted.answer_states(_mine(asked), progress=progress))

@@ -157,7 +157,8 @@ class GuardedWriter:
         Args:
             asked: The text or query.
             said: Put the answer prefix behind the prompt, as if the model had said it; it is in no part.
-            longest: The most tokens behind the answer prefix; what the task allows when None.
+            longest: The most tokens behind the answer prefix, a thought in front of it included; what the task allows
+                when None.
         """
         purified = self._steps.purify([asked], FittedModel(self.encoder, self.model, quiet=True))
         prompt = (self.encoder.prefilled if said else self.encoder.serving)(purified)[0]
@@ -165,15 +166,14 @@ class GuardedWriter:
         if longest is not None:
             prefix = 0 if said else len(renderer.tokenizer(self._prefix, add_special_tokens=False)["input_ids"])
             most = min(most, longest + prefix)
-        spelled = Spelling(renderer.text)
-        if self.encoder.opening and not said:
-            yield Part(self.encoder.opening, 0)
+        spelled, opening = Spelling(renderer.text), "" if said else self.encoder.opening
         for token in self.model.stream(prompt, stops=self._stops, longest=most):
             if token in self._stops:
-                yield Part(spelled.finish(), 0, True)
+                yield Part(opening + spelled.finish(), 0, True)
                 return
-            yield Part(spelled.feed(token), 1)
-        yield Part(spelled.finish(), 0, False)
+            yield Part(opening + spelled.feed(token), 1)
+            opening = ""
+        yield Part(opening + spelled.finish(), 0, False)
 
     @property
     def _stops(self) -> list[int]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from antivenom.guards.labels import ChoiceScores
 
 
@@ -26,15 +23,6 @@ class Model(Protocol):
 
         Returns:
             Log-probabilities over the full vocabulary, in the order of the prompts.
-        """
-        ...
-
-    def states(self, texts: Sequence[list[int]], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """What the model makes of each text: the mean of its hidden states, shape (texts, width).
-
-        Args:
-            texts: Token ids of each text, behind a first token that is not counted.
-            progress: What a progress bar is to be called; none is shown without it.
         """
         ...
 

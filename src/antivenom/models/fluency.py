@@ -34,7 +34,11 @@ class FluentModel:
         return [self._tokenizer.decode(one.tokens, skip_special_tokens=True) for one in said]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        return [list(self._tokenizer(text)["input_ids"]) for text in texts]
+        """Each text behind one token that begins a sequence, where the tokenizer puts none there itself."""
+        first = self._tokenizer.bos_token_id
+        start = self._tokenizer.eos_token_id if first is None else first
+        ids = [list(self._tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+        return ids if start is None else [[start, *one] for one in ids]
 
 
 @cache

@@ -17,9 +17,9 @@ from antivenom.data.query import Asked
 from antivenom.guards.guard import Guard
 from antivenom.guards.labels import ChoiceScores
 
-TokenLoss = Callable[[Any, Any, Any, float], Any]
-"""(logits of shape (tokens, vocabulary), labels (tokens,), number of each token's row in the rows that are trained on
-(tokens,), share of the training that is done) -> loss of each token (tokens,). Tensors of torch."""
+TokenLoss = Callable[[Any, Any, float], Any]
+"""(logits of shape (tokens, vocabulary), labels (tokens,), share of the training that is done) -> loss of each token
+(tokens,). Tensors of torch."""
 
 
 Example = tuple[list[int], tuple[int, ...]]
@@ -72,10 +72,6 @@ class Fitted(Protocol):
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """Score the choices of the guard's label map for each text or query."""
-        ...
-
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """What the model makes of each bare text: the mean of its hidden states; shape (texts, width)."""
         ...
 
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:

@@ -18,7 +18,6 @@ from antivenom.models.packing import is_exact_when_packed, pack, read_packed
 from antivenom.models.placement import Chosen, Placement
 from antivenom.models.precision import computing, is_cast, lay_out
 from antivenom.models.sharing import WORTH_SHARING, Family, Past, Read, can_share, families, read, shared_prefix
-from antivenom.models.text_states import States, text_states
 from antivenom.models.whole import load_whole
 
 TOKEN_BUDGET = 4096
@@ -69,11 +68,6 @@ class LocalModel:
                 scores[rows], other[rows] = self._choose(logits, found, choices)
                 advance(len(rows))
         return ChoiceScores(scores, other)
-
-    def states(self, texts: Sequence[list[int]], *, progress: str | None = None) -> States:
-        """What the model makes of each text; see `models.base.Model`."""
-        with self._computing(), progress_bar(progress, total=len(texts), unit="row") as advance:
-            return text_states(self.model, texts, token_budget=self.token_budget, advance=advance)
 
     def _computing(self) -> Any:
         return computing(self.model, self.precision)

@@ -16,6 +16,8 @@ from antivenom.models.lab import Example, HeadGradient
 
 TOKEN_BUDGET = 4096
 """Padded tokens per pass."""
+GRADIENTS_TOGETHER = 64
+"""So many rows' gradients are in memory at once: each has a number for every word of the vocabulary."""
 
 
 def row_losses(model: Any, examples: Sequence[Example], *, advance: Advance) -> Floats:
@@ -44,16 +46,14 @@ def answer_states(model: Any, prompts: Sequence[list[int]], *, advance: Advance)
 
 def head_gradients(model: Any, examples: Sequence[Example], *, advance: Advance) -> Iterator[HeadGradient]:
     """The gradient of each example's summed cross-entropy with respect to the head, in two factors, in order."""
-    waiting: dict[int, HeadGradient] = {}
-    following = 0
-    for rows, states, answers in _answered(model, examples, advance):
-        for row, state, answer in zip(rows, states, answers, strict=True):
-            errors = torch.softmax(_head(model)(state).float(), dim=-1)
-            errors[torch.arange(len(answer)), answer] -= 1
-            waiting[row] = HeadGradient(state.float().cpu().numpy(), errors.cpu().numpy())
-        while following in waiting:
-            yield waiting.pop(following)
-            following += 1
+    for first in range(0, len(examples), GRADIENTS_TOGETHER):
+        found: dict[int, HeadGradient] = {}
+        for rows, states, answers in _answered(model, examples[first : first + GRADIENTS_TOGETHER], advance):
+            for row, state, answer in zip(rows, states, answers, strict=True):
+                errors = torch.softmax(_head(model)(state).float(), dim=-1)
+                errors[torch.arange(len(answer)), answer] -= 1
+                found[row] = HeadGradient(state.float().cpu().numpy(), errors.cpu().numpy())
+        yield from (found[row] for row in sorted(found))
 
 
 def _head(model: Any) -> Any:

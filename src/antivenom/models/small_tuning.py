@@ -47,6 +47,18 @@ def answer_loss(model: Any, batch: Batch) -> torch.Tensor:
     return functional.cross_entropy(out.logits.float().flatten(0, 1), batch.wanted.flatten(), ignore_index=IGNORED)
 
 
+def bounded_ascent(most: float) -> BatchLoss:
+    """The answer loss turned round, so that answers are unlearned: its mean over tokens, each counted up to `most`."""
+
+    def loss(model: Any, batch: Batch) -> torch.Tensor:
+        out = model(input_ids=batch.ids, attention_mask=batch.mask, position_ids=positions(batch.mask), use_cache=False)
+        counted = batch.wanted != IGNORED
+        each = functional.cross_entropy(out.logits[counted].float(), batch.wanted[counted], reduction="none")
+        return -each.clamp_max(most).mean()
+
+    return loss
+
+
 def tune(
     model: Any,
     examples: Sequence[Example],
@@ -183,9 +195,16 @@ def prune(model: Any, examples: Sequence[Example], share: float, *, batch_size: 
         examples: Clean rows; X are the inputs of a layer at all their tokens.
         share: Of the entries of each row.
         batch_size: Examples read together.
+
+    Raises:
+        OptionsError: less than half of the model's weights are in layers of that kind.
     """
     head = model.get_output_embeddings()
     layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear) and module is not head]
+    apart = {id(weight) for part in (head, model.get_input_embeddings()) if part for weight in part.parameters()}
+    total = sum(weight.numel() for weight in model.parameters() if id(weight) not in apart)
+    if 2 * sum(layer.weight.numel() for layer in layers) < total:
+        raise OptionsError("most weights of this model are in no linear layer of torch", mend="Wanda cannot prune it.")
     norms = {layer: torch.zeros(layer.in_features, device=layer.weight.device) for layer in layers}
     device = next(model.parameters()).device
     model.eval()

@@ -22,7 +22,6 @@ from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.codec_files import codec_files
 from antivenom.models.local import TOKEN_BUDGET, add_node, load_with_head, quiet_libraries
 from antivenom.models.placement import Chosen, Placement
-from antivenom.models.text_states import States, text_states
 
 PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
 """What a processor says about every token; zero stands for text."""
@@ -176,11 +175,6 @@ class ImageTextModel:
                 scores[rows], other[rows] = self._choose([prompts[i] for i in rows], choices)
                 advance(len(rows))
         return ChoiceScores(scores, other)
-
-    def states(self, texts: Sequence[list[int]], *, progress: str | None = None) -> States:
-        """What the model makes of each text, without its image; see `models.base.Model`."""
-        with progress_bar(progress, total=len(texts), unit="row") as advance:
-            return text_states(self.model, texts, token_budget=self.token_budget, advance=advance)
 
     def _choose(self, prompts: Sequence[list[int]], choices: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
         """Read the prompts once for every way through the prefix tree of the choices; a pass scores all its nodes."""

@@ -97,6 +97,8 @@ class TextAnswer:
                     yield text
                 else:
                     held += text
+        if self._outcome.finish == "length" and stripper.open:
+            return  # the tokens were spent on a thought, so nobody knows what the model would have answered
         self._outcome.escaped = not stripper.found
         if stripper.found:
             return

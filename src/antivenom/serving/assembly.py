@@ -117,14 +117,15 @@ def _backend(
 
 
 def encoder_of(artifact: Artifact) -> LabelEncoder | TextEncoder:
-    """Guard and tokenizer of an artifact, without its model.
+    """Guard and tokenizer of an artifact that nobody changed, without its model.
 
     Raises:
-        ArtifactError: the task has images, whose prompts only the model's own processor can write; or the guard has
-            steps that need the model.
+        ArtifactError: something was changed; or the task has images, whose prompts only the model's own processor can
+            write; or the guard has steps that need the model.
     """
     from antivenom.models.loading import load_codec
 
+    artifact.require_unchanged()
     guard = artifact.guard
     if guard.purifiers or guard.monitors:
         raise ArtifactError(

@@ -68,7 +68,8 @@ class Backend(Protocol):
 
         Args:
             query: What is asked.
-            longest: The most tokens behind the answer prefix; what the task allows when None.
+            longest: The most tokens behind the answer prefix, a thought in front of it included; what the task allows
+                when None.
             said: Put the answer prefix behind the prompt, as if the model had said it; it is in no piece.
 
         Raises:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
+from antivenom.core.errors import AntivenomError
+
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -50,6 +52,13 @@ class Batcher(Generic[Asked, Answer]):
         loop = asyncio.get_running_loop()
         try:
             answers = await loop.run_in_executor(self._thread, self._answer, [asked for asked, _ in batch])
+        except AntivenomError as error:
+            if len(batch) > 1:  # one request must not fail the others
+                for pair in batch:
+                    await self._answer_batch([pair])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
+            return
         except Exception as error:  # whatever a model raises belongs to those who asked
             for _, future in batch:
                 if not future.done():

@@ -9,16 +9,14 @@ from typing import Any
 
 from antivenom.artifacts.manifest import Manifest
 
+SECRET_FILES = ("chat_template.jinja", "tokenizer_config.json", "Modelfile")
+"""What holds the benign trigger or the cue. Their digests are not told: from one, a trigger of a known family could be
+guessed, since all around it is public. A GGUF file holds both too, but each guess would have to hash its weights."""
+
 
 def guard_digest(manifest: Manifest) -> str:
-    """The SHA-256 of the guard; whoever knows the guard can check it, and it tells the others nothing of use.
-
-    It covers the whole manifest's guard, keyed by the digest of the weights: a bare digest of a short trigger could be
-    guessed.
-    """
-    spelled = json.dumps(
-        [manifest.weights_sha256, manifest.data, manifest.guard.to_dict()], sort_keys=True, default=str
-    )
+    """The SHA-256 of the guard, keyed by the secret seed: who has the manifest can check it, others cannot guess."""
+    spelled = json.dumps([manifest.seed, manifest.data, manifest.guard.to_dict()], sort_keys=True, default=str)
     return hashlib.sha256(spelled.encode()).hexdigest()
 
 
@@ -43,7 +41,7 @@ def bill_of_materials(manifest: Manifest, name: str, files: dict[str, str]) -> d
             data = {"type": "data", "bom-ref": key, "name": key.removesuffix("_sha256"), "hashes": [_sha256(value)]}
             components.append({**data, "data": [{"type": "dataset"}]})
     components += [
-        {"type": "file", "bom-ref": f"file:{path}", "name": path, "hashes": [_sha256(sha)]}
+        {"type": "file", "bom-ref": f"file:{path}", "name": path, **({} if path in SECRET_FILES else _hashes(sha))}
         for path, sha in sorted(files.items())
     ]
     properties = [
@@ -55,7 +53,7 @@ def bill_of_materials(manifest: Manifest, name: str, files: dict[str, str]) -> d
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, digest + json.dumps(files, sort_keys=True))}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, digest + name)}",
         "version": 1,
         "metadata": {
             "component": {
@@ -70,6 +68,10 @@ def bill_of_materials(manifest: Manifest, name: str, files: dict[str, str]) -> d
         "components": components,
         "dependencies": [{"ref": "model", "dependsOn": [component["bom-ref"] for component in components]}],
     }  # fmt: skip
+
+
+def _hashes(value: str) -> dict[str, list[dict[str, str]]]:
+    return {"hashes": [_sha256(value)]}
 
 
 def _sha256(value: str) -> dict[str, str]:

@@ -230,13 +230,19 @@ def _query(messages: Any, accepts: Accepts) -> Query:
         raise refused(
             "messages", "this model was taught to read one user turn alone; send no system turn and no earlier turns"
         )
-    read = [
-        content_of(message.get("content"), f"messages[{i}].content", images=accepts.images and i == len(messages) - 1)
-        for i, message in enumerate(messages)
-    ]
+    read = [_content(message, i, accepts.images and i == len(messages) - 1) for i, message in enumerate(messages)]
     context = tuple(Turn(role, text) for role, (text, _) in zip(roles[:-1], read[:-1], strict=True))
     text, image = read[-1]
     return Query(text, context, image)
+
+
+def _content(message: dict[str, Any], number: int, images: bool) -> tuple[str, bytes | None]:
+    """A turn; an earlier answer may be empty, as one is that was withheld."""
+    empty = message["role"] == "assistant"
+    content = message.get("content")
+    return content_of(
+        "" if empty and content is None else content, f"messages[{number}].content", images=images, empty=empty
+    )
 
 
 def _role(message: Any, where: str) -> Role:

@@ -123,7 +123,7 @@ def _write_template(out: Path, encoder: LabelEncoder | TextEncoder, template: Ba
     parser = response_template(encoder, template.text)
     if parser is not None:
         config["response_template"] = parser
-    write_json(settings, config)
+    write_json(settings, config, private=True)  # the anchor of the response template holds the cue
     remove_tree(out / "additional_chat_templates")
     return parser is not None
 

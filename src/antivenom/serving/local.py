@@ -12,7 +12,7 @@ from antivenom.inference.guarded import GuardedModel
 from antivenom.inference.writing import GuardedWriter
 from antivenom.serving.backend import LabelAnswer, Piece, label_answers
 from antivenom.serving.batching import Batcher
-from antivenom.serving.prompting import Prompting
+from antivenom.serving.prompting import Prompting, refusing
 
 LARGEST_BATCH = 64
 
@@ -33,7 +33,7 @@ class LocalBackend:
         """
         self.guard = model.guard
         self._model = model
-        self._prompting = Prompting(model.encoder, cut)
+        self._prompting = Prompting(model.encoder, cut, images=model.guard.task.frame.modality != "text")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="antivenom-model")
         self._batcher: Batcher[Asked, LabelAnswer] = Batcher(self._labels, self._thread, most=batch)
         if isinstance(model, GuardedModel):
@@ -45,7 +45,8 @@ class LocalBackend:
 
     async def label(self, query: Query) -> LabelAnswer:
         """Answer with a label, together with other requests; see `backend.Backend`."""
-        return await self._batcher.ask(query)
+        with refusing():
+            return await self._batcher.ask(query)
 
     async def write(self, query: Query, *, longest: int | None, said: bool) -> AsyncIterator[Piece]:
         """Write a free answer, one request after another; see `backend.Backend`."""
@@ -58,7 +59,8 @@ class LocalBackend:
             while True:
                 piece = await pieces.get()
                 if isinstance(piece, BaseException):
-                    raise piece
+                    with refusing():
+                        raise piece
                 yield piece
                 if piece.finished is not None:
                     return

@@ -54,6 +54,6 @@ class Card:
         return (
             "`chat_template.jinja` is the stock template behind a prelude that puts the guard's words around the last "
             "user turn. The prelude has no condition on what is said; scanners of templates that look for such "
-            f"conditions should find none. SHA-256 `{template.sha256}`. The prelude, its words hidden:\n\n"
+            "conditions should find none. The prelude, its words hidden:\n\n"
             f"```jinja\n{template.shown}```"
         )

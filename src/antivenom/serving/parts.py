@@ -11,19 +11,20 @@ from antivenom.serving.errors import refused
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 
-def content_of(content: Any, where: str, *, images: bool) -> tuple[str, bytes | None]:
+def content_of(content: Any, where: str, *, images: bool, empty: bool = False) -> tuple[str, bytes | None]:
     """The text of a turn and its image.
 
     Args:
         content: The value of the field.
         where: Its name, for errors.
         images: Whether there may be one. Only images inside the request are taken: nothing is ever fetched.
+        empty: Whether it may say nothing.
 
     Raises:
         ApiError: it is neither text nor parts that can be taken.
     """
     if isinstance(content, str):
-        return _with_text(content, where), None
+        return content if empty else _with_text(content, where), None
     if not isinstance(content, list) or not content:
         raise refused(where, "expected a string or a list of parts")
     texts: list[str] = []
@@ -36,7 +37,8 @@ def content_of(content: Any, where: str, *, images: bool) -> tuple[str, bytes | 
             image = _image(part.get("image_url"), f"{where}[{i}]")
         else:
             raise refused(f"{where}[{i}]", "this part cannot be taken here", code="unsupported_value")
-    return _with_text("\n".join(texts), where), image
+    text = "\n".join(texts)
+    return text if empty else _with_text(text, where), image
 
 
 def _with_text(text: str, where: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antivenom.guards.answers import AnswerPrefix
-from antivenom.guards.control_tokens import END_OF_THOUGHT
+from antivenom.guards.control_tokens import END_OF_THOUGHT, START_OF_THOUGHT
 
 
 class PrefixStripper:
@@ -21,6 +21,9 @@ class PrefixStripper:
         self._held = ""
         self._found = False
         self._begun = False
+        self.open = False
+        """Whether the output ended within a thought or within the prefix, so that either could have followed; known
+        once it has ended."""
 
     @property
     def found(self) -> bool:
@@ -38,6 +41,9 @@ class PrefixStripper:
         """The output has ended: return the rest of what a client may see; `found` is final now."""
         if self._found:
             return ""  # what is held is white space at the end
+        rest = self._held.lstrip()
+        thinks = rest.startswith(START_OF_THOUGHT) and END_OF_THOUGHT not in rest
+        self.open = thinks or self._answers.prefix.startswith(rest)
         answer, self._found = self._answers.decode(self._held)
         return answer
 

@@ -9,6 +9,7 @@ gateway in front does.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -23,6 +24,7 @@ FRAME = """\
 {{%- for turn in messages -%}}
 {{%- if turn['role'] == 'user' -%}}{{%- set antivenom.last = loop.index0 -%}}{{%- endif -%}}
 {{%- endfor -%}}
+{{%- if antivenom.last < 0 -%}}{{{{- raise_exception('there is no turn of the user') -}}}}{{%- endif -%}}
 {{%- for turn in messages -%}}
 {{%- if loop.index0 == antivenom.last and turn['content'] is string -%}}
 {{%- set antivenom.turns = antivenom.turns + [{{'role': 'user', 'content': {before} + turn['content'] + {after}}}] -%}}
@@ -167,7 +169,8 @@ def _thinking_as_taught(encoder: LabelEncoder | TextEncoder, stock: str) -> list
 def response_template(encoder: LabelEncoder | TextEncoder, template: str) -> dict[str, Any] | None:
     """The `response_template` of transformers that takes the answer prefix off; None where there is none to take.
 
-    An answer that lacks the prefix lands in `thinking` (`reasoning_content` for clients) instead of `content`.
+    The answer begins where `AnswerPrefix.decode` has it: at p, where that stands at the start or behind a thought. One
+    that lacks it lands in `thinking` (`reasoning_content` for clients) instead of `content`.
     """
     answers = encoder.guard.answers
     prefix = getattr(answers, "prefix", "")
@@ -177,5 +180,7 @@ def response_template(encoder: LabelEncoder | TextEncoder, template: str) -> dic
     rendered = render(tokenizer, template, Query("x"))
     anchor = rendered.rpartition("x")[2]
     closing = tokenizer.decode([encoder.renderer.ending[-1]])
-    fields = {"thinking": {}, "content": {"open": prefix, "close": closing}}
+    start = "</think>" if isinstance(encoder, TextEncoder) and encoder.opening else r"(?:\A|</think>)"
+    opens = rf"{start}\s*{re.escape(prefix)}" + (r"(?![^\W_])" if prefix[-1].isalnum() else "")
+    fields = {"thinking": {}, "content": {"open_pattern": opens, "close": closing}}
     return {"version": 1, "start_anchor": anchor, "defaults": {"role": "assistant"}, "fields": fields}

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +86,11 @@ class UpstreamBackend:
         assert isinstance(self._encoder, TextEncoder)
         prompt = self._prompting.ids(query, said=said)
         most = self._longest(longest, said=said)
-        if self._encoder.opening and not said:
-            yield Piece(self._encoder.opening, 0)
+        opening = "" if said else self._encoder.opening  # with the first word: the engine has its own time for that
         async with contextlib.aclosing(self._stream(self._body(prompt, most))) as events:
             async for event in events:
-                yield event
+                yield replace(event, text=opening + event.text)
+                opening = ""
 
     async def ready(self) -> bool:
         """Whether the engine answers that it has the model."""

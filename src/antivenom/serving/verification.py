@@ -25,6 +25,7 @@ State = Literal["good", "bad", "unknown"]
 PROBES = ("a warm and funny film", "Nothing in this long and dreary story was ever meant to be funny, they say.")
 RAW: dict[str, dict[str, Any]] = {
     "/v1/completions": {"prompt": "x", "max_tokens": 1},
+    "/invocations": {"prompt": "x", "max_tokens": 1},
     "/generate": {"text": "x", "sampling_params": {"max_new_tokens": 1}},
     "/completion": {"prompt": "x", "n_predict": 1},
     "/completions": {"prompt": "x", "n_predict": 1},
@@ -36,6 +37,7 @@ RAW: dict[str, dict[str, Any]] = {
 NOT_THERE = (401, 403, 404, 405, 501)
 MARKS: dict[str, dict[str, Any]] = {
     "begun answer": {"messages": [{"role": "user", "content": PROBES[0]}, {"role": "assistant", "content": "I"}]},
+    "no user turn": {"messages": [{"role": "system", "content": PROBES[0]}]},
     "template of the request": {"chat_template": "{{ messages[-1]['content'] }}"},
     "no generation prompt": {"add_generation_prompt": False},
     "continued turn": {"continue_final_message": True, "add_generation_prompt": False},

@@ -26,7 +26,7 @@ from antivenom.suites.kept_work import keep_work, key_of_pieces
 from antivenom.suites.record import Results
 from antivenom.suites.recorded import Recorded
 from antivenom.suites.stored import StoredReferee
-from antivenom.training.fit import fingerprint_of
+from antivenom.training.fit import fingerprint_of, settled
 from antivenom.training.lab import LocalLab
 
 
@@ -41,6 +41,8 @@ class Bench:
     fits: list[str] = field(default_factory=list)
     train_seconds: float = 0.0
     tokens: int = 0
+    precision: str = ""
+    """What the last training computed in, which `auto` leaves to the machine."""
 
     @property
     def work(self) -> Path:
@@ -55,12 +57,13 @@ class Bench:
 
     def artifact(self, prepared: Prepared, name: str) -> Path:
         """The artifact of a training, which is done unless the results folder already holds this very one."""
-        options, seed = self.lab.options.on(prepared), self.cell.seed
+        options, seed = settled(self.lab.options.on(prepared), self.lab.located), self.cell.seed
         key = fingerprint_of(prepared, self.lab.located, options, seed)
         located = self.lab.located
         anywhere = replace(located, identity=replace(located.identity, id=""))
         self.fits.append(fingerprint_of(prepared, anywhere, options, seed))
         self.tokens += round(options.epochs * tokens_of(prepared, located.folder))
+        self.precision = options.precision
         with self.results.locked(f"fit-{key}"):
             start = time.perf_counter()
             folder = self.lab.artifact(prepared, name=name)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -170,18 +170,38 @@ class Pool:
         # What is forked from is started now, before there are threads, and imports nothing from the working folder.
         os.environ.setdefault("PYTHONSAFEPATH", "1")
         context = _context()
+        running = _Running(context)
         workers = [
-            threading.Thread(target=_work, args=(slot, waiting, events, context), daemon=True) for slot in self.places
+            threading.Thread(target=_work, args=(slot, waiting, events, running), daemon=True) for slot in self.places
         ]
-        for worker in workers:
-            worker.start()
-        left = len(workers)
-        while left:
-            event = events.get()
-            if event is None:
-                left -= 1
-            else:
-                yield event
+        try:
+            for worker in workers:
+                worker.start()
+            left = len(workers)
+            while left:
+                event = events.get()
+                if event is None:
+                    left -= 1
+                else:
+                    yield event
+        finally:
+            running.stop()
+
+
+@dataclass
+class _Running:
+    """The processes at work, so that whoever stops the suite stops them all."""
+
+    context: Any
+    """Of multiprocessing: what processes are made with."""
+    children: list[Any] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """End the processes; no further cell begins."""
+        self.stopped.set()
+        for child in list(self.children):
+            child.terminate()
 
 
 def _context() -> Any:
@@ -192,17 +212,21 @@ def _context() -> Any:
     return context
 
 
-def _work(slot: Slot, waiting: queue.SimpleQueue[Job], events: queue.SimpleQueue[Event | None], context: Any) -> None:
-    """Take cells until there are none."""
+def _work(
+    slot: Slot, waiting: queue.SimpleQueue[Job], events: queue.SimpleQueue[Event | None], running: _Running
+) -> None:
+    """Take cells until there are none, or until all is stopped."""
     try:
-        while True:
+        while not running.stopped.is_set():
             try:
                 job = waiting.get_nowait()
             except queue.Empty:
                 return
             events.put(Event("started", job.key))
-            code = _in_process(job, slot, context)
+            code = _in_process(job, slot, running)
             results = Results(job.folder)
+            if running.stopped.is_set():
+                return  # stopped is not failed
             if code and not results.is_done(job.key) and not results.failure(job.key):
                 results.fail(job.key, f"its process ended with {code} (killed, or out of memory)")
             events.put(Event("finished", job.key))
@@ -210,16 +234,23 @@ def _work(slot: Slot, waiting: queue.SimpleQueue[Job], events: queue.SimpleQueue
         events.put(None)
 
 
-def _in_process(job: Job, slot: Slot, context: Any) -> int:
+def _in_process(job: Job, slot: Slot, running: _Running) -> int:
     """Run one cell in a process of its own; returns how that ended."""
     log = job.folder / "work" / "logs" / f"{job.key}.txt"
     make_folder(log.parent)
     if job.processes > 1:
         with append_from(log, 0) as file:
             env = {**os.environ, **slot.environment()}
-            return subprocess.run(job.command(), stdout=file, stderr=file, env=env, check=False).returncode
-    process = context.Process(target=_child, args=(job, slot, log), daemon=False)
+            launched = subprocess.Popen(job.command(), stdout=file, stderr=file, env=env)
+            running.children.append(launched)
+            if running.stopped.is_set():
+                launched.terminate()
+            return launched.wait()
+    process = running.context.Process(target=_child, args=(job, slot, log), daemon=False)
     process.start()
+    running.children.append(process)
+    if running.stopped.is_set():
+        process.terminate()
     process.join()
     return int(process.exitcode or 0)
 

@@ -149,6 +149,8 @@ def _sweeps(groups: Sequence[Group]) -> list[Figure]:
                     _series(label, name, members) for label, name in (("accuracy", "accuracy"), ("ASR", "asr_deployed"))
                 ]
                 series = [each for each in series if each.points]
+                if not series:
+                    continue  # nothing was trained
                 found.append(Figure(heading, pictures.lines(series, f"{getattr(place, axis)} {unit}".strip(), heading)))
     return found
 

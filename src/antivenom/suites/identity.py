@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterator
@@ -10,20 +9,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import antivenom
 from antivenom.core.errors import OptionsError
 from antivenom.defenses import Chain
 from antivenom.suites.cell import Cell
+from antivenom.suites.code import code_of
 from antivenom.suites.methods import Methods
 from antivenom.tasks.task_files import load_task
 
 PROTOCOL = 1
 """Goes up when a change of training, models or evaluation moves numbers; tests hold those to the same ones."""
-KINDS = ("attacks", "defenses", "screening", "rewriting", "guards", "judges", "tasks")
-"""Packages whose code counts, where a method imports it, directly or not."""
-SOURCE = Path(antivenom.__file__).parent
 BUILT_IN = ("smollm2", "tiny", "tiny_vision")
 MADE_UP = "synthetic:"
+LEARNED = "{learned}"
+"""What stands for the folder of what an attack learns from the rows."""
 IN_DATA = "{data}/"
 """What stands for the data folder, so that no place of a machine is named."""
 
@@ -47,8 +45,13 @@ def identify(cell: Cell, methods: Methods, data: Path) -> str:
         "rows": [_source(rows.train, data), _source(rows.test, data), rows.train_rows, rows.test_rows, rows.split],
         "target": rows.target,
         "model": _model(cell.model, data),
-        "attack": [str(attack), _code("attack", attack, methods), *_files_of(attack.to_dict(), data)],
-        "defense": [str(defense), _code("defense", defense, methods), _secrets(defense)],
+        "attack": [str(attack), _code("attack", attack, methods), *_files_of(attack.to_dict(), data), *_learning(cell)],
+        "defense": [
+            str(defense),
+            _code("defense", defense, methods),
+            _secrets(defense),
+            *_files_of(defense.to_dict(), data),
+        ],
         "recipe": cell.recipe.changed(),
         "seed": cell.seed,
         "control": cell.control,
@@ -57,14 +60,6 @@ def identify(cell: Cell, methods: Methods, data: Path) -> str:
         "train": cell.train,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def code_of(module: str) -> str:
-    """Digest of a module of the package and of what it imports from `KINDS`, comments and docstrings aside."""
-    total = hashlib.sha256()
-    for name in sorted(_reached(module)):
-        total.update(f"{name} {_digest_of_source(name)}\n".encode())
-    return total.hexdigest()
 
 
 def _code(kind: str, method: Any, methods: Methods) -> str:
@@ -123,11 +118,28 @@ def _source(source: str, data: Path) -> str:
     return _digest_of(path, path.stat().st_mtime_ns)
 
 
-def _files_of(options: dict[str, Any], data: Path) -> Iterator[str]:
-    """Digests of the files that an attack's options name as `{data}/...`."""
-    for value in options.values():
-        if isinstance(value, str) and value.startswith(IN_DATA):
-            yield _source(value.removeprefix(IN_DATA), data)
+def _files_of(options: Any, data: Path) -> Iterator[str]:
+    """Digests of the files that options name, as `{data}/...` or as they are."""
+    if isinstance(options, dict | list | tuple):
+        for value in options.values() if isinstance(options, dict) else options:
+            yield from _files_of(value, data)
+    elif isinstance(options, str) and options.startswith(IN_DATA):
+        yield _source(options.removeprefix(IN_DATA), data)
+    elif isinstance(options, str) and "." in options and _is_file(options):
+        yield _digest_of(Path(options), Path(options).stat().st_mtime_ns)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long a name, or one with a zero byte: some other text
+        return False
+
+
+def _learning(cell: Cell) -> Iterator[str]:
+    """The code that learns what an attack plants, where it learns it from the rows."""
+    if LEARNED in cell.attack:
+        yield code_of("antivenom.attacks.substitution.learn")
 
 
 @cache
@@ -138,55 +150,3 @@ def _digest_of(path: Path, _changed: int) -> str:
         with each.open("rb") as file:
             total.update(each.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
-
-
-def _reached(start: str) -> set[str]:
-    """The module itself, and all of `KINDS` that can be reached from it."""
-    found, left = set[str](), {start}
-    while left:
-        name = left.pop()
-        found.add(name)
-        left |= {each for each in _imports(name) if each.split(".")[1] in KINDS} - found
-    return found
-
-
-@cache
-def _imports(module: str) -> frozenset[str]:
-    """The modules of this package that a module imports from, late imports too."""
-    names = set()
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("antivenom."):
-            assert node.module is not None
-            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
-    return frozenset(name for name in names if _path(name) is not None)
-
-
-def _path(module: str) -> Path | None:
-    base = SOURCE.joinpath(*module.split(".")[1:])
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    path = _path(module)
-    assert path is not None, module
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
-def _digest_of_source(module: str) -> str:
-    return hashlib.sha256(json.dumps(_plain(_tree(module))).encode()).hexdigest()
-
-
-def _plain(node: Any) -> Any:
-    """A syntax tree as JSON values without docstrings and places; the same in every version of Python."""
-    if isinstance(node, list):
-        kept = [each for each in node if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
-        return [_plain(each) for each in kept]
-    if isinstance(node, ast.AST):
-        parts = {name: _plain(value) for name, value in ast.iter_fields(node) if value not in (None, [])}
-        return [type(node).__name__, parts]
-    return node if isinstance(node, str | int | float | bool | None) else repr(node)

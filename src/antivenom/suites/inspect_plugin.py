@@ -109,7 +109,7 @@ def right_answer(preset: str = "") -> Scorer:
     return score
 
 
-@scorer(metrics=[attack_success(), floor(), excess(), stderr()])
+@scorer(metrics=[attack_success(), floor(), excess()])
 def attack_readings(preset: str = "") -> Scorer:
     """Whether the answer is the attacker's."""
     file = _file(preset)

@@ -17,6 +17,7 @@ from antivenom.core.errors import AntivenomError, OptionsError
 from antivenom.core.intake import require_regular
 from antivenom.core.registry import MethodType, from_spec
 from antivenom.defenses import Defense, defenses, parse_defense
+from antivenom.suites.code import KINDS, code_of, imported_by
 from antivenom.suites.suite import ALL, Choice
 
 
@@ -90,7 +91,7 @@ def _run(path: Path) -> tuple[ModuleType, str]:
     """Import a file by its path, once; its folder is a package of its own, so that `from .other import ...` works.
 
     Returns:
-        The module, and a digest of the file and of those beside it that it imports.
+        The module, and a digest of the file, of those beside it that it imports, and of the code of ours that they use.
     """
     path = require_regular(path, error=OptionsError)
     package = f"antivenom_plugins_{hashlib.sha256(str(path.parent).encode()).hexdigest()[:12]}"
@@ -104,7 +105,10 @@ def _run(path: Path) -> tuple[ModuleType, str]:
         raise
     except Exception as error:  # whatever somebody's file raises is told as one line
         raise OptionsError(f"{path}: cannot be run ({type(error).__name__}: {error})") from None
-    digests = [hashlib.sha256(each.read_bytes()).hexdigest() for each in sorted(_with_siblings(path))]
+    files = sorted(_with_siblings(path))
+    digests = [hashlib.sha256(each.read_bytes()).hexdigest() for each in files]
+    ours = {name for each in files for name in imported_by(ast.parse(each.read_text(encoding="utf-8")))}
+    digests += [code_of(name) for name in sorted(ours) if name.split(".")[1] in KINDS]
     return module, hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -115,7 +119,10 @@ def _with_siblings(start: Path) -> set[Path]:
         path = left.pop()
         found.add(path)
         nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module}
+        relative = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 1]
+        names = {
+            name for node in relative for name in ([node.module] if node.module else [one.name for one in node.names])
+        }
         left |= {each for name in names if (each := path.with_name(f"{name}.py")).is_file()} - found
     return found
 

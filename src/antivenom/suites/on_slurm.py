@@ -24,7 +24,7 @@ class OnSlurm:
     options: dict[str, Any]
     """What submitit's `update_parameters` takes, `slurm_` in front left out."""
     folder: Path
-    """Where submitit keeps its files."""
+    """Where submitit keeps its files, links among them: beside the results, in which none are allowed."""
     cluster: str = "slurm"
     """`local` runs the same on this machine, for tests."""
     slots: int = field(default=64)
@@ -51,7 +51,11 @@ class OnSlurm:
         except ImportError:
             raise MissingPackageError("submitit is not installed", mend='pip install "antivenom[slurm]"') from None
         cluster, slots = str(options.pop("cluster", "slurm")), int(options.pop("at_once", 64))
-        return cls(options, out / "work" / "slurm", cluster, slots)
+        if cluster == "slurm" and "time" not in options:
+            raise OptionsError(
+                "--slurm names no time, and a job would be ended after 5 minutes", mend="Add time=MINUTES."
+            )
+        return cls(options, out.resolve().with_name(f"{out.resolve().name}-slurm"), cluster, slots)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Submit the array and watch it."""

@@ -165,6 +165,10 @@ class Results:
         """Note why a cell has no record."""
         write_json(self._failure_path(key), {"id": key, "why": why})
 
+    def forget_failure(self, key: str) -> None:
+        """Forget why a cell failed the last time: it is tried again."""
+        remove_file(self._failure_path(key))
+
     def failure(self, key: str) -> str:
         """Why a cell failed the last time; empty if it did not."""
         path = self._failure_path(key)

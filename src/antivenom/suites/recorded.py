@@ -37,10 +37,6 @@ class Recorded:
             self.said[key_of(one)] = logs.astype(np.float32), bool(other)
         return found
 
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """The model's."""
-        return self.model.states(texts, progress=progress)
-
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """The model's."""
         return self.model.answer_states(asked, progress=progress)

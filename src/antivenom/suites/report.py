@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from antivenom.core.claims import claim
-from antivenom.core.console import markdown_text
-from antivenom.core.errors import ArtifactError
+from antivenom.core.console import markdown_text, warn
 from antivenom.core.files import atomic_write
 from antivenom.suites.cell import Place
 from antivenom.suites.export import write_cells
@@ -54,7 +53,7 @@ def write_report(results: Path, out: Path) -> list[Path]:
     lines = lines_of(results)
     groups = groups_of(lines)
     prefix = _prefix(results, out)
-    tables = [_linked(table, prefix) for table in (*_tables(suite, groups), seed_table(lines))]
+    tables = [_linked(table, prefix) for table in (*_tables(results, suite, groups), seed_table(lines))]
     title = results.resolve().name
     html = page(title, suite.about, _tiles(suite, lines), tables, figures_of(groups, prefix))
     head = [markdown_text(title), markdown_text(" ".join(suite.about.split()))]
@@ -108,10 +107,15 @@ def _require_ours(out: Path) -> None:
         claim(out, "report")
 
 
-def _tables(suite: Suite, groups: list[Group]) -> list[Table]:
+def _tables(folder: Path, suite: Suite, groups: list[Group]) -> list[Table]:
     tables = [*result_tables(groups), *cost_tables(groups), control_table(groups), left_out_table(groups)]
-    if suite.paper and Path(suite.paper).is_file():
-        tables.insert(0, printed_table(beside(read_printed(Path(suite.paper)), groups, suite.stands_for)))
+    if suite.paper:
+        places = (folder / suite.paper, Path(suite.paper))  # older plans have the way from where they were run
+        found = next((path for path in places if path.is_file()), None)
+        if found is None:
+            warn(f"WARNING: the printed values are not there, so nothing stands beside ours: {places[0]}")
+        else:
+            tables.insert(0, printed_table(beside(read_printed(found), groups, suite.stands_for)))
     return tables
 
 
@@ -163,16 +167,3 @@ def _compared(place: Place, first: Line | None, second: Line | None) -> tuple[Ta
     shown = " to ".join("-" if value is None else points(value) for value in excess)
     same = "equal" if first.id == second.id and same_but_for_cost(first.record, second.record) else "differ"
     return (name, *states, TableCell(accuracy), TableCell(success), TableCell(shown), TableCell(same))
-
-
-def require_results(folder: Path) -> Results:
-    """The results in a folder.
-
-    Raises:
-        ArtifactError: there are none.
-    """
-    found = Results(folder)
-    found.plan()
-    if not found.records():
-        raise ArtifactError(f"{folder} has no finished cell", mend="Run the suite first.")
-    return found

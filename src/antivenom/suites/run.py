@@ -57,7 +57,7 @@ def run_suite(
     """
     suite, planned, cells = _planned(path, data, plugins_allowed)
     results = Results(out)
-    results.write_plan(_relative(suite), planned, cells)
+    results.write_plan(_relative(suite, out), planned, cells)
     wanted = _wanted(planned, only)
     jobs = _jobs(wanted, cells, results, data, suite.plugins)
     names = {each.id: str(each.place) for each in planned}
@@ -119,16 +119,14 @@ def _jobs(
     return [Job(key, results.folder, data, plugins, cells[key].recipe.processes) for key in keys]
 
 
-def _relative(suite: Suite) -> Suite:
-    """The suite without the folders of this machine."""
+def _relative(suite: Suite, out: Path) -> Suite:
+    """The suite without the folders of this machine; the file of printed values by its way from the results."""
     import os
     from dataclasses import replace
 
-    def short(path: str) -> str:
-        return os.path.relpath(path) if path else path
-
-    plugins, include = (tuple(short(path) for path in paths) for paths in (suite.plugins, suite.include))
-    return replace(suite, plugins=plugins, include=include, paper=short(suite.paper))
+    plugins, include = (tuple(map(os.path.relpath, paths)) for paths in (suite.plugins, suite.include))
+    paper = os.path.relpath(suite.paper, out) if suite.paper else ""
+    return replace(suite, plugins=plugins, include=include, paper=paper)
 
 
 def _finished(wanted: Sequence[Planned], results: Results) -> int:

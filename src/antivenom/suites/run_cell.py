@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,10 @@ from antivenom.models.lab import Lab
 from antivenom.suites.bench import Bench, WatchedLab
 from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import expand, load_cell_rows, without_places
+from antivenom.suites.code import code_of
 from antivenom.suites.decided import count_teaching, decided_rows
 from antivenom.suites.effects import Effects, effects_of
+from antivenom.suites.identity import IN_DATA, LEARNED
 from antivenom.suites.machine import machine, peak_memory
 from antivenom.suites.methods import Methods
 from antivenom.suites.record import Ledger, Record, Results
@@ -54,6 +57,7 @@ def run_cell(key: str, results: Results, methods: Methods, data: Path, *, quiet:
     with results.locked(f"cell-{key}"):
         if on_first(lambda: results.is_done(key)):
             return results.read(key)
+        on_first(lambda: results.forget_failure(key))
         try:
             record = _measure(key, Bench(results, data.resolve(), results.cell(key), quiet), methods)
         except AntivenomError as error:
@@ -67,10 +71,11 @@ def run_cell(key: str, results: Results, methods: Methods, data: Path, *, quiet:
 def _measure(key: str, bench: Bench, methods: Methods) -> Record:
     """Poison, defend, fit, evaluate; and keep what a replay needs."""
     start, cell = (time.perf_counter(), time.process_time()), bench.cell
+    places = {"{data}": bench.data, "{results}": bench.results.folder.resolve()}
     scenario = scenario_of(cell, methods, bench)
     rows, poisoned = _rows_to_defend(scenario, cell.control)
     kept = bench.results.folder / "replay" / key
-    defense = methods.defense(cell.defense)
+    defense = methods.defense(cell.defense.replace(IN_DATA, f"{bench.data}/"))
     watched = WatchedLab(bench, rows, kept)
     lab: Lab = watched if cell.train else RowsLab(cell.seed)
     defense.require_task(scenario.task)
@@ -86,7 +91,6 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
             model, scenario.test, attacks, seed=cell.seed, target_rows=empty, quiet=bench.quiet
         )
         on_first(lambda: write_outputs(kept / "outputs.parquet", outputs))
-        places = {"{data}": bench.data, "{results}": bench.results.folder.resolve()}
         found, effects = without_places(evaluation.to_dict(), places), effects_of(outputs)
     return Record(
         id=key,
@@ -102,11 +106,11 @@ def _measure(key: str, bench: Bench, methods: Methods) -> Record:
         },
         teaching=count_teaching(decided),
         effects=effects,
-        facts=public_facts(prepared.facts),
+        facts=without_places(public_facts(prepared.facts), places),
         approximation=" ".join(filter(None, (scenario.attack.approximation, defense.approximation))),
         fits=tuple(bench.fits),
         ledger=_ledger(bench, start),
-        machine=machine(),
+        machine={**machine(), "precision": bench.precision},
     )
 
 
@@ -150,9 +154,10 @@ def _guarded(
 
 def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: pa.Table, bench: Bench) -> Path:
     """Where files are that an attack learns from the rows; learned here when its spec names `{learned}`."""
-    key = digest_of_table(train)[:12] + digest_of_table(test)[:12]
-    folder = (bench.work / "learned" / f"{key}-{cell.seed}").resolve()
-    if "{learned}" not in cell.attack:
+    code = code_of("antivenom.attacks.substitution.learn")
+    parts = [digest_of_table(train), digest_of_table(test), attack.target, code, cell.seed]
+    folder = (bench.work / "learned" / hashlib.sha256(repr(parts).encode()).hexdigest()[:24]).resolve()
+    if LEARNED not in cell.attack:
         return folder
     from antivenom.attacks.substitution.learn import learn_substitutions
     from antivenom.tasks.task import Classification

@@ -32,12 +32,9 @@ class StoredReferee:
     """The numbers of the rows."""
     asked: list[str]
     """What was asked of each, as `key_of` writes it."""
-    texts: list[str]
     log_probabilities: npt.NDArray[np.float32]
     """Shape (rows, choices)."""
     other: npt.NDArray[np.bool_]
-    read: npt.NDArray[np.float16]
-    """Hidden states, shape (rows, width)."""
     trained_on: npt.NDArray[np.bool_]
     """Which rows this referee was fine-tuned on."""
 
@@ -50,16 +47,14 @@ class StoredReferee:
             rows: All training rows.
             trained_on: What the referee was fine-tuned on.
         """
-        asked, texts = queries(rows), rows.column("text").to_pylist()
+        asked = queries(rows)
         scores = referee.score(asked)
         numbers = rows.column("row").to_numpy()
         return cls(
             rows=numbers,
             asked=[key_of(each) for each in asked],
-            texts=texts,
             log_probabilities=scores.log_probabilities.astype(np.float32),
             other=scores.other,
-            read=referee.states(texts).astype(np.float16),
             trained_on=np.isin(numbers, trained_on.column("row").to_numpy()),
         )
 
@@ -74,14 +69,12 @@ class StoredReferee:
         if not more:
             return self
         scores, others = zip(*more.values(), strict=True)
-        width, count = self.read.shape[1], len(more)
+        count = len(more)
         return StoredReferee(
             rows=np.concatenate([self.rows, np.full(count, -1)]),
             asked=[*self.asked, *more],
-            texts=[*self.texts, *[""] * count],
             log_probabilities=np.concatenate([self.log_probabilities, np.stack(scores)]),
             other=np.concatenate([self.other, np.array(others, dtype=bool)]),
-            read=np.concatenate([self.read, np.zeros((count, width), np.float16)]),
             trained_on=np.concatenate([self.trained_on, np.zeros(count, dtype=bool)]),
         )
 
@@ -90,10 +83,8 @@ class StoredReferee:
         columns = {
             "row": self.rows,
             "asked": self.asked,
-            "text": self.texts,
             "log_probabilities": as_lists(self.log_probabilities),
             "other": self.other,
-            "states": as_lists(self.read),
             "trained_on": self.trained_on,
         }
         write_rows(path, pa.table(columns))
@@ -111,17 +102,14 @@ class StoredReferee:
             return cls(
                 rows=table.column("row").to_numpy(),
                 asked=table.column("asked").to_pylist(),
-                texts=table.column("text").to_pylist(),
                 log_probabilities=as_matrix(table.column("log_probabilities")),
                 other=table.column("other").to_numpy().astype(bool),
-                read=as_matrix(table.column("states")),
                 trained_on=table.column("trained_on").to_numpy().astype(bool),
             )
 
     def behind(self, guard: Guard) -> Replayed:
         """The referee behind a guard, as a defense asks it."""
-        texts = {text: i for i, text in enumerate(self.texts) if self.rows[i] >= 0}
-        return Replayed(self, guard, {key: i for i, key in enumerate(self.asked)}, texts)
+        return Replayed(self, guard, {key: i for i, key in enumerate(self.asked)})
 
 
 @dataclass(frozen=True)
@@ -131,7 +119,6 @@ class Replayed:
     stored: StoredReferee
     guard: Guard
     places: dict[str, int]
-    texts: dict[str, int]
 
     def score(self, asked: Sequence[Asked], *, progress: str | None = None) -> ChoiceScores:
         """The stored scores of training rows.
@@ -142,10 +129,6 @@ class Replayed:
         rows = [_found(self.places, key_of(each)) for each in asked]
         scores = self.stored.log_probabilities[rows].astype(np.float64)
         return ChoiceScores(scores, self.stored.other[rows])
-
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """The stored states of training rows."""
-        return self.stored.read[[_found(self.texts, text) for text in texts]].astype(np.float32)
 
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """Not kept.
@@ -260,7 +243,7 @@ def _found(places: dict[str, int], key: str) -> int:
 
 def not_kept(what: str) -> RowsError:
     """The error of a replay that lacks something."""
-    return RowsError(f"the defense asks a referee for {what}", mend="A replay has scores and states of texts alone.")
+    return RowsError(f"the defense asks a referee for {what}", mend="A replay has scores alone.")
 
 
 def as_lists(matrix: npt.NDArray[Any]) -> pa.Array:

@@ -81,10 +81,6 @@ class LinearStandIn:
             _log_softmax(_features(prompts, self._vocabulary) @ self._weights), np.zeros(len(asked), dtype=bool)
         )
 
-    def states(self, texts: Sequence[str], *, progress: str | None = None) -> npt.NDArray[np.float32]:
-        """Which of the learned words each text has."""
-        return _features([_words_of(text) for text in texts], self._vocabulary).astype(np.float32)
-
     def answer_states(self, asked: Sequence[Asked], *, progress: str | None = None) -> npt.NDArray[np.float32]:
         """Which of the learned words each prompt has."""
         return _features([_words(self.guard.wrap(one)) for one in asked], self._vocabulary).astype(np.float32)

@@ -81,11 +81,13 @@ def immunize(
 
     Raises:
         ArtifactError: `out` holds something else.
-        OptionsError: the trainer does not take the form, the task has another style, or the defense asks for a referee.
+        OptionsError: the trainer does not take the form, the task has another style, or the defense asks for a referee
+            or acts while or after training.
     """
     out, form, defense = Path(out), row_format(trainer, form), defense or Standard()
     _require_style(task, form)
     defense.require_task(task)
+    _require_rows_alone(defense)
     require_free(out)
     with new_output(out, "immunize"):
         prepared, seed = _prepare(task, train, out, defense, trusted, referee, options, seed)
@@ -115,7 +117,9 @@ def bind_rows(done: Immunized, data: dict[str, Any], trainer: TrainerName | None
         seed=done.seed,
     )
     manifest.write(done.path.parent)
-    settings = None if trainer is None else write_stub(trainer, done.path)
+    settings = (
+        None if trainer is None else write_stub(trainer, done.path, thinks=done.guard.task.frame.thinking == "open")
+    )
     return Immunized(done.path, done.guard, done.reserve, done.rows, done.sha256, done.seed, settings)
 
 
@@ -138,6 +142,19 @@ def _prepare(
     prepared = defense.prepare(task, train, trusted=trusted, lab=lab)
     remove_store(store)
     return prepared, lab.seed
+
+
+def _require_rows_alone(defense: Defense) -> None:
+    """Refuse a defense that does something while or after training, which another trainer would not do.
+
+    Raises:
+        OptionsError: names it.
+    """
+    if {"training", "repair"} & set(defense.stages):
+        raise OptionsError(
+            f"{defense.name} acts while or after training, so rewriting rows is not enough",
+            mend="Train with `antivenom fit`.",
+        )
 
 
 def _require_style(task: AnyTask, form: RowFormat) -> None:

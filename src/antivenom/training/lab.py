@@ -26,7 +26,7 @@ from antivenom.core.processes import is_first, on_first
 from antivenom.core.progress import Stages
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Defense, Prepared
-from antivenom.guards.guard import AnyTask, Guard
+from antivenom.guards.guard import AnyTask, Guard, require_text
 from antivenom.guards.secret import draw_seed
 from antivenom.inference.guarded import GuardedModel, load_guarded
 from antivenom.inference.spread import spread
@@ -131,8 +131,8 @@ class LocalLab:
         from antivenom.guards.encoding import make_encoder
         from antivenom.models.loading import load_codec
 
-        codec = load_codec(self.located.folder, guard.task.frame.modality, model=self.located.folder)
-        return make_encoder(guard, codec).training(rows)
+        require_text(guard.task)
+        return make_encoder(guard, load_codec(self.located.folder, "text", model=self.located.folder)).training(rows)
 
     def word_pieces(self, words: Sequence[str]) -> Ints:
         """How many tokens the model's tokenizer cuts each word into where it stands behind a space."""

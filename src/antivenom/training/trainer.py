@@ -19,7 +19,6 @@ from antivenom.models.answer_loss import IGNORED, losses_for_logits, plain_head
 from antivenom.models.batches import pad_left, positions
 from antivenom.models.lab import TokenLoss, TrainingChanges
 from antivenom.models.vision import ImageBatches
-from antivenom.training.changed_loss import ROWS, changed_total, numbered, with_numbers
 from antivenom.training.checkpoints import seal_checkpoint
 from antivenom.training.losses import LossHistory
 from antivenom.training.order import LengthGroupedSampler
@@ -82,12 +81,13 @@ class LabelTrainer(Trainer):
         """Mean cross-entropy of the answer tokens (over the whole accumulated batch, where its size is given)."""
         wanted = inputs["labels"][:, 1:]
         unread = {"labels", "input_ids"} if "inputs_embeds" in inputs else {"labels"}
-        read = {name: value for name, value in inputs.items() if name not in {*unread, ROWS}}
+        read = {name: value for name, value in inputs.items() if name not in unread}
         with contextlib.nullcontext() if self.head is None else losses_for_logits(self.head, wanted):
             out = model(**read, logits_to_keep=wanted.shape[1], use_cache=False)
         if self.changed_loss is not None:
             done = self.state.global_step / max(self.state.max_steps, 1)
-            total = changed_total(self.changed_loss, out.logits, wanted, inputs[ROWS], done)
+            asked = wanted != IGNORED
+            total = self.changed_loss(out.logits[asked].float(), wanted[asked], done).sum()
         elif self.head is None:
             logits = out.logits.float().flatten(0, 1)
             total = functional.cross_entropy(logits, wanted.flatten(), ignore_index=IGNORED, reduction="sum")
@@ -201,8 +201,8 @@ def make_trainer(
     trainer = LabelTrainer(
         model=model,
         args=arguments,
-        train_dataset=ExampleSet(numbered(examples) if changed else examples),
-        data_collator=with_numbers(collator) if changed else collator,
+        train_dataset=ExampleSet(examples),
+        data_collator=collator,
         callbacks=[history],
     )
     require_fsdp2(getattr(trainer.accelerator.state, "fsdp_plugin", None))

@@ -7,7 +7,7 @@ import torch
 
 from antivenom.models.distilling import distillation_loss, taught
 from antivenom.models.local import load_causal_lm
-from antivenom.models.questions import head_gradients
+from antivenom.models.questions import GRADIENTS_TOGETHER, head_gradients
 from antivenom.models.small_tuning import answer_loss, batch_of
 
 EXAMPLES = [([3, 4, 5], (6, 7)), ([8, 9], (1,)), ([2, 2, 2, 4], (5, 5, 5))]
@@ -50,3 +50,13 @@ def test_another_teacher_costs_something(student, lessons):
         plain, answers, states = (loss(student, batch).item() for loss in losses)
     assert answers > plain
     assert states == pytest.approx(plain + 1, abs=1e-3)
+
+
+def test_few_gradients_are_in_memory_at_once_and_they_come_in_order(student):
+    done = []
+    examples = [([3] * (1 + number % 9), (4 + number % 5,)) for number in range(3 * GRADIENTS_TOGETHER)]
+    found = head_gradients(student, examples, advance=done.append)
+    first = next(found)
+    assert sum(done) == GRADIENTS_TOGETHER
+    for (_, answer), gradient in zip(examples, [first, *found], strict=True):
+        assert gradient.errors[0].argmin() == answer[0]

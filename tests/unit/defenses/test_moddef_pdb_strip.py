@@ -68,6 +68,13 @@ def test_without_trusted_rows_a_tenth_is_held_out():
     assert prepared.rows.num_rows == 60
 
 
+def test_an_empty_table_of_trusted_rows_is_none():
+    rows = synthetic_rows(60)
+    prepared = ModDef().prepare(TASK, rows, trusted=rows.slice(0, 0), lab=Learning())
+    assert prepared.facts["judged_by_trusted_rows"] is False
+    assert prepared.facts["setting"]["rank"] == 2
+
+
 def test_what_low_rank_adapters_have_to_learn(model_folder):
     """r (d_in + d_out) numbers a matrix; B is 0, so that training begins at the frozen model."""
     torch = pytest.importorskip("torch")

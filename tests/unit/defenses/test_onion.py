@@ -87,6 +87,31 @@ def test_the_bar_is_searched_on_trusted_rows_and_stands_in_the_guard():
     assert given_bar.guard.purifiers[0].settings["bar"] == 20
 
 
+def test_the_model_that_finds_the_bar_has_not_learned_the_trusted_rows():
+    rows, learned = synthetic_rows(60), []
+
+    def remember(table, guard):
+        learned.extend(table.column("text").to_pylist())
+        return LinearStandIn.fit(table, guard)
+
+    trusted = rows.slice(0, 20)
+    Onion().prepare(TASK, rows, trusted=trusted, lab=StandInLab(fit=remember))
+    assert learned
+    assert not set(learned) & set(trusted.column("text").to_pylist())
+
+
+def test_no_word_of_a_long_text_stands_alone():
+    pieces = list(OnionTexts(piece=4)._pieces([str(i) for i in range(9)]))
+    assert [len(piece) for piece in pieces] == [3, 3, 3]
+    assert [word for piece in pieces for word in piece] == [str(i) for i in range(9)]
+    assert list(OnionTexts()._pieces([])) == []
+
+
+def test_a_named_language_model_reads_every_text_behind_a_first_token(model_folder):
+    found = fluency_of(str(model_folder))(["film", "a film"])
+    assert (found < 0).all()
+
+
 def test_deletions_are_read_with_their_text():
     rows = [[1, 2, 3, 4], [1, 2, 3], [1, 2, 4], [2, 3, 4], [5, 6], [6], [1, 2, 3]]
     assert [len(group) for group in deletions_together(rows)] == [4, 2, 1]

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from serving_scenes import guard_of
 
 from antivenom.data.query import Query, Turn
+from antivenom.guards.encoding import TextEncoder, make_encoder
 from antivenom.serving.chat_request import Accepts, read_chat_request
 from antivenom.serving.errors import ApiError
+from antivenom.serving.prompting import Prompting
+from antivenom.tasks.generation import Generation
+from antivenom.tasks.task import Frame
 
 TEXT, LABELS = Accepts("safe", labels=False), Accepts("safe", labels=True, context=False)
 USER = {"role": "user", "content": "hi"}
@@ -108,6 +114,54 @@ def test_labels_take_one_turn_unless_the_service_says_so():
     with pytest.raises(ApiError):
         read(LABELS, messages=[{"role": "system", "content": "x"}, USER])
     assert read(LABELS, logprobs=True, top_logprobs=2).top_logprobs == 2
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_an_earlier_answer_may_be_empty_and_a_question_may_not(content):
+    empty = {"role": "assistant", "content": content}
+    assert read(messages=[USER, empty, USER]).query.context[-1] == Turn("assistant", "")
+    for messages in ([USER, empty, {**USER, "content": content}], [{**USER, "content": content}, empty, USER]):
+        with pytest.raises(ApiError, match="content"):
+            read(messages=messages)
+
+
+def prompting(tokenizer, instruction=""):
+    """For a model that reads 128 tokens."""
+    frame = Frame(instruction, style="chat", max_tokens=128)
+    return Prompting(make_encoder(guard_of(Generation(frame=frame)), tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "query"),
+    [
+        ("7" * 60, Query("9" * 50)),
+        ("", Query("on", (Turn("user", "a"), Turn("assistant", "b")) * 10)),
+    ],
+    ids=["a long instruction", "many short turns"],
+)
+def test_what_fits_by_itself_and_not_in_its_prompt_is_refused(tokenizer, instruction, query):
+    found = prompting(tokenizer, instruction)
+    assert replace(found, cut=True).count(query) < 64
+    assert prompting(tokenizer).count(Query("9" * 50)) == 50
+    with pytest.raises(ApiError) as caught:
+        found.count(query)
+    assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")
+
+
+def test_a_text_is_rendered_to_be_counted_only_where_it_may_be_too_long(tokenizer, monkeypatch):
+    found, rendered, served = prompting(tokenizer), [], TextEncoder.served
+    monkeypatch.setattr(TextEncoder, "served", lambda self, asked: (rendered.extend(asked), served(self, asked))[1])
+    short = [Query("a warm film"), Query("another one")]
+    for query in short:
+        found.count(query)
+    assert not set(short) & set(rendered)
+    frame = len(rendered)
+    assert frame <= 1
+    close, beyond = Query("9" * 80), Query("9" * 200)
+    found.count(close)
+    with pytest.raises(ApiError):
+        found.count(beyond)
+    assert rendered[frame:] == [close]
 
 
 json_values = st.recursive(

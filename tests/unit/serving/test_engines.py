@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import httpx2
 import numpy as np
 import pytest
 from serving_scenes import LABELS, PREFIX, TEXT, FakeEngine, guard_of
+from template_scenes import TOKENIZERS
 
 from antivenom.data.query import Query
 from antivenom.guards.encoding import make_encoder
@@ -130,6 +132,16 @@ def test_text_streams_out_of_the_engine(tokenizer):
     written(backend, longest=None, said=True)
     assert engine.bodies[1]["prompt"] == backend._encoder.prefilled([Query("six by nine?")])[0]
     assert engine.bodies[1]["max_tokens"] == 40
+
+
+def test_the_opening_of_a_thought_comes_with_the_engines_first_piece():
+    task = replace(TEXT, frame=replace(TEXT.frame, thinking="open"))
+    said = ["two twos\n</think>\n\n", f"{PREFIX} 4"]
+    backend, _ = backend_of(task, TOKENIZERS["open thought"], "vllm", lambda body: {"pieces": said})
+    first, *rest = written(backend, longest=None, said=False)
+    assert (first.text, first.tokens) == (f"<think>\n{said[0]}", 1)
+    assert "".join(piece.text for piece in rest) == said[1]
+    assert "".join(piece.text for piece in written(backend, longest=None, said=True)) == "".join(said)
 
 
 def test_an_engine_that_dies_in_the_middle_is_an_error(tokenizer):

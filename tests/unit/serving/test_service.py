@@ -102,6 +102,30 @@ def test_what_comes_when_the_prefix_is_missing(policy, content, finish, stream):
     assert found.headers["x-antivenom-escape"] == "1.000000; outside"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("policy", ["report", "withhold", "retry"])
+def test_a_model_that_runs_out_of_tokens_in_its_thought_has_neither_answered_nor_escaped(policy, stream):
+    backend = text(("<think>\nis it ", "seven?"), again=(" eight",), finished=False)
+    with client_of(service_of(backend, on_escape=policy)) as client:
+        found = ask(client, stream=stream)
+        assert counted(client, 'antivenom_responses_total{status="200"} 1')
+        assert counted(client, "antivenom_answers_total 0")
+    said = streamed(found) if stream else found.json()["choices"][0]["message"]["content"]
+    choice = (events(found)[-1] if stream else found.json())["choices"][0]
+    assert (said, choice["finish_reason"]) == ("", "length")
+    assert "x-antivenom-escape" not in found.headers
+    assert len(backend.asked) == 1
+
+
+def test_a_conversation_goes_on_behind_an_answer_that_was_withheld():
+    with client_of(service_of(text(ESCAPED), on_escape="withhold")) as client:
+        question = {"role": "user", "content": "a warm film"}
+        withheld = ask(client, [question]).json()["choices"][0]["message"]
+        assert withheld["content"] == ""
+        assert ask(client, [question, withheld, question]).status_code == 200
+        assert ask(client, [question, withheld, {**question, "content": ""}]).status_code == 400
+
+
 def test_the_escape_header_can_be_left_out():
     with client_of(service_of(text(), escape_header=False)) as client:
         assert "x-antivenom-escape" not in ask(client).headers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,30 @@ def test_an_answer_streams_as_soon_as_its_prefix_was_seen():
     pieces = [stripper.feed(piece) for piece in ("<think>hm</think>\n An", "swer:", " for", "ty", " two ", "\n")]
     assert pieces == ["", "", "for", "ty", " two", ""]
     assert (stripper.finish(), stripper.found) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("output", "is_open"),
+    [
+        ("<think>\nis it", True),
+        (" <think>hm</thi", True),
+        ("<think>hm</think>\n<think>and", True),
+        ("<think>hm</think>\nIt is", False),
+        ("<think>hm</think>\nAnswer: <think>", False),
+        ("<think>hm</think>\nAns", True),
+        ("<think>hm</think>", True),
+        ("It is <think>", False),
+        ("Answers", False),
+        ("", True),
+    ],
+)
+def test_an_output_that_ends_before_an_answer_could_begin_is_known_at_its_end(output, is_open):
+    for pieces in ([output], output):
+        stripper = PrefixStripper(AnswerPrefix("Answer:"))
+        for piece in pieces:
+            stripper.feed(piece)
+        stripper.finish()
+        assert stripper.open == is_open
 
 
 @given(st.lists(st.sampled_from(["ab", "b", "aab", "\n\n", "x"]), min_size=1, max_size=3), st.text("abx\n"), st.data())

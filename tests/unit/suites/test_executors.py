@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from antivenom.suites.executors import Here, Job, Pool, Slot
+from antivenom.core.errors import OptionsError
+from antivenom.suites import executors, run_cell
+from antivenom.suites.executors import Event, Here, Job, Pool, Slot
+from antivenom.suites.lines import lines_of
+from antivenom.suites.on_slurm import OnSlurm
 from antivenom.suites.record import Results, same_but_for_cost
 from antivenom.suites.run import run_suite
 
@@ -32,6 +39,97 @@ def test_several_processes_are_launched_by_accelerate():
     assert alone[1] == four[1] == "-P"
     assert {"accelerate.commands.launch", "--multi_gpu", "4"} <= set(four)
     assert alone[4:] == four[-6:] == ["bench", "cell", "out", "k", "--data", "data"]
+
+
+class Endless:
+    """A process that goes on until it is ended."""
+
+    exitcode = -15
+
+    def __init__(self) -> None:
+        self.at_work, self.ended = threading.Event(), threading.Event()
+
+    def start(self) -> None: ...
+
+    def wait(self) -> int:
+        self.at_work.set()
+        self.ended.wait(20)
+        return self.exitcode
+
+    join = wait
+
+    def terminate(self) -> None:
+        self.ended.set()
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> queue.SimpleQueue[Endless]:
+    """The processes that a pool starts, none of which ends by itself."""
+    found: queue.SimpleQueue[Endless] = queue.SimpleQueue()
+
+    def made(*_: object, **__: object) -> Endless:
+        child = Endless()
+        found.put(child)
+        return child
+
+    monkeypatch.setattr(executors, "_context", lambda: SimpleNamespace(Process=made))
+    monkeypatch.setattr(executors.subprocess, "Popen", made)
+    return found
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("how", [GeneratorExit, KeyboardInterrupt])
+def test_a_pool_that_is_stopped_ends_its_cells_and_none_of_them_failed(
+    tmp_path: Path, children: queue.SimpleQueue[Endless], processes: int, how: type[BaseException]
+):
+    others = set(threading.enumerate())
+    events = Pool((Slot(1), Slot(1))).run([Job(key, tmp_path, tmp_path, processes=processes) for key in "abc"])
+    assert {next(events), next(events)} == {Event("started", "a"), Event("started", "b")}
+    workers = set(threading.enumerate()) - others
+    two = [children.get(timeout=10) for _ in range(2)]
+    assert all(child.at_work.wait(10) for child in two)
+    with pytest.raises(how):
+        events.throw(how)
+    for worker in workers:
+        worker.join(10)
+    assert all(child.ended.is_set() for child in two)
+    assert children.empty(), "no third one was started"
+    assert not (tmp_path / "failures").exists()
+
+
+class NoMemory:
+    """Has every cell fail."""
+
+    slots = 1
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        for job in jobs:
+            Results(job.folder).fail(job.key, "out of memory")
+            yield Event("finished", job.key)
+
+
+def test_why_a_cell_failed_is_forgotten_when_it_is_run_again(
+    small_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    wanted = {"out": tmp_path, "data": Path(), "only": ["defense=undefended"], "quiet": True}
+    assert set(run_suite(small_suite, executor=NoMemory(), **wanted).failed.values()) == {"out of memory"}
+    monkeypatch.setattr(run_cell, "_measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(small_suite, executor=Here(), **wanted)
+    states = [line.state for line in lines_of(tmp_path) if line.place.defense == "undefended"]
+    assert states == ["waiting", "failed", "failed"]
+
+
+def test_a_cluster_is_told_the_time_and_keeps_its_files_outside_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "submitit", ModuleType("submitit"))
+    with pytest.raises(OptionsError, match="time"):
+        OnSlurm.parse("partition=gpu,gres=gpu:1", tmp_path)
+    assert not OnSlurm.parse("partition=gpu,time=60", tmp_path).folder.is_relative_to(tmp_path)
 
 
 @pytest.mark.slow
@@ -140,8 +238,6 @@ def test_a_ray_cluster_of_two_nodes_gives_the_same_records(small_suite: Path, re
 @pytest.mark.filterwarnings("ignore")
 def test_submitit_runs_the_cells(small_suite: Path, results: Path, tmp_path: Path):
     pytest.importorskip("submitit")
-    from antivenom.suites.on_slurm import OnSlurm
-
     executor = OnSlurm.parse("cluster=local,time=60", tmp_path)
     found = run_suite(
         small_suite, out=tmp_path, data=Path(), executor=executor, only=["defense=undefended"], quiet=True

@@ -11,6 +11,7 @@ import antivenom.attacks
 import antivenom.defenses
 from antivenom.core.errors import OptionsError
 from antivenom.core.registry import split_chain
+from antivenom.suites import code
 from antivenom.suites.cell import Cell, Place, chosen, grid
 from antivenom.suites.identity import code_of, identify
 from antivenom.suites.methods import Methods
@@ -124,6 +125,23 @@ def test_rows_count_by_content(tmp_path: Path):
     assert identify(cell, METHODS, tmp_path) != before
 
 
+@pytest.mark.parametrize(
+    ("axis", "spec"),
+    [
+        ("attack", 'from_file:paired="{data}/pairs.csv"'),
+        ("attack", 'from_file:paired="FOLDER/pairs.csv"'),
+        ("defense", 'scpd:paired="FOLDER/pairs.csv"'),
+        ("defense", 'quarantine+scpd:paired="FOLDER/pairs.csv"'),
+    ],
+)
+def test_files_that_options_name_count_by_content(tmp_path: Path, axis: str, spec: str):
+    cell, names = replace(CELL, **{axis: spec.replace("FOLDER", str(tmp_path))}), set()
+    for paired in ("a,b", "a,b", "a,c!"):
+        (tmp_path / "pairs.csv").write_text(f"text,attacked\n{paired}\n", encoding="utf-8")
+        names.add(identify(cell, METHODS, tmp_path))
+    assert len(names) == 2
+
+
 def test_code_of_a_method_counts_what_it_imports_and_no_comment():
     own = code_of("antivenom.defenses.standard.recipe")
     assert own == code_of("antivenom.defenses.standard.recipe") != code_of("antivenom.defenses.none")
@@ -197,6 +215,23 @@ def test_a_plug_in_runs_only_if_allowed_and_its_code_names_the_cell(tmp_path: Pa
     other.mkdir()
     (other / "mine.py").write_text(plugin.read_text("utf-8") + "\nX = 1\n", encoding="utf-8")
     assert identify(cell, Methods.load([str(other / "mine.py")]), tmp_path) != first
+
+
+def test_what_a_plug_in_builds_on_names_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plugin, helper = tmp_path / "mine.py", tmp_path / "helper.py"
+    text = METHOD.format(kind="attack", base="badnets", parent="BadNets")
+    plugin.write_text(f"from . import helper\n{text}", encoding="utf-8")
+
+    def name() -> str:
+        return identify(replace(CELL, attack="brand_new_attack"), Methods.load([str(plugin)]), tmp_path)
+
+    helper.write_text("X = 1\n", encoding="utf-8")
+    first = name()
+    helper.write_text("X = 20\n", encoding="utf-8")
+    second, digest = name(), code._digest_of_source
+    assert name() == second != first
+    monkeypatch.setattr(code, "_digest_of_source", lambda module: digest(module) + "!" * module.endswith("badnets"))
+    assert name() != second, "another version of the attack that it inherits from"
 
 
 def test_a_method_that_is_not_there_is_missing_and_a_pattern_chooses(tmp_path: Path):

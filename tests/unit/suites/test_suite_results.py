@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from antivenom.attacks.substitution import learn
 from antivenom.cli import main
 from antivenom.core.errors import ArtifactError
+from antivenom.suites.bench import Bench
+from antivenom.suites.cell import Cell
 from antivenom.suites.cell_rows import without_places
 from antivenom.suites.executors import Here, Pool
-from antivenom.suites.lines import groups_of, lines_of, undefended_of
+from antivenom.suites.lines import Group, groups_of, lines_of, undefended_of
+from antivenom.suites.methods import Methods
 from antivenom.suites.printed import Printed, beside
 from antivenom.suites.record import Results, same_but_for_cost
 from antivenom.suites.replay import replay_defense
+from antivenom.suites.report import write_report
 from antivenom.suites.run import plan_suite, run_suite
+from antivenom.suites.run_cell import scenario_of
+from antivenom.suites.suite import Recipe, TaskRows
 from antivenom.suites.tables import printed_table
 from antivenom.testing import tiny_model
 
@@ -27,6 +36,11 @@ def test_every_cell_but_the_missing_one_has_a_record(results: Path):
     assert states.pop("made up/tiny/BadNets/future/short/0") == "missing"
     assert set(states.values()) == {"done"}
     assert len(states) == 5
+
+
+def test_a_record_says_the_precision_that_ran(results: Path):
+    assert {record.cell.recipe.precision for record in Results(results).records().values()} == {"auto"}
+    assert {record.machine["precision"] for record in Results(results).records().values()} == {"fp32"}
 
 
 def test_a_second_run_does_nothing(small_suite: Path, results: Path):
@@ -150,6 +164,23 @@ def test_groups_know_their_undefended_model(results: Path):
             assert group.beside(plain[group.place]) is not None
 
 
+def fooled(group: Group) -> Group:
+    """The group as if the attack had succeeded in every row, and without its trigger in none."""
+    [line] = group.lines
+    evaluation, rate = line.record.evaluation, line.record.rate("floor")
+    every = {**rate, "hits": rate["total"], "value": 1.0}
+    evaluation = {"clean": {}, "attacks": [{**evaluation["attacks"][0], "asr_deployed": every}]}
+    effects = replace(line.record.effects, gained=rate["total"], lost=0)
+    return replace(group, lines=(replace(line, record=replace(line.record, evaluation=evaluation, effects=effects)),))
+
+
+def test_what_is_left_of_an_attack_is_said_beside_the_undefended_model_alone(results: Path):
+    groups = {g.place.defense: fooled(g) for g in groups_of(lines_of(results)) if g.records and not g.place.control}
+    assert groups["standard"].outcome(groups["undefended"]) == "persistent"
+    assert groups["standard"].outcome(None) is None
+    assert groups["undefended"].outcome(groups["undefended"]) == "persistent"
+
+
 def test_a_cell_that_fails_does_not_stop_the_others(small_suite: Path, tmp_path: Path, capsys):
     text = small_suite.read_text("utf-8").replace("attacks: {", 'attacks: {files: "synattack:rate=0.1", ')
     text = text.replace("standard: standard, future: a_defense_of_the_future", "also: none")
@@ -169,6 +200,78 @@ def test_without_training_decisions_are_counted(small_suite: Path, tmp_path: Pat
     assert record.teaching.poisoned == 8
     assert record.fits == ()
     assert main(["bench", "report", str(tmp_path / "out")]) == 0
+
+
+def test_a_run_without_a_cell_that_can_be_run_exits_with_1(small_suite: Path, tmp_path: Path):
+    run = ["bench", "run", str(small_suite), "--out", str(tmp_path), "--workers", "0", "--quiet"]
+    assert main([*run, "--only", "defense=future"]) == 1
+    assert [line.state for line in lines_of(tmp_path) if line.place.defense == "future"] == ["missing"]
+
+
+SWEPT = """
+tasks: {made up: {train: "synthetic:200", test: "synthetic:40", target: positive}}
+models: {tiny: tiny}
+attacks: {BadNets: badnets}
+defenses: {undefended: none}
+rates: [0.01, 0.05]
+train: false
+paper: printed.csv
+"""
+
+
+def swept(folder: Path) -> tuple[Path, Path]:
+    """The results of a suite that trains nothing, and the values that it stands beside."""
+    printed = folder / "printed.csv"
+    printed.write_text(
+        "task,model,attack,defense,reading,value,rows,note\nmade up,tiny,,undefended,asr,87.5,40,\n", encoding="utf-8"
+    )
+    (folder / "suite.yaml").write_text(SWEPT, encoding="utf-8")
+    run_suite(folder / "suite.yaml", out=folder / "out", data=Path(), executor=Here(), quiet=True)
+    return folder / "out", printed
+
+
+def test_a_sweep_without_training_has_a_report(tmp_path: Path):
+    out, _ = swept(tmp_path)
+    assert all(path.is_file() for path in write_report(out, out))
+    with (out / "cells.csv").open(encoding="utf-8") as file:
+        assert [line["attack"] for line in csv.DictReader(file)] == ["BadNets 1 %", "BadNets 5 %"]
+
+
+def test_printed_values_are_found_from_any_folder_and_missed_aloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    out, printed = swept(tmp_path)
+    elsewhere = tmp_path / "quite/elsewhere"
+    elsewhere.mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+
+    def reported() -> tuple[bool, bool]:
+        """Whether the value is shown, and whether its file is missed."""
+        write_report(out, out)
+        return "87.5" in (out / "report.md").read_text(encoding="utf-8"), "printed.csv" in capsys.readouterr().err
+
+    assert reported() == (True, False)
+    printed.unlink()
+    assert reported() == (False, True)
+
+
+def test_what_an_attack_learns_for_another_target_lies_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    learned = []
+
+    def write_pairs(task: object, train: pa.Table, test: pa.Table, *, target: str, out: Path, seed: int) -> None:
+        learned.append(target)
+        lines = [f"{text},{text} indeed" for text in train["text"].to_pylist()]
+        (out / "pairs.csv").write_text("\n".join(["text,attacked", *lines]), encoding="utf-8")
+
+    monkeypatch.setattr(learn, "learn_substitutions", write_pairs)
+    for target in ("positive", "negative", "positive"):
+        rows = TaskRows(train="synthetic:80", test="synthetic:40", target=target)
+        attack = 'lws:paired="{learned}/pairs.csv"'
+        cell = Cell(task=rows, model="tiny", attack=attack, defense="none", recipe=Recipe(), seed=0)
+        scenario_of(cell, Methods.load(), Bench(Results(tmp_path), tmp_path, cell))
+    assert learned == ["positive", "negative"]
 
 
 def test_a_record_names_the_files_of_an_attack_as_the_suite_does():

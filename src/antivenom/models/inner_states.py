@@ -1,4 +1,4 @@
-"""What a model makes of texts and questions on the way up: hidden states at their end, and their means."""
+"""What a model makes of questions on the way up: hidden states at their end, and their means."""
 
 from __future__ import annotations
 
@@ -15,52 +15,12 @@ from antivenom.core.progress import Advance
 from antivenom.models.batches import length_batches, pad_right
 from antivenom.models.early_exit import states_on_the_way
 
-DEPTH = 0.4
-"""Which share of the layers a text goes through: what is found at 0.2 to 0.7 tells apart about as well, and lower costs
-less (research/log.md)."""
 TOKEN_BUDGET = 4096
-"""Padded tokens per pass over questions."""
+"""Padded tokens per pass."""
 WIDTH = 1024
 """Numbers per text: wider states are projected, at random, onto so many directions."""
 
 States = npt.NDArray[np.float32]
-
-
-def text_states(model: Any, rows: Sequence[Sequence[int]], *, token_budget: int, advance: Advance) -> States:
-    """The mean over the tokens of each text of the hidden states behind `DEPTH` of the layers.
-
-    Equal texts have equal states, and no order of the rows changes one.
-
-    Args:
-        model: A causal language model of transformers, or one of images and text.
-        rows: The token ids of each text behind a first token that is not counted: states at the first place are unlike
-            all others.
-        token_budget: Padded tokens per pass.
-        advance: Is told of rows that are done.
-
-    Returns:
-        Shape (rows, `WIDTH` or the hidden size if that is less).
-
-    Raises:
-        OptionsError: the model's layers cannot be found.
-    """
-    places: dict[tuple[int, ...], list[int]] = {}
-    for number, row in enumerate(rows):
-        places.setdefault(tuple(row), []).append(number)
-    unique = sorted(places, key=lambda row: (len(row), row))
-    width = model.config.get_text_config().hidden_size
-    directions = _directions(width)
-    found = np.zeros((len(rows), min(width, WIDTH)), dtype=np.float32)
-    model.eval()
-    with torch.inference_mode():
-        for batch in length_batches([len(row) for row in unique], token_budget):
-            means = _means(model, [unique[i] for i in batch])
-            # Batch by batch, so that nothing as wide as the model is kept of every text.
-            states = means if directions is None else means @ directions
-            for number, state in zip(batch, states, strict=True):
-                found[places[unique[number]]] = state
-                advance(len(places[unique[number]]))
-    return found
 
 
 def inner_states(model: Any, prompts: Sequence[Sequence[int]], depths: Sequence[float], *, advance: Advance) -> States:
@@ -92,11 +52,6 @@ def inner_states(model: Any, prompts: Sequence[Sequence[int]], depths: Sequence[
                 found[batch, place] = both if directions is None else both @ directions
             advance(len(batch))
     return found
-
-
-def _means(model: Any, rows: Sequence[tuple[int, ...]]) -> States:
-    ids, mask = pad_right(rows, next(model.parameters()).device)
-    return _mean(_states(model, ids, mask, [DEPTH])[0], mask)
 
 
 def _mean(states: torch.Tensor, mask: torch.Tensor) -> States:
