@@ -86,9 +86,7 @@ def measure(count: int) -> dict[str, Any]:
     first = _clocks() - start
     states = _drawn_states(count)
     start = _clocks()
-    counts, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
-    screening = more_suspicious(screening, found.evidence, counts.refused)
-    reserve = least_suspicious(table, screening, RATIO, avoid=AVOID, seed=0)
+    reserve = _choose_again(table, screening, reserve, refusals(count, poisoned), states)
     counts, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
     suspect = found.rows
     keys, doubtful = row_keys(counts.texts, seed=0, purpose="referee"), suspect | counts.refused
@@ -111,6 +109,15 @@ def measure(count: int) -> dict[str, Any]:
         "findings": [finding.what for finding in evidence.findings],
         "read_again": int((second.leads(screening.classes)[doubtful] > 0).sum()),
     }
+
+
+def _choose_again(
+    table: pa.Table, screening: Screening, reserve: BoolArray, refused: BoolArray, states: States
+) -> BoolArray:
+    """Another reserve, as `Joining.choose_again` has it; nothing else of this look is kept."""
+    counts, found = _look_again(table, screening, reserve, refused, states)
+    screening = more_suspicious(screening, found.evidence, counts.refused)
+    return least_suspicious(table, screening, RATIO, avoid=AVOID, seed=0)
 
 
 def _look_again(

@@ -19,7 +19,14 @@ from research.archive import ROOT, first, outcome, read, settings
 from research.page_tables import TABLES
 from research.shipped import shipped_picture
 
-PAGES = ("README.md", "docs/baselines.md", "docs/science.md", "results/REPORT.md", "results/archive/REPORT.md")
+PAGES = (
+    "README.md",
+    "docs/baselines.md",
+    "docs/p2p.md",
+    "docs/science.md",
+    "results/REPORT.md",
+    "results/archive/REPORT.md",
+)
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 

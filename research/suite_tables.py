@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
-from antivenom.suites.suite import load_suite
+from antivenom.suites.suite import Choice, load_suite
 from research.archive import ROOT, percent, row, short
 
 DECIDING = ("standard", "leave_group_out")
 NO_ROWS_POISONED = "never poisoned"
+P2P_AS_CODED = "p2p@paper_code"
+PARTS_OF_SUCCESS = ("alpha", "epsilon", "beta")
 PARTS = ("attack", "model", "defense")
 """What tells one line of a table from another."""
 Record = dict[str, Any]
@@ -41,6 +44,41 @@ def second_model_trusted() -> str:
     return _cells("second_model_trusted")
 
 
+def carry_over() -> str:
+    """What a trigger still gets behind P2P as published and as coded, on either model."""
+    suite, records = load_suite(ROOT / "suites" / "second_model_trusted.yaml"), _records("second_model_trusted")
+    attacks, models = _named(suite.attacks), _named(suite.models)
+    head = (
+        "trigger",
+        "model",
+        "undefended",
+        "P2P as published",
+        "P2P as coded",
+        "its floor",
+        *PARTS_OF_SUCCESS,
+        "accuracy",
+    )
+    lines = [row(head), row(["---"] * len(head))]
+    for (title, attack), (model, place) in product(attacks.items(), models.items()):
+        found = {one["cell"]["defense"]: one for one in records if _is_of(one, attack, place)}
+        if P2P_AS_CODED not in found:
+            continue
+        cells = [_success(found.get(each)) for each in ("none", "p2p@paper", P2P_AS_CODED)]
+        coded = found[P2P_AS_CODED]["evaluation"]
+        reading = coded["attacks"][0]
+        cells += [short(reading[part]) if reading[part]["total"] else "-" for part in ("floor", *PARTS_OF_SUCCESS)]
+        lines.append(row([title, model, *cells, percent(coded["clean"]["accuracy"])]))
+    return "\n".join(lines)
+
+
+def _is_of(record: Record, attack: str, model: str) -> bool:
+    return (record["cell"]["attack"], record["cell"]["model"]) == (attack, model)
+
+
+def _success(record: Record | None) -> str:
+    return "not run" if record is None else percent(record["evaluation"]["attacks"][0]["asr_deployed"])
+
+
 def second_model_decided() -> str:
     """What `standard` decides with the hidden states of either model."""
     head = (
@@ -60,12 +98,8 @@ def second_model_decided() -> str:
 def _cells(name: str, *others: str) -> str:
     """The finished cells of a suite, attack by attack, in the suite's order; records of other suites count too."""
     suite = load_suite(ROOT / "suites" / f"{name}.yaml")
-    kept = [path for each in (name, *others) for path in (ROOT / "results" / each / "records").glob("*.json")]
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept)]
-    parts = [suite.attacks, suite.models, suite.defenses]
-    attacks, models, defenses = (
-        part if isinstance(part, dict) else dict(zip(part, part, strict=True)) for part in parts
-    )
+    records = _records(name, *others)
+    attacks, models, defenses = (_named(part) for part in (suite.attacks, suite.models, suite.defenses))
     head = ["accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost"]
     head = ["attack", *["model"] * (len(models) > 1), "defense", *head]
     lines = [row(head), row(["---"] * len(head))]
@@ -78,6 +112,19 @@ def _cells(name: str, *others: str) -> str:
                 found.sort(key=lambda one: str(one["cell"]["control"]))
                 lines += [_baseline(names, defense, one) for one in found]
     return "\n".join(lines)
+
+
+def _named(choice: Choice) -> dict[str, str]:
+    """What a suite chooses, by what tables call it."""
+    if isinstance(choice, Mapping):
+        return dict(choice)
+    return {one: one for one in ([choice] if isinstance(choice, str) else choice)}
+
+
+def _records(*names: str) -> list[Record]:
+    """The records of some results."""
+    kept = [path for name in names for path in (ROOT / "results" / name / "records").glob("*.json")]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept)]
 
 
 def decisions() -> str:

@@ -10,7 +10,8 @@ from research import archive, pages, shipped
 from antivenom.defenses.standard import VERSION
 
 GUARDED = ("p2p@paper", "standard")
-README, SCIENCE, LESSONS, MODELS = "README.md", "docs/science.md", "docs/lessons.md", "docs/large_models.md"
+README, SCIENCE, P2P, LESSONS = "README.md", "docs/science.md", "docs/p2p.md", "docs/lessons.md"
+MODELS = "docs/large_models.md"
 
 
 def test_no_table_is_out_of_date(capsys):
@@ -76,9 +77,10 @@ def test_one_version_alone_stands_in_the_table_of_the_readme(monkeypatch: pytest
 
 def test_every_attacked_answer_is_in_the_second_space():
     found = [one for fits in shipped.fits().values() for ones in fits.values() for one in ones.values()]
+    found += [*cells_of("second_model_trusted").values(), *cells_of("second_model").values()]
     alphas = [one["evaluation"]["attacks"][0]["alpha"] for one in found if one["cell"]["defense"] in GUARDED]
     assert len(alphas) > 3
-    assert {alpha["value"] for alpha in alphas} == {1.0}, "docs/science.md says so"
+    assert {alpha["value"] for alpha in alphas} == {1.0}, "docs/p2p.md says so"
 
 
 def test_several_seeds_are_a_mean_and_a_spread_and_one_has_its_interval():
@@ -118,22 +120,22 @@ def cells_of(folder: str) -> dict[tuple[str, str], dict]:
     return {(one["cell"]["attack"].partition(":")[0], one["cell"]["defense"]): one for one in cells}
 
 
-def test_the_science_page_has_the_figures_of_p2p_with_a_clean_reserve():
+def test_the_page_on_p2p_has_the_figures_of_a_clean_reserve():
     small, trusted = cells_of("table1"), cells_of("baselines_trusted")
     coded = small["badnets", "p2p@paper_code"], trusted["badnets", "p2p@paper_code"]
     readings = [one["evaluation"]["attacks"][0] for one in (small["badnets", "none"], *coded)]
     floors = [one["floor"] for one in readings[1:]]
-    require_figures(SCIENCE, *map(percent, [*(one["asr_deployed"] for one in readings), *floors]))
+    require_figures(P2P, *map(percent, [*(one["asr_deployed"] for one in readings), *floors]))
 
 
-def test_the_science_page_has_the_figures_of_what_p2p_adds_to_standard():
+def test_the_page_on_p2p_has_the_figures_of_what_it_adds_to_standard():
     usual, controls = cells_of("baselines"), cells_of("ablation")
     for attack in ("addsent", "badnets"):
         with_p2p, without = usual[attack, "standard"], controls[attack, "standard:taught=plain"]
         readings = [one["evaluation"]["attacks"][0] for one in (with_p2p, without, usual[attack, "none"])]
         assert max(one["excess"] for one in readings[:2]) < 0.05 < 0.5 < readings[2]["excess"], "as safe, it says"
         assert 1.4 < with_p2p["ledger"]["tokens"] / without["ledger"]["tokens"] < 1.6, "half as many again, it says"
-        require_figures(SCIENCE, *(percent(one["evaluation"]["clean"]["accuracy"]) for one in (with_p2p, without)))
+        require_figures(P2P, *(percent(one["evaluation"]["clean"]["accuracy"]) for one in (with_p2p, without)))
 
 
 def test_the_lessons_have_the_figures_of_p2p_alone():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow as pa
 from antivenom.core.options import check_choices
 from antivenom.core.registry import Presets
 from antivenom.defenses.base import Defense, Prepared, Purifier, plain_rows
-from antivenom.guards.guard import AnyTask, InputStep
+from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Fitted, Lab
 from antivenom.rewriting.translation import Engine, Translator, find_translator, there_and_back
 
@@ -82,9 +82,6 @@ class BackTranslation(Defense):
             MissingPackageError: the engine is not installed.
             OptionsError: no model is named.
         """
-        prepared = plain_rows(task, rows, trusted)
         texts = TranslatedTexts(engine=self.engine, there=self.there, back=self.back)
         texts.translators()
-        settings = {key: value for key, value in texts.to_dict().items() if key != "name"}
-        guard = replace(prepared.guard, purifiers=(InputStep(TranslatedTexts.name, settings),))
-        return replace(prepared, guard=guard)
+        return plain_rows(task, rows, trusted).behind(texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,12 @@ from antivenom.core.report import Report
 from antivenom.data.query import EXTRAS, Asked, extras_of
 from antivenom.data.rows import row_columns
 from antivenom.data.sampling import join_new, label_codes
-from antivenom.guards.guard import AnyTask, Guard, unguarded
+from antivenom.guards.guard import AnyTask, Guard, InputStep, unguarded
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.lab import Fitted, Lab, TrainingChanges
+
+if TYPE_CHECKING:
+    from antivenom.defenses.decoding import DecodingStep
 
 PREPARED_SCHEMA = pa.schema(
     [("row", pa.int64()), ("text", pa.string()), ("answer", pa.string()), ("benign", pa.bool_())]
@@ -53,6 +56,14 @@ class Prepared:
     def noting(self, **facts: Any) -> Prepared:
         """The same with more facts."""
         return replace(self, facts={**self.facts, **facts})
+
+    def behind(self, step: Purifier | Monitor | DecodingStep) -> Prepared:
+        """The same with a step in front of the guard; the manifest holds its options."""
+        options = {name: value for name, value in step.to_dict().items() if name != "name"}
+        said = InputStep(step.name, {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()})
+        if isinstance(step, Purifier):
+            return replace(self, guard=replace(self.guard, purifiers=(*self.guard.purifiers, said)))
+        return replace(self, guard=replace(self.guard, monitors=(*self.guard.monitors, said)))
 
 
 @dataclass(frozen=True, kw_only=True)

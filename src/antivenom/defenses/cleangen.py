@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow as pa
 from antivenom.core.errors import OptionsError
 from antivenom.defenses.base import Defense, Prepared, plain_rows
 from antivenom.defenses.decoding import DecodingStep
-from antivenom.guards.guard import AnyTask, InputStep
+from antivenom.guards.guard import AnyTask
 from antivenom.models.base import Generator
 from antivenom.models.lab import Lab
 
@@ -58,6 +58,4 @@ class CleanGen(Defense):
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """All rows, and the step in the guard."""
-        prepared = plain_rows(task, rows, trusted)
-        step = InputStep(CleanGenStep.name, {"most": self.most})
-        return replace(prepared, guard=replace(prepared.guard, monitors=(step,)))
+        return plain_rows(task, rows, trusted).behind(CleanGenStep(most=self.most))

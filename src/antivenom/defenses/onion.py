@@ -18,7 +18,7 @@ from antivenom.data.rows import with_columns
 from antivenom.data.sampling import label_codes
 from antivenom.defenses.base import Defense, Prepared, Purifier, plain_rows
 from antivenom.defenses.filtering import fitted_on_others
-from antivenom.guards.guard import AnyTask, InputStep
+from antivenom.guards.guard import AnyTask
 from antivenom.models.fluency import fluency_of
 from antivenom.models.lab import Fitted, Lab
 
@@ -162,9 +162,7 @@ class Onion(Defense):
         if self.train_time:
             purified = texts.purify(prepared.rows.column("text").to_pylist(), lab.base(prepared.guard))
             prepared = replace(prepared, rows=with_columns(prepared.rows, text=purified))
-        settings = {key: value for key, value in texts.to_dict().items() if key != "name"}
-        guard = replace(prepared.guard, purifiers=(InputStep(OnionTexts.name, settings),))
-        return replace(prepared, guard=guard).noting(bar=bar, language_model=self.language_model or "the model itself")
+        return prepared.behind(texts).noting(bar=bar, language_model=self.language_model or "the model itself")
 
     def _search(self, task: AnyTask, rows: pa.Table, trusted: pa.Table | None, texts: OnionTexts, lab: Lab) -> float:
         if trusted is None or not trusted.num_rows:

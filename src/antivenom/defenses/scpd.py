@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow as pa
 from antivenom.core.errors import OptionsError
 from antivenom.core.options import check_choices
 from antivenom.defenses.base import Defense, Prepared, Purifier, plain_rows
-from antivenom.guards.guard import AnyTask, InputStep
+from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Fitted, Lab
 from antivenom.rewriting.made_paraphrases import digest_of_file, read_paraphrases
 
@@ -104,8 +104,4 @@ class Scpd(Defense):
             digests=(first, second, third),
             missing=self.missing,
         )
-        facts = {"paraphrases": len(texts.pairs())}
-        settings = {key: value for key, value in texts.to_dict().items() if key != "name"}
-        prepared = plain_rows(task, rows, trusted)
-        step = InputStep(MadeParaphrases.name, {**settings, "digests": list(texts.digests)})
-        return replace(prepared, guard=replace(prepared.guard, purifiers=(step,))).noting(**facts)
+        return plain_rows(task, rows, trusted).behind(texts).noting(paraphrases=len(texts.pairs()))

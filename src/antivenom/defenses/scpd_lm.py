@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 
 from antivenom.core.errors import OptionsError
 from antivenom.defenses.base import Defense, Prepared, Purifier, plain_rows
-from antivenom.guards.guard import AnyTask, InputStep
+from antivenom.guards.guard import AnyTask
 from antivenom.models.fluency import fluency_of
 from antivenom.models.lab import Fitted, Lab
 
@@ -81,6 +81,5 @@ class ScpdLm(Defense):
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """All rows, and the purifier in the guard."""
-        prepared = plain_rows(task, rows, trusted)
-        settings = {"language_model": self.language_model, "longest": self.longest}
-        return replace(prepared, guard=replace(prepared.guard, purifiers=(InputStep(RewordedTexts.name, settings),)))
+        texts = RewordedTexts(language_model=self.language_model, longest=self.longest)
+        return plain_rows(task, rows, trusted).behind(texts)

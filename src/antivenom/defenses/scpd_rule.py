@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 
 from antivenom.defenses.base import Defense, Prepared, Purifier, plain_rows
-from antivenom.guards.guard import AnyTask, InputStep
+from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Fitted, Lab
 from antivenom.rewriting.plain_sentences import find_parser, plain_statements
 
@@ -47,5 +47,4 @@ class ScpdRule(Defense):
             MissingPackageError: spaCy or its model is not installed.
         """
         find_parser()
-        prepared = plain_rows(task, rows, trusted)
-        return replace(prepared, guard=replace(prepared.guard, purifiers=(InputStep(PlainStatements.name),)))
+        return plain_rows(task, rows, trusted).behind(PlainStatements())

@@ -16,7 +16,7 @@ from antivenom.core.hashing import row_keys
 from antivenom.data.query import Asked, as_query, queries, with_text
 from antivenom.defenses.base import Defense, Monitor, Prepared, plain_rows
 from antivenom.defenses.filtering import fitted_on_others
-from antivenom.guards.guard import AnyTask, InputStep
+from antivenom.guards.guard import AnyTask
 from antivenom.guards.labels import ChoiceScores
 from antivenom.models.lab import Fitted, Lab
 
@@ -120,9 +120,7 @@ class Strip(Defense):
         monitor = StripMonitor(words=words, copies=self.copies, share=self.share, key=key)
         found = np.sort(monitor.entropies(queries(trusted), fitted))
         monitor = replace(monitor, least=float(np.round(found[int(self.refused * len(found))], 9)) - 1e-9)
-        settings = {name: value for name, value in monitor.to_dict().items() if name != "name"}
-        step = InputStep(StripMonitor.name, {**settings, "words": list(words)})
-        return replace(prepared, guard=replace(prepared.guard, monitors=(step,))).noting(least=monitor.least)
+        return prepared.behind(monitor).noting(least=monitor.least)
 
 
 def telling_words(texts: Sequence[str]) -> tuple[str, ...]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from antivenom.core.arrays import BoolArray
+from antivenom.core.intervals import NORMAL_95, wilson
 from antivenom.core.options import Options
-
-NORMAL_95 = NormalDist().inv_cdf(0.975)
-"""Standard deviations on either side of a mean that hold 95 % of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +37,7 @@ class Rate(Options):
     @classmethod
     def count(cls, hits: int, total: int) -> Rate:
         """Make a rate of two counts."""
-        from scipy.stats import binomtest
-
-        if not total:
-            return cls(0, 0, None, None, None)
-        interval = binomtest(hits, total).proportion_ci(0.95, method="wilson")
-        return cls(hits, total, hits / total, float(interval.low), float(interval.high))
+        return cls(hits, total, hits / total, *wilson(hits, total)) if total else cls(0, 0, None, None, None)
 
     def minus(self, other: Rate) -> float | None:
         """The difference of two shares; none where one of them is none."""
@@ -88,10 +80,15 @@ def mcnemar(first: BoolArray, second: BoolArray) -> Pairing:
 
     Under the null hypothesis the discordant rows fall either way with probability 1/2, so their split is binomial.
     """
+    b, c = int((first & ~second).sum()), int((~first & second).sum())
+    return Pairing(b, c, chance_of_split(b, c))
+
+
+def chance_of_split(one: int, other: int) -> float:
+    """How likely so uneven a split of rows is, where each falls either way with probability 1/2; two-sided."""
     from scipy.stats import binomtest
 
-    b, c = int((first & ~second).sum()), int((~first & second).sum())
-    return Pairing(b, c, float(binomtest(b, b + c).pvalue) if b + c else 1.0)
+    return float(binomtest(one, one + other).pvalue) if one + other else 1.0
 
 
 def paired_mean(differences: npt.NDArray[np.int64]) -> Interval:

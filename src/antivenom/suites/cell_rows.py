@@ -80,7 +80,7 @@ def without_places(evaluation: dict[str, Any], places: Mapping[str, Path]) -> di
     def named(value: Any) -> Any:
         if isinstance(value, dict):
             return {named(key): named(one) for key, one in value.items()}
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return [named(one) for one in value]
         if isinstance(value, str):
             for name, folder in places.items():

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from antivenom.core.intervals import wilson
 from antivenom.core.options import Options
+from antivenom.evaluation.rates import chance_of_split, paired_mean
 
 Verdict = Literal["better", "same", "worse"]
-Z = 1.959964
-"""The normal quantile of a two-sided 95 % interval."""
 POWER = 0.8
 
 
@@ -27,11 +27,8 @@ class Counted(NamedTuple):
         return self.hits / self.total
 
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval; hits need not be whole, so that printed percentages can be read."""
-        p, n = self.value, self.total
-        middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-        half = Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n * n)) / (1 + Z**2 / n)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """Wilson's 95 % interval."""
+        return wilson(self.hits, self.total)
 
 
 class Difference(NamedTuple):
@@ -66,7 +63,8 @@ class Paired(Options):
     def detectable(self) -> float:
         """The smallest loss that so many rows show, given how often the two models disagree; see `seen`.
 
-        A claim that nothing was lost says no more than that. Half a row is added to each cell as for the interval.
+        A claim that nothing was lost says no more than that. Two rows are added, one of which differs: none that
+        differs would promise too much.
         """
         return seen(self.only_first + self.only_second + 1, self.rows + 2)
 
@@ -101,23 +99,18 @@ def difference_of_rates(first: Counted, second: Counted) -> Difference:
 def paired(only_first: int, only_second: int, rows: int) -> Paired:
     """Compare two models that answered the same rows.
 
-    The interval is Agresti and Min's (2005): half a row is added to each of the four cells of the table, which keeps
-    its coverage where few rows differ.
+    The interval is that of `paired_mean`, which keeps its coverage where few rows differ.
 
     Args:
         only_first: Rows with the outcome (a right answer, say) from the first model only.
         only_second: From the second only.
         rows: All rows.
     """
-    from scipy.stats import binomtest
+    import numpy as np
 
-    differ = only_first + only_second
-    p_value = float(binomtest(only_first, differ).pvalue) if differ else 1.0
-    n, b, c = rows + 2, only_first + 0.5, only_second + 0.5
-    shift = (c - b) / n
-    error = math.sqrt(max(0.0, (b + c) / n - shift**2) / n)
-    value = (only_second - only_first) / rows if rows else 0.0
-    return Paired(only_first, only_second, rows, value, shift - Z * error, shift + Z * error, p_value)
+    found = paired_mean(np.repeat([-1, 1, 0], [only_first, only_second, rows - only_first - only_second]))
+    p_value = chance_of_split(only_first, only_second)
+    return Paired(only_first, only_second, rows, found.value, found.low, found.high, p_value)
 
 
 def seen(differing: float, rows: int) -> float:

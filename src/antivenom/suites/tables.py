@@ -68,10 +68,11 @@ COST_HEAD = (
     "could have seen",
 )
 COST_NOTE = (
-    "Clean accuracy of the defended model less that of the undefended one, on the same rows: 95 % interval of Agresti "
-    "and Min, McNemar's exact test, Holm's correction over the attacks of a defense. `Could have seen`: the smallest "
+    "Clean accuracy of the defended model less that of the undefended one, on the same rows: 95 % interval of Bonett "
+    "and Price, McNemar's exact test, Holm's correction over the attacks of a defense. `Could have seen`: the smallest "
     "loss that these rows show with 80 % power; no smaller one is denied. Several seeds: mean, spread and paired "
-    "interval over seeds behind the semicolon."
+    "interval over seeds behind the semicolon; a row that several seeds share counts once for each, so what stands in "
+    "front of it is too sure then."
 )
 CONTROL_HEAD = ("attack", "defense", "control", "accuracy", "ASR deployed", "floor", "excess")
 SEED_HEAD = ("cell", "record", "accuracy", "ASR", "ASR deployed", "floor", "excess", "seconds")

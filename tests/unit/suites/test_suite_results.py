@@ -275,7 +275,8 @@ def test_what_an_attack_learns_for_another_target_lies_in_another_folder(
 
 
 def test_a_record_names_the_files_of_an_attack_as_the_suite_does():
-    measured = {"clean": {}, "attacks": [{"attack": 'synattack:train="/data of/me/train.tsv"', "excess": 0.1}]}
+    reading = {"attack": 'synattack:train="/data of/me/train.tsv"', "excess": 0.1}
+    measured = {"clean": {}, "attacks": (reading,)}
     measured["provenance"] = {'synattack:train="/data of/me/train.tsv"': {"train": "/data of/me/train.tsv"}}
     found = without_places(measured, {"{data}": Path("/data of/me"), "{results}": Path("/elsewhere")})
     assert found["attacks"] == [{"attack": 'synattack:train="{data}/train.tsv"', "excess": 0.1}]

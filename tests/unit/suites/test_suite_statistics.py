@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from antivenom.evaluation.rates import Rate
 from antivenom.suites.statistics import Counted, difference_of_rates, holm, paired, seed_intervals, seen
@@ -15,8 +16,9 @@ COUNTS = st.integers(1, 500).flatmap(lambda total: st.tuples(st.integers(0, tota
 
 @given(COUNTS)
 def test_the_interval_is_wilsons(count: tuple[int, int]):
-    rate = Rate.count(*count)
-    assert Counted(*count).interval() == pytest.approx((rate.low, rate.high), abs=1e-6)
+    rate, expected = Rate.count(*count), binomtest(*count).proportion_ci(0.95, method="wilson")
+    assert (rate.low, rate.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert Counted(*count).interval() == (rate.low, rate.high)
 
 
 @given(COUNTS, COUNTS)
