@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from antivenom.suites.cell import Place
@@ -82,6 +83,12 @@ class Group:
         if not rates:
             return None
         return Counted(sum(rate["hits"] for rate in rates), sum(rate["total"] for rate in rates))
+
+    def score(self, name: str) -> float | None:
+        """The mean of a graded score of free answers (`rouge1`) over the seeds; None where there is none."""
+        found = [record.evaluation["clean"].get("scores", {}).get(name) for record in self.records]
+        known = [float(value) for value in found if value is not None]
+        return fmean(known) if known else None
 
     def spread(self, name: str) -> OverSeeds | None:
         """A rate, or `excess`, as mean and spread over seeds."""

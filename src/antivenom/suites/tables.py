@@ -196,7 +196,10 @@ def printed_table(values: Sequence[Beside]) -> Table:
         names = [TableCell(name) for name in (*value.names, value.reading)]
         printed = TableCell(f"{value.value:g}" + (f" ({value.note})" if value.note else ""))
         cells = [*names, TableCell(_stand_in(each)), printed, TableCell(str(value.rows or "?"))]
-        if each.ours is None or each.group is None:
+        graded = each.group.score(value.reading) if each.group is not None else None
+        if graded is not None and each.group is not None:
+            cells += [TableCell(f"{100 * graded:.1f}", each.group.link), TableCell(""), TableCell("")]
+        elif each.ours is None or each.group is None:
             why = "no cell" if each.group is None else each.group.why or each.group.state
             cells += [TableCell(why, mark="missing"), TableCell(""), TableCell("")]
         else:

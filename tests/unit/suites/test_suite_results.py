@@ -299,6 +299,20 @@ def test_a_model_of_ours_stands_beside_a_printed_one(results: Path, tmp_path: Pa
     assert "no cell" in shown[1]
 
 
+def test_a_graded_score_stands_beside_a_printed_one(results: Path):
+    group = next(group for group in groups_of(lines_of(results)) if group.records)
+    scores = {"rouge1": 0.4, "rouge2": None}
+    records = [replace(one, evaluation={"clean": {"scores": scores}, "attacks": []}) for one in group.records]
+    graded = replace(
+        group, lines=tuple(replace(one, record=record) for one, record in zip(group.lines, records, strict=True))
+    )
+    assert (graded.score("rouge1"), graded.score("rouge2"), group.score("rouge1")) == (0.4, None, None)
+    place = graded.place
+    printed = Printed(place.task, place.model, place.attack, place.defense, "rouge1", 53.24, 500, "")
+    [[*_, value, _, _]] = printed_table(beside([printed], [graded], {})).rows
+    assert value.text == "40.0"
+
+
 def test_a_model_that_is_not_in_the_data_folder_is_missing(small_suite: Path, tmp_path: Path):
     suite = tmp_path / "suite.yaml"
     suite.write_text(f"include: [{small_suite}]\nmodels: {{mine: '{{data}}/models/mine'}}\n", encoding="utf-8")
