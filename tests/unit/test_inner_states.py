@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import numpy as np
 import pytest
 import torch
+from token_scenes import texts_of_many_lengths
 
 from antivenom.core.errors import OptionsError
 from antivenom.models import inner_states as module
@@ -22,8 +21,7 @@ def model(model_folder):
 
 @pytest.fixture(scope="module")
 def prompts():
-    rng = Random(0)
-    found = [[1, *(rng.randrange(4, 250) for _ in range(rng.choice([1, 2, 5, 30, 31, 90])))] for _ in range(9)]
+    found = [[1, *text] for text in texts_of_many_lengths()]
     return [*found, found[3], [1]]
 
 

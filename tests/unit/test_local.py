@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from token_scenes import texts_of_many_lengths
 
 from antivenom.models.batches import length_batches, pad_left, positions
 from antivenom.models.local import LocalModel, load_causal_lm
@@ -26,8 +27,7 @@ def model(model_folder):
 
 @pytest.fixture(scope="module")
 def prompts():
-    rng = Random(0)
-    return [[rng.randrange(4, 250) for _ in range(rng.choice([1, 2, 5, 30, 31, 90]))] for _ in range(9)]
+    return texts_of_many_lengths()
 
 
 def plain_loop(model, prompts, choices):

@@ -184,6 +184,23 @@ def test_the_lessons_have_the_figures_of_attacks_that_others_made():
     require_figures(LESSONS, len(names), len(stopped), max(stopped), largest, *last[-2:])
 
 
+def test_the_page_on_large_models_has_the_figures_of_training_beside_trl():
+    newest = {}
+    for path in sorted((archive.ROOT / "results/bench").glob("training-*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        newest[record["settings"].get("precision", "")] = record
+    for what in ("epoch, all layers", "the same batches", "top 12 layers, against TRL", "top 8 layers, against TRL"):
+        found = [line for each in ("fp32", "bf16") for line in newest[each]["lines"] if what in line["what"]]
+        require_figures(MODELS, *(f"{line['ratio']['median']:.1f}" for line in found))
+
+
+def test_the_science_page_has_the_figures_of_what_another_seed_and_another_arithmetic_change():
+    seeds = shipped.fits()["BadNets"]["none"]
+    again = [cells_of(folder)["badnets", "p2p@paper"] for folder in ("baselines", "figure2")]
+    readings = [one["evaluation"]["attacks"][0] for one in (seeds[0], seeds[1], *again)]
+    require_figures(SCIENCE, *(percent(one["asr_deployed"]) for one in readings))
+
+
 def test_the_page_on_large_models_has_the_figures_of_how_long_the_screens_take():
     newest = max((archive.ROOT / "results/bench").glob("screen_scale-*.json"), key=lambda path: path.name)
     million = json.loads(newest.read_text(encoding="utf-8"))["sizes"][-1]
