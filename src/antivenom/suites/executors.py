@@ -83,11 +83,6 @@ class Job:
 class Executor(Protocol):
     """Runs cells and says when each starts and ends; whether it succeeded stands in the results."""
 
-    @property
-    def slots(self) -> int:
-        """How many run at once."""
-        ...
-
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Run them, in whatever order ends soonest."""
         ...
@@ -96,8 +91,6 @@ class Executor(Protocol):
 @dataclass(frozen=True)
 class Here:
     """One after the other in this very process."""
-
-    slots: int = 1
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Run the cells in order; one that fails does not stop the others."""
@@ -155,11 +148,6 @@ class Pool:
             raise OptionsError("--gpus names no GPU", mend="Write their numbers: --gpus 0,1")
         threads = max(1, len(os.sched_getaffinity(0)) // len(gpus))
         return cls(tuple(Slot(threads, gpu.strip()) for gpu in gpus))
-
-    @property
-    def slots(self) -> int:
-        """One a place."""
-        return len(self.places)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Run the cells; each place takes the next one as soon as it is free."""

@@ -30,14 +30,6 @@ class OnRay:
         connect(where)
         return cls(where)
 
-    @property
-    def slots(self) -> int:
-        """How many cells the cluster runs at once."""
-        import ray
-
-        connect(self.where)
-        return max(1, int(self._most(ray.cluster_resources())))
-
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Hand every cell to the cluster; each says when it starts and when it ends."""
         import ray
@@ -53,9 +45,6 @@ class OnRay:
             job = waiting.pop(done[0])
             _note(job, done[0])
             yield Event("finished", job.key)
-
-    def _most(self, resources: Any) -> float:
-        return float(resources.get("GPU", 0) or resources.get("CPU", 1) / self.cores)
 
 
 def run_command(words: list[str]) -> tuple[int, str]:

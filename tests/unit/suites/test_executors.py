@@ -100,8 +100,6 @@ def test_a_pool_that_is_stopped_ends_its_cells_and_none_of_them_failed(
 class NoMemory:
     """Has every cell fail."""
 
-    slots = 1
-
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         for job in jobs:
             Results(job.folder).fail(job.key, "out of memory")
@@ -226,7 +224,6 @@ def test_a_ray_cluster_of_two_nodes_gives_the_same_records(small_suite: Path, re
     cluster.add_node(num_cpus=1)
     try:
         executor = OnRay.at(cluster.address)
-        assert executor.slots == 2
         run_suite(small_suite, out=tmp_path, data=Path(), executor=executor, quiet=True)
     finally:
         ray.shutdown()
