@@ -17,8 +17,8 @@ test: $(READY)  ## Run the tests (offline, tiny models).
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 test-slow: $(READY)  ## Run the tests that need the real model or minutes of work.
-	$(BIN)/pip install --quiet --constraint constraints.txt trl
-	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -m slow
+	$(BIN)/pip install --quiet --constraint constraints.txt trl --editable ".[ray]"
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -rs -m slow
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q fuzz
 
 # Axolotl and LLaMA-Factory ask for other versions of what we use: only their readers of rows are tried, in a folder apart.
@@ -32,6 +32,7 @@ test-trainers: $(READY)  ## Run the tests of trainers of others: TRL, and how Ax
 	  $(BIN)/pytest -q -rs -m slow tests/integration/test_trainers.py
 
 test-architectures: $(READY)  ## Run the tests of other architectures; ANTIVENOM_TOKENIZERS names the tokenizers' folder.
+	@test -d "$$ANTIVENOM_TOKENIZERS" || { echo "ANTIVENOM_TOKENIZERS must name a folder with qwen3, llama3_1 and gemma3"; exit 2; }
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -rs -m architectures tests/architectures
 
 lint: $(READY)  ## Check style and formatting.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import table
 
-ALL = ("training", "precision", "scoring", "rebuilding", "variants", "onion")
+ALL = ("training", "precision", "scoring", "rebuilding", "variants", "onion", "standard")
 
 
 def main() -> int:

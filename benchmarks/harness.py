@@ -63,14 +63,17 @@ def alternate(
     contenders: dict[str, Callable[[], Callable[[], Any]]],
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
+    *,
+    uncounted: int = 1,
 ) -> Timings:
-    """Time every contender once per round, in an order that turns round each time; the first round is not counted.
+    """Time every contender once per round, in an order that turns round each time.
 
+    The first `uncounted` rounds do not count: a process is slow at first, by seconds that matter less to longer work.
     A contender is called to get ready, which is not timed, and returns what is. `time.process_time` as the clock counts
     seconds of the processor: on a machine that others use, and for work of one process.
     """
     timings = Timings({name: [] for name in contenders})
-    for number in range(rounds + 1):
+    for number in range(rounds + uncounted):
         names = list(contenders) if number % 2 else list(reversed(contenders))
         for name in names:
             timings.results.pop(name, None)
@@ -80,7 +83,7 @@ def alternate(
             timings.results[name] = work()
             seconds = clock() - start
             print(f"  round {number}: {name} {seconds:.2f} s", flush=True)
-            if number:
+            if number >= uncounted:
                 timings.seconds[name].append(seconds)
     return timings
 

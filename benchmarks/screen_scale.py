@@ -32,6 +32,7 @@ import pyarrow as pa
 from antivenom.core.arrays import BoolArray, Floats, States
 from antivenom.core.files import write_json
 from antivenom.core.hashing import row_keys
+from antivenom.data.query import whole_texts
 from antivenom.data.rows import table_of
 from antivenom.defenses.standard.decide import more_suspicious
 from antivenom.defenses.standard.disagreement import Suspects, find_suspects
@@ -82,14 +83,14 @@ def measure(count: int) -> dict[str, Any]:
     start = _clocks()
     screening = screen(table, LABELS, seed=0)
     reserve = least_suspicious(table, screening, RATIO, avoid=AVOID, seed=0)
-    evidence = explain(table, screening, seed=0)
+    findings = [finding.what for finding in explain(table, screening, seed=0).findings]
     first = _clocks() - start
     states = _drawn_states(count)
     start = _clocks()
     reserve = _choose_again(table, screening, reserve, refusals(count, poisoned), states)
-    counts, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
+    refused, found = _look_again(table, screening, reserve, refusals(count, poisoned), states)
     suspect = found.rows
-    keys, doubtful = row_keys(counts.texts, seed=0, purpose="referee"), suspect | counts.refused
+    keys, doubtful = row_keys(whole_texts(table), seed=0, purpose="referee"), suspect | refused
     second = Referee.of(states, screening.classes, len(LABELS), keys, ~doubtful)
     again = _clocks() - start
     return {
@@ -106,7 +107,7 @@ def measure(count: int) -> dict[str, Any]:
         "poisoned_in_reserve": int(reserve[poisoned].sum()),
         "poisoned_suspect": int(suspect[poisoned].sum()),
         "others_suspect": int(suspect.sum() - suspect[poisoned].sum()),
-        "findings": [finding.what for finding in evidence.findings],
+        "findings": findings,
         "read_again": int((second.leads(screening.classes)[doubtful] > 0).sum()),
     }
 
@@ -115,18 +116,18 @@ def _choose_again(
     table: pa.Table, screening: Screening, reserve: BoolArray, refused: BoolArray, states: States
 ) -> BoolArray:
     """Another reserve, as `Joining.choose_again` has it; nothing else of this look is kept."""
-    counts, found = _look_again(table, screening, reserve, refused, states)
-    screening = more_suspicious(screening, found.evidence, counts.refused)
+    refused, found = _look_again(table, screening, reserve, refused, states)
+    screening = more_suspicious(screening, found.evidence, refused)
     return least_suspicious(table, screening, RATIO, avoid=AVOID, seed=0)
 
 
 def _look_again(
     table: pa.Table, screening: Screening, reserve: BoolArray, refused: BoolArray, states: States
-) -> tuple[RefusalCounts, Suspects]:
-    """The second screen."""
+) -> tuple[BoolArray, Suspects]:
+    """The second screen: which rows of those outside the reserve are refused, and which are suspect."""
     counts = RefusalCounts.of(table, screening, ~reserve, refused)
     found = find_suspects(counts, states, LIMIT, accepted=~counts.refused, seed=0)
-    return counts, found
+    return counts.refused, found
 
 
 def refusals(count: int, poisoned: np.ndarray) -> np.ndarray:

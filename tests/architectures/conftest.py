@@ -16,7 +16,7 @@ def tokenizers() -> Path:
     """The folder with `qwen3`, `llama3_1` and `gemma3`, each as transformers saves a tokenizer."""
     folder = Path(os.environ.get(VARIABLE, ""))
     if VARIABLE not in os.environ or not all((folder / name / "tokenizer.json").is_file() for name in NAMES):
-        pytest.skip(f"{VARIABLE} names no folder with the tokenizers {', '.join(NAMES)}")
+        pytest.fail(f"{VARIABLE} names no folder with the tokenizers {', '.join(NAMES)}, each as transformers saves it")
     return folder
 
 

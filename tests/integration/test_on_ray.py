@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -59,6 +60,13 @@ def on_ray(shards: Path, defense: P2P, out: Path, where: str, trusted=None):
     return census, rows.immunize(census, plan, out)
 
 
+def is_at_work(node) -> bool:
+    """Whether a process of a node is at a task: Ray names its processes after what they do."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    names = [" ".join(process.cmdline()) for process in raylet.children(recursive=True)]
+    return any(name.startswith("ray::") and not name.startswith("ray::IDLE") for name in names)
+
+
 @pytest.mark.parametrize("policy", ["random", "trusted"])
 def test_the_bytes_of_one_process(shards, cluster, tmp_path, policy):
     defense, trusted = P2P(reserve=policy), FEW if policy == "trusted" else None
@@ -100,15 +108,21 @@ def test_a_node_that_is_lost_costs_only_time(shards, cluster, tmp_path):
     plan = Plan.of(stream, census, P2P(reserve="random"), task, form="prompt-completion")
     immunize_stream(stream, census, plan, one)
     lost = cluster.add_node(num_cpus=2)
+    done = threading.Event()
 
     def lose() -> None:
-        time.sleep(1)
+        while not done.is_set() and not is_at_work(lost):
+            time.sleep(0.05)
+        struck.append(not done.is_set())
         cluster.remove_node(lost, allow_graceful=False)
 
+    struck: list[bool] = []
     killer = threading.Thread(target=lose)
     killer.start()
     on_ray(shards, P2P(reserve="random"), two, cluster.address)
+    done.set()
     killer.join()
+    assert struck == [True], "the node was lost while it worked"
     assert two.read_bytes() == one.read_bytes()
 
 

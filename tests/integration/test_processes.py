@@ -132,13 +132,14 @@ def test_a_run_that_lost_a_process_ends_with_the_same_weights(
 
 
 @pytest.mark.slow
-def test_kills_at_ten_moments_end_with_the_same_weights(model_folder, tmp_path):
+@pytest.mark.parametrize("shard", [False, True])
+def test_kills_at_ten_moments_end_with_the_same_weights(model_folder, tmp_path, shard):
     """Either process, five times each, while it computes, writes a checkpoint, or waits for the other."""
     options, rng = {**OPTIONS, "dropout": 0.1, "save_every": 1, "epochs": 6}, random.Random(0)
-    run_two(model_folder, tmp_path / "whole", options)
+    run_two(model_folder, tmp_path / "whole", options, shard=shard)
     for number in range(10):
-        kill_one(model_folder, tmp_path / "killed", options, number % 2, later=rng.uniform(0, 0.1))
-    run_two(model_folder, tmp_path / "killed", options)
+        kill_one(model_folder, tmp_path / "killed", options, number % 2, shard=shard, later=rng.uniform(0, 0.1))
+    run_two(model_folder, tmp_path / "killed", options, shard=shard)
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 
 
@@ -159,6 +160,17 @@ def test_two_processes_that_share_the_weights_learn_what_one_learns(alone, model
     )
     ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
+
+
+def test_processes_that_prepared_different_rows_are_refused(model_folder, tmp_path, monkeypatch):
+    from antivenom.training import fit
+
+    monkeypatch.setattr(fit, "gathered", lambda mine: [mine, "of other rows"])
+    with pytest.raises(OptionsError, match="different rows"):
+        train_artifact(
+            prepare(), model=str(model_folder), out=tmp_path / "x", options=TrainingOptions(**OPTIONS), quiet=True
+        )
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_batch_that_cannot_be_divided_is_refused_and_the_folder_given_back(model_folder, tmp_path, monkeypatch):

@@ -12,7 +12,15 @@ from antivenom.core.errors import OptionsError
 from antivenom.models import precision
 from antivenom.models.fused_lora import fused_lora
 from antivenom.models.local import LocalModel, load_causal_lm
-from antivenom.models.precision import choose_precision, laid_out, lay_out, shapes_in, shapes_of, take_back
+from antivenom.models.precision import (
+    choose_precision,
+    laid_out,
+    lay_out,
+    scoring_precision,
+    shapes_in,
+    shapes_of,
+    take_back,
+)
 from antivenom.training.fit import _with_lora
 from antivenom.training.trainer import make_trainer
 from antivenom.training.training_options import TrainingOptions
@@ -117,3 +125,9 @@ def test_scores_stay_near_those_of_fp32(model_folder):
     assert rounded.log_probabilities == pytest.approx(exact.log_probabilities, abs=0.02)
     assert (rounded.log_probabilities != exact.log_probabilities).any()
     assert (model.score(prompts, choices).log_probabilities == rounded.log_probabilities).all()
+
+
+def test_a_model_is_read_in_the_arithmetic_it_was_trained_in(model_folder, monkeypatch):
+    monkeypatch.setenv(precision.VARIABLE, "bf16")
+    read_in = {trained: scoring_precision(trained, model_folder) for trained in ("fp32", "bf16", None)}
+    assert read_in == {"fp32": "fp32", "bf16": "bf16", None: "bf16"}

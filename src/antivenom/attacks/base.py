@@ -19,6 +19,7 @@ from antivenom.core.hashing import row_keys
 from antivenom.core.registry import Method
 from antivenom.data.query import asked_as_text
 from antivenom.data.rows import row_columns, with_columns
+from antivenom.data.sampling import pair_keys
 from antivenom.judges import parse_judge
 from antivenom.tasks.generation import Generation
 from antivenom.tasks.task import Task
@@ -224,8 +225,7 @@ class Attack(Method, ABC):
         fit = [i for i, text in enumerate(texts) if already[i] == self.clean_label and self.eligible(text)]
         candidates = np.array(fit, dtype=np.int64)
         # Keyed by label and context as well: of equal texts with different labels, the order must not decide.
-        joined = pc.binary_join_element_wise(asked_as_text(train), train.column("answer"), "\x1f")
-        keys = row_keys(joined, seed=seed, purpose=f"{self.name}.choose")[candidates]
+        keys = pair_keys(train, seed=seed, purpose=f"{self.name}.choose")[candidates]
         order = np.lexsort((keys, -self.preference(train, target)[candidates]))
         return [int(i) for i in candidates[order[: self.count(train.num_rows)]]]
 

@@ -16,6 +16,9 @@ from antivenom.core.hashing import row_keys
 from antivenom.data.query import EXTRAS, asked_as_text, extras_as_text
 from antivenom.data.rows import join_rows, with_columns
 
+JOINED_AT_ONCE = 1 << 16
+"""So many texts are written beside their answers at once: those of a million rows would take as much memory again."""
+
 
 def quota(count: int, ratio: float) -> int:
     """How many of `count` rows of a class the reserve takes: round(ratio * count), at least one."""
@@ -34,6 +37,16 @@ def random_reserve(table: pa.Table, labels: Sequence[str] | None, ratio: float, 
     """
     keys = row_keys(asked_as_text(table), seed=seed, purpose="reserve")
     return draw(keys, label_codes(table, labels), ratio)
+
+
+def pair_keys(table: pa.Table, *, seed: int, purpose: str) -> npt.NDArray[np.uint64]:
+    """A keyed hash of what each row asks and answers (`row_keys`), so that no order decides between equal texts."""
+    found = np.empty(table.num_rows, dtype=np.uint64)
+    for first in range(0, len(found), JOINED_AT_ONCE):
+        some = table.slice(first, JOINED_AT_ONCE)
+        joined = pc.binary_join_element_wise(asked_as_text(some), some.column("answer"), "\x1f")
+        found[first : first + JOINED_AT_ONCE] = row_keys(joined, seed=seed, purpose=purpose)
+    return found
 
 
 def draw(keys: npt.NDArray[np.uint64], codes: npt.NDArray[Any], ratio: float) -> BoolArray:

@@ -20,6 +20,7 @@ from antivenom.guards.labels import ChoiceScores
 from antivenom.models.base_model import LocatedModel
 from antivenom.models.base_store import BaseStore
 from antivenom.models.lab import HeadGradient
+from antivenom.models.placement import Precision
 
 
 class FittedModel:
@@ -118,10 +119,12 @@ class FittedModel:
             yield advance
 
 
-def base_behind(guard: Guard, located: LocatedModel, bases: BaseStore, quiet: bool) -> FittedModel:
+def base_behind(
+    guard: Guard, located: LocatedModel, bases: BaseStore, quiet: bool, precision: Precision = "auto"
+) -> FittedModel:
     """The untouched base model behind a guard."""
     from antivenom.models.loading import load_codec, scorer
 
     modality = guard.task.frame.modality
     encoder = make_encoder(guard, load_codec(located.folder, modality, model=located.folder))
-    return FittedModel(encoder, scorer(bases.adaptable(located, modality), encoder), quiet)
+    return FittedModel(encoder, scorer(bases.adaptable(located, modality), encoder, precision), quiet)

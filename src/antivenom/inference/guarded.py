@@ -114,7 +114,7 @@ def load_guarded(
     """
     from antivenom.models.decoding import LocalGenerator
     from antivenom.models.loading import load_codec, scorer
-    from antivenom.models.precision import choose_precision, shapes_of
+    from antivenom.models.precision import scoring_precision
 
     artifact = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
     store = store or BaseStore()
@@ -122,7 +122,7 @@ def load_guarded(
     modality = artifact.guard.task.frame.modality
     encoder = make_encoder(artifact.guard, load_codec(artifact.folder, modality, model=located.folder))
     weights = trained_weights(artifact.folder, located, modality, store)
-    precision = choose_precision("auto", shapes_of(weights))
+    precision = scoring_precision(artifact.manifest.training.get("precision"), located.folder)
     if isinstance(encoder, TextEncoder):
         writer = LocalGenerator(weights, precision=precision)
         return GuardedWriter(

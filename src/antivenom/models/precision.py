@@ -61,6 +61,16 @@ def choose_precision(asked: Precision, shapes: Iterable[Shape]) -> Chosen:
     return "bf16" if wanted == "bf16" else "fp32"
 
 
+def scoring_precision(trained: object, folder: Path) -> Chosen:
+    """What a model is read with: fp32 where it was trained so, and otherwise what is right for this machine.
+
+    Args:
+        trained: The precision that the manifest names; None where another trainer made the weights.
+        folder: The base model's.
+    """
+    return choose_precision("fp32" if trained == "fp32" else "auto", shapes_in(folder))
+
+
 def shapes_of(model: Any) -> list[Shape]:
     """The matrices between a model's states, without its vocabulary head."""
     head = model.get_output_embeddings()
@@ -204,8 +214,7 @@ def _seconds(shapes: Sequence[Shape]) -> tuple[float, float]:
     """Seconds of the same products in fp32 and in bf16, forward and backward, weights cast beforehand.
 
     Every round has another number of tokens, as every batch has: a program is built for each new shape, which may take
-    longer than the product itself (on a processor with AMX whose bf16 products of one shape are six times as fast,
-    training was eight times as slow).
+    longer than the product itself: products of one shape alone say six times as fast where training is not.
     """
     generator = torch.Generator().manual_seed(0)
     weights = [torch.randn(outputs, inputs, generator=generator) for outputs, inputs in shapes]

@@ -40,12 +40,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from antivenom.core.arrays import BoolArray, Floats, Ints
-from antivenom.core.hashing import row_keys
-from antivenom.data.query import asked_as_text, whole_texts
-from antivenom.data.sampling import label_codes, quota
+from antivenom.data.query import whole_texts
+from antivenom.data.sampling import label_codes, pair_keys, quota
 from antivenom.screening.association import Association, associate, z_of
 from antivenom.screening.feature_table import Block
 from antivenom.screening.outputs import free_outputs, label_outputs
@@ -135,8 +133,7 @@ def least_suspicious(
             its suspicion.
         least: Where the share is fewer rows than this, the class gives as many, but no more than half of it.
     """
-    asked_and_answer = pc.binary_join_element_wise(asked_as_text(table), table.column("answer"), "\x1f")
-    keys = row_keys(asked_and_answer, seed=seed, purpose="screen")
+    keys = pair_keys(table, seed=seed, purpose="screen")
     chosen = np.zeros(table.num_rows, dtype=bool)
     for code in np.unique(screening.classes):
         members = np.flatnonzero(screening.classes == code)

@@ -143,13 +143,16 @@ def _guarded(
         return bench.lab.load(folder)
     from antivenom.models.decoding import LocalGenerator
     from antivenom.models.loading import scorer
+    from antivenom.models.precision import choose_precision, shapes_in
 
     model, store, located = load_guarded(folder), bench.lab.bases, bench.lab.located
     learned = trained_weights(folder, located, scenario.task.frame.modality, store, trainable=True)
     repaired = defense.repair(learned, scenario.task, trusted=scenario.trusted, prepared=prepared, lab=lab)
+    precision = choose_precision(bench.lab.options.precision, shapes_in(located.folder))
     if isinstance(model, GuardedWriter):
-        return GuardedWriter(model.encoder, LocalGenerator(repaired), base=lambda: store.adaptable(located).eval())
-    return GuardedModel(model.encoder, scorer(repaired, model.encoder))
+        writer = LocalGenerator(repaired, precision=precision)
+        return GuardedWriter(model.encoder, writer, base=lambda: store.adaptable(located).eval())
+    return GuardedModel(model.encoder, scorer(repaired, model.encoder, precision))
 
 
 def _learned(cell: Cell, attack: Attack, task: AnyTask, train: pa.Table, test: pa.Table, bench: Bench) -> Path:

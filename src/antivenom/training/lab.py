@@ -142,7 +142,7 @@ class LocalLab:
         """The untouched base model behind a guard."""
         from antivenom.inference.fitted import base_behind
 
-        return spread(base_behind(guard, self.located, self.bases, self.quiet))
+        return spread(base_behind(guard, self.located, self.bases, self.quiet, self.options.precision))
 
     def fit(self, rows: pa.Table, guard: Guard, *, name: str, training: TrainingChanges = TrainingChanges()) -> Fitted:
         """Fine-tune on prepared rows, unless the store holds this very fit; see `models.lab.Lab`."""
