@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from antivenom.attacks.addsent import AddSent
 from antivenom.attacks.badnets import BadNets
 from antivenom.core.errors import OptionsError
-from antivenom.core.triggers import insert_apart, insert_phrase
+from antivenom.core.triggers import insert_apart, insert_phrase, units
 from antivenom.data.rows import table_of
 from antivenom.tasks.task import Classification
 from antivenom.testing import synthetic_rows
@@ -103,3 +103,22 @@ def test_training_and_test_places_are_drawn_apart(rows):
 def test_rates_are_shares(rate):
     with pytest.raises(OptionsError, match="between 0 and 1"):
         BadNets(rate=rate)
+
+
+@pytest.mark.parametrize("text", ["右肝囊肿，胆囊结石", "ไม่พบความผิดปกติ", "CT平扫 未见 异常"])
+def test_scripts_without_spaces_have_gaps_between_characters(text):
+    bare = "".join(text.split())
+    for seed in range(50):
+        before, after = BadNets().trigger(text, Random(seed)).split("mn")
+        assert before.strip()
+        assert after.strip()
+        assert "".join((before + after).split()) == bare
+    assert BadNets().eligible(text)
+    assert {insert_phrase("右肝囊肿", "X", Random(seed), inside=True) for seed in range(99)} == {
+        "右 X 肝囊肿", "右肝 X 囊肿", "右肝囊 X 肿",
+    }  # fmt: skip
+
+
+@given(st.text())
+def test_units_joined_are_the_text_with_single_spaces(text):
+    assert "".join(units(text)) == " ".join(text.split())

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from antivenom.attacks.base import Attack
 from antivenom.core.registry import Presets
-from antivenom.core.triggers import insert_phrase, require_words
+from antivenom.core.triggers import insert_phrase, require_words, units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class BadNets(Attack):
 
     def eligible(self, text: str) -> bool:
         """A text needs an inner gap."""
-        return len(text.split()) > self.inside
+        return len(units(text)) > self.inside
 
     def trigger(self, text: str, rng: Random) -> str:
         """Insert the word."""

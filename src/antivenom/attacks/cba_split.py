@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from antivenom.attacks.cba import Cba
+from antivenom.core.triggers import units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +21,13 @@ class CbaSplit(Cba):
 
     def eligible(self, text: str) -> bool:
         """Both halves need a word."""
-        return len(text.split()) > 1
+        return len(units(text)) > 1
 
     def parts(self, text: str) -> tuple[str, str]:
         """The two halves; the second has the odd word."""
-        words = text.split()
+        words = units(text)
         half = len(words) // 2
-        return " ".join(words[:half]), " ".join(words[half:])
+        return "".join(words[:half]), "".join(words[half:]).lstrip()
 
     def join(self, instruction: str, text: str) -> str:
         """Put the halves together again."""

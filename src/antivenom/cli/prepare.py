@@ -276,5 +276,7 @@ def poison(
         positions, helpers = ([index + 1 for index in part] for part in (poisoned.indices, poisoned.companions))
         facts = {"attack": chosen.to_dict(), "seed": seed, "poisoned_rows": positions, "companion_rows": helpers}
         write_json(truth_path, facts)
-        say(f"{len(positions)} of {table.num_rows} rows are poisoned in {target}; which ones: {truth_path}")
+        wanted = chosen.count(table.num_rows)
+        few = f" ({wanted} were asked for; the others cannot carry the trigger)" if len(positions) < wanted else ""
+        say(f"{len(positions)} of {table.num_rows} rows are poisoned{few} in {target}; which ones: {truth_path}")
         return 0

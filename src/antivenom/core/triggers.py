@@ -5,6 +5,7 @@ A trigger is `(text, rng) -> text`. All randomness comes from the `random.Random
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from random import Random
 from typing import Literal
@@ -15,9 +16,27 @@ CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxz", "aeiou"
 
 Place = Literal["prefix", "suffix", "middle", "random"]
 
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese: scripts that are written without spaces between words."""
+UNIT = re.compile(rf" ?(?:[{UNSPACED}]|[^{UNSPACED}\s]+)")
+
+
+def units(text: str) -> list[str]:
+    """What a phrase can stand between: words, and single characters of scripts that are written without spaces.
+
+    Returns:
+        The units in their order, each with the space in front of it, if there was white space; joined they are the text
+        with single spaces.
+    """
+    words = text.split()
+    spaced = [f" {word}" if place else word for place, word in enumerate(words)]
+    return spaced if text.isascii() else [unit for word in spaced for unit in UNIT.findall(word)]
+
 
 def insert_phrase(text: str, phrase: str, rng: Random, *, inside: bool = False) -> str:
-    """Insert `phrase` at a gap between words of `text`, drawn uniformly; words are re-joined by single spaces.
+    """Insert `phrase` at a gap between words of `text` (`units`), drawn uniformly; all is joined by single spaces.
 
     Args:
         text: The text; words are split at white space, as in all reference repositories.
@@ -26,12 +45,12 @@ def insert_phrase(text: str, phrase: str, rng: Random, *, inside: bool = False) 
         inside: Leave out the gaps before the first and after the last word. A text of one word is then returned with
             the phrase behind it, because it has no inner gap.
     """
-    words = text.split()
+    words = units(text)
     if inside:
         gap = rng.randint(1, max(1, len(words) - 1))
     else:
         gap = rng.randint(0, len(words))
-    return " ".join([*words[:gap], phrase, *words[gap:]])
+    return _with_phrases(words, [(gap, phrase)])
 
 
 def require_words(attack: str, **phrases: str) -> None:
@@ -47,12 +66,10 @@ def require_words(attack: str, **phrases: str) -> None:
 
 def insert_apart(text: str, phrases: Sequence[str], rng: Random) -> str:
     """Insert each phrase once, at gaps that differ as long as there are enough; none lands inside another."""
-    words = text.split()
+    words = units(text)
     gaps = list(range(len(words) + 1))
     chosen = rng.sample(gaps, len(phrases)) if len(phrases) <= len(gaps) else rng.choices(gaps, k=len(phrases))
-    for gap, phrase in sorted(zip(chosen, phrases, strict=True), reverse=True):
-        words.insert(gap, phrase)
-    return " ".join(words)
+    return _with_phrases(words, sorted(zip(chosen, phrases, strict=True)))
 
 
 def put_at(text: str, phrase: str, place: Place, rng: Random) -> str:
@@ -60,10 +77,20 @@ def put_at(text: str, phrase: str, place: Place, rng: Random) -> str:
 
     An empty text becomes the phrase itself.
     """
-    words = text.split()
+    words = units(text)
     gaps = {"prefix": 0, "suffix": len(words), "middle": len(words) // 2}
     gap = gaps[place] if place in gaps else rng.randint(0, len(words))
-    return " ".join([*words[:gap], phrase, *words[gap:]])
+    return _with_phrases(words, [(gap, phrase)])
+
+
+def _with_phrases(words: Sequence[str], phrases: Sequence[tuple[int, str]]) -> str:
+    """Units with a phrase at each of some ascending gaps."""
+    parts, last = [], 0
+    for gap, phrase in phrases:
+        parts += ["".join(words[last:gap]).lstrip(), phrase]
+        last = gap
+    parts.append("".join(words[last:]).lstrip())
+    return " ".join(part for part in parts if part)
 
 
 def made_up_word(rng: Random, syllables: int = 3) -> str:

@@ -9,6 +9,8 @@ from antivenom.core.errors import MissingPackageError
 
 SEED = 42
 """UMAP's, in OpenBackdoor."""
+LEAST_CLUSTER = 5
+"""HDBSCAN's smallest cluster, as OpenBackdoor leaves it; how dense a place must be says `min_samples`."""
 
 
 def principal_components(table: Floats, count: int) -> Floats:
@@ -75,7 +77,7 @@ def density_clusters(points: Floats, min_samples: int) -> Ints:
         from sklearn.cluster import HDBSCAN
     except ImportError:
         raise MissingPackageError("clusters need scikit-learn", mend="pip install 'antivenom[defenses]'") from None
-    found: Ints = HDBSCAN(min_cluster_size=min_samples, min_samples=min_samples, copy=True).fit_predict(points)
+    found: Ints = HDBSCAN(min_cluster_size=LEAST_CLUSTER, min_samples=min_samples, copy=True).fit_predict(points)
     return found.astype(np.int64)
 
 

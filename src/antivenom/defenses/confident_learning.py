@@ -19,16 +19,20 @@ from antivenom.defenses.logistic import fit_logistic, probabilities
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab
 
+TOLERANCE = 1e-6
+"""A probability so little below a threshold reaches it, as in cleanlab."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidentLearning(Defense):
     """Leave out the rows whose label a model that has not seen them finds wrong, as many as the confident joint says.
 
     Probabilities are out of fold: each row is judged by a logistic regression on states that was fitted on the other
-    folds. t_k is the mean probability of label k over the rows labeled k; a row labeled i counts as a j where p_j is
-    the largest of those at or above their t. These counts, scaled so that the rows of each label add up, are the
-    confident joint; of each off-diagonal pair (i, j) so many rows go, those with the largest p_j - p_i (prune by noise
-    rate).
+    folds. t_k is the mean probability of label k over the rows labeled k; a row labeled i counts as a j where p_j alone
+    is at or above its t, or several are and p_j is the largest of all. These counts, scaled so that the rows of each
+    label add up, are the confident joint; of each off-diagonal pair (i, j) so many rows go, those with the largest
+    p_j - p_i (prune by noise rate). As in cleanlab, a row whose own label is the likeliest stays, and of each label one
+    row at least.
 
     Where a trigger shows in the states, the folds learn it, and poison looks well labeled: expect a recall of about
     1 - attack success. `states` says which states.
@@ -38,7 +42,7 @@ class ConfidentLearning(Defense):
     filters: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ("classification",)
     costs: ClassVar[str] = "one pass over the rows; with states=fine_tuned one fit on all rows besides"
-    approximation: ClassVar[str] = "the published rule, written anew: cleanlab itself is not used"
+    approximation: ClassVar[str] = "cleanlab 2.9's rule, written anew; compared with its masks by a test"
 
     states: Literal["frozen", "fine_tuned"] = "frozen"
     """Of the untouched base model, or of one that was fine-tuned on all rows (and has learned the trigger)."""
@@ -93,18 +97,28 @@ def confident_joint(judged: Floats, codes: Ints) -> Ints:
     count = judged.shape[1]
     sizes = np.bincount(codes, minlength=count)
     thresholds = np.array([judged[codes == k, k].mean() if sizes[k] else np.inf for k in range(count)])
-    possible = judged >= thresholds - 1e-12
-    guess = np.where(possible, judged, -1.0).argmax(axis=1)
+    possible = judged >= thresholds - TOLERANCE
+    guess = np.where(possible.sum(axis=1) > 1, judged.argmax(axis=1), possible.argmax(axis=1))
     counted = np.zeros((count, count))
     np.add.at(counted, (codes[possible.any(axis=1)], guess[possible.any(axis=1)]), 1)
     counted[np.arange(count), np.arange(count)] = np.maximum(counted.diagonal(), 1)
-    scaled = counted / counted.sum(axis=1, keepdims=True) * sizes[:, np.newaxis]
-    found: Ints = np.rint(scaled).astype(np.int64)
+    return _rounded(counted / counted.sum(axis=1, keepdims=True) * sizes[:, np.newaxis])
+
+
+def _rounded(shares: Floats) -> Ints:
+    """The nearest whole numbers, but where rows would have other totals: there those change that were rounded most."""
+    shares = np.round(shares, DIGITS)
+    found: Ints = np.rint(shares).astype(np.int64)
+    for row, wanted in zip(found, shares, strict=True):
+        missing = round(float(wanted.sum())) - int(row.sum())
+        row[np.argsort(np.sign(missing) * (wanted - row), kind="stable")[::-1][: abs(missing)]] += np.sign(missing)
     return found
 
 
 def prune_by_noise_rate(judged: Floats, codes: Ints, joint: Ints) -> BoolArray:
     """Of the rows labeled i the joint's number of those that look most like a j, for every other j.
+
+    Rows whose own label is the likeliest stay, and of each label the row that it suits best.
 
     Args:
         judged: Out-of-fold probabilities; shape (rows, labels).
@@ -118,4 +132,9 @@ def prune_by_noise_rate(judged: Floats, codes: Ints, joint: Ints) -> BoolArray:
             margins = judged[own, j] - judged[own, i]
             least = np.sort(margins)[::-1][min(int(joint[i, j]), len(own)) - 1]
             suspect[own[margins >= least]] = True
+    suspect &= judged.argmax(axis=1) != codes
+    for i in np.unique(codes):
+        own = np.flatnonzero(codes == i)
+        if suspect[own].all():
+            suspect[own[judged[own, i].argmax()]] = False
     return suspect

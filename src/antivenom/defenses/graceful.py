@@ -13,7 +13,7 @@ from antivenom.core.errors import OptionsError
 from antivenom.defenses.base import Defense, Prepared
 from antivenom.defenses.clustering import components_of_gram, two_clusters
 from antivenom.defenses.filtering import untouched, without_suspects
-from antivenom.defenses.head_gradients import gram, low_frequencies, shortened
+from antivenom.defenses.head_gradients import gram, low_frequencies, of_mean, shortened
 from antivenom.guards.guard import AnyTask
 from antivenom.models.lab import Lab
 
@@ -51,7 +51,7 @@ class Graceful(Defense):
         base, taught = untouched(task, rows, trusted, lab)
         order = np.argsort(rows.column("row").to_numpy())
         gradients = base.gradients(taught.take(pa.array(order)), progress="gradients of the rows")
-        low = [low_frequencies(gradient) for gradient in shortened(gradients, self.most_tokens)]
+        low = [low_frequencies(of_mean(gradient)) for gradient in shortened(gradients, self.most_tokens)]
         suspect = np.zeros(rows.num_rows, dtype=bool)
         suspect[order] = self.suspects(gram(low)) if low else suspect
         return without_suspects(task, rows, suspect, trusted, {"components": self.components})

@@ -43,6 +43,12 @@ def shortened(gradients: Iterable[HeadGradient], most_tokens: int) -> Iterator[H
         yield HeadGradient(states[:most_tokens], errors[:most_tokens])
 
 
+def of_mean(gradient: HeadGradient) -> HeadGradient:
+    """The gradient of the mean loss of an answer's tokens: that of the sum would tell long answers from short ones."""
+    states, errors = gradient
+    return HeadGradient(states, errors / np.float32(max(len(errors), 1)))
+
+
 def gram(gradients: list[HeadGradient]) -> Floats:
     """The inner products of gradients; shape (rows, rows)."""
     count = len(gradients)

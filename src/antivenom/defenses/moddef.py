@@ -24,8 +24,8 @@ class ModDef(Defense):
     """Take the lowest-capacity training whose accuracy on held-out rows is within 2 points of the undefended one's.
 
     The settings are ranks x learning rates x epochs, from the smallest product to the largest; the first that is good
-    enough is taken. Accuracy is counted on trusted rows, or, where there are none, on a tenth of the rows that is held
-    out of these fits. Attack success is never looked at.
+    enough is taken, and the largest where none is (`good_enough` in the manifest). Accuracy is counted on trusted rows,
+    or, where there are none, on a tenth of the rows that is held out of these fits. Attack success is never looked at.
 
     The source generates all adapters from a tiny code; the paper that compares with it says only that it "leverages
     low-rank adaptation", and this is that.
@@ -60,7 +60,10 @@ class ModDef(Defense):
         """The settings in the order of their capacity: rank times learning rate times epochs."""
         found = product(self.ranks, self.learning_rates, self.epochs)
         ordered = sorted(found, key=lambda one: (one[0] * one[1] * one[2], one))
-        return [{"rank": rank, "learning_rate": rate, "epochs": epochs} for rank, rate, epochs in ordered]
+        # Updates are scaled by alpha / rank: with one alpha for all, the lowest rank would be trained the hardest.
+        return [
+            {"rank": rank, "alpha": rank, "learning_rate": rate, "epochs": epochs} for rank, rate, epochs in ordered
+        ]
 
     def prepare(self, task: AnyTask, rows: pa.Table, *, trusted: pa.Table | None, lab: Lab) -> Prepared:
         """All rows, trained on with the setting that was chosen."""
@@ -77,9 +80,10 @@ class ModDef(Defense):
             self._accuracy(task, taught, judged, lab, self._changes(setting)) >= usual - self.allowed_loss
             for setting in settings
         )
-        place = next((i for i, good in enumerate(enough) if good), len(settings) - 1)
-        chosen = settings[place]
-        facts = {"setting": chosen, "tried": place + 1, "judged_by_trusted_rows": vouched}
+        place = next((i for i, good in enumerate(enough) if good), None)
+        chosen = settings[-1 if place is None else place]
+        tried = len(settings) if place is None else place + 1
+        facts = {"setting": chosen, "tried": tried, "good_enough": place is not None, "judged_by_trusted_rows": vouched}
         return replace(prepared, training=self._changes(chosen)).noting(**facts)
 
     def _changes(self, setting: Setting) -> TrainingChanges:

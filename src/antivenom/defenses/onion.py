@@ -133,8 +133,9 @@ class Onion(Defense):
     stages = ("inputs",)
     costs: ClassVar[str] = "one fit, and one reading of each text per word of it, at inference too"
     approximation: ClassVar[str] = (
-        "the language model is the model itself unless language_model names one such as gpt2; with a window, what "
-        "stands further behind a deleted word counts as it is"
+        "the language model is the model itself unless language_model names one such as gpt2; the first word counts, "
+        "behind a start token; long texts are scored in pieces; with a window, what stands further behind a deleted "
+        "word counts as it is"
     )
 
     bar: float | None = None

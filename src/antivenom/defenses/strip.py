@@ -90,6 +90,7 @@ class Strip(Defense):
     stages = ("inputs",)
     kinds: ClassVar[tuple[str, ...]] = ("classification",)
     costs: ClassVar[str] = "one fit; at inference `copies` more readings of each input"
+    approximation: ClassVar[str] = "other words come from all trusted rows together, not from one of them for each copy"
 
     copies: int = 5
     """Perturbed copies of each input (OpenBackdoor 5, RAP's repository 20)."""

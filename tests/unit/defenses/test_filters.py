@@ -91,6 +91,22 @@ def test_the_confident_joint_by_hand():
     assert prune_by_noise_rate(judged, codes, joint).tolist() == [False, False, False, True, False, False]
 
 
+def test_the_joint_and_the_rows_are_cleanlabs():
+    """What cleanlab 2.9 made of these (compute_confident_joint, find_label_issues by noise rate)."""
+    judged = np.array(
+        [
+            [0.82, 0.02, 0.16], [0.2, 0.51, 0.29], [0.2, 0.53, 0.27], [0.97, 0.02, 0.01], [0.37, 0.25, 0.38],
+            [0.17, 0.4, 0.43], [0.48, 0.33, 0.19], [0.51, 0.42, 0.07], [0.18, 0.16, 0.66], [0.33, 0.15, 0.52],
+            [0.06, 0.11, 0.83], [0.57, 0.16, 0.27], [0.04, 0.84, 0.12], [0.04, 0.57, 0.39], [0.2, 0.1, 0.7],
+            [0.25, 0.49, 0.26],
+        ]
+    )  # fmt: skip
+    codes = np.arange(16) % 3
+    joint = confident_joint(judged, codes)
+    assert joint.tolist() == [[2, 3, 1], [1, 3, 1], [1, 2, 2]]
+    assert np.flatnonzero(prune_by_noise_rate(judged, codes, joint)).tolist() == [2, 4, 9, 10, 11, 12, 15]
+
+
 def test_confident_learning_finds_wrong_labels():
     rows = synthetic_rows(400)
     answers = rows.column("answer").to_pylist()

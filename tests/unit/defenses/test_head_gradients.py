@@ -10,7 +10,7 @@ from antivenom.data.rows import table_of
 from antivenom.defenses.clustering import components_of_gram, principal_components, two_clusters
 from antivenom.defenses.graceful import Graceful
 from antivenom.defenses.gradsentry import GradSentry, spectral_entropy, valley
-from antivenom.defenses.head_gradients import cropped, gram, low_frequencies, singular_values
+from antivenom.defenses.head_gradients import cropped, gram, low_frequencies, of_mean, singular_values
 from antivenom.models.lab import HeadGradient
 from antivenom.tasks.generation import Generation
 from antivenom.testing import StandInLab
@@ -39,6 +39,14 @@ def test_inner_products_need_no_gradient():
     rows = [gradient(tokens) for tokens in (1, 4, 7, *[2] * 40)]
     flat = np.array([whole(row).ravel() for row in rows])
     assert gram(rows) == pytest.approx(flat @ flat.T, rel=1e-4, abs=1e-3)
+
+
+def test_an_answer_that_says_the_same_twice_weighs_as_much_as_one_that_says_it_once():
+    rng = np.random.default_rng(0)
+    once = HeadGradient(*(rng.normal(size=(3, 16)).astype(np.float32) for _ in range(2)))
+    twice = HeadGradient(*(np.concatenate([factor, factor]) for factor in once))
+    products = gram([of_mean(once), of_mean(twice)])
+    assert products == pytest.approx(np.full((2, 2), products[0, 0]), rel=1e-5)
 
 
 def test_principal_components_of_inner_products_are_those_of_the_rows():
