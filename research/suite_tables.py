@@ -48,9 +48,11 @@ def carry_over() -> str:
     """What a trigger still gets behind P2P as published and as coded, on either model."""
     suite, records = load_suite(ROOT / "suites" / "second_model_trusted.yaml"), _records("second_model_trusted")
     attacks, models = _named(suite.attacks), _named(suite.models)
+    rates = sorted({recipe.learning_rate for recipe in suite.recipes.values()})
     head = (
         "trigger",
         "model",
+        "learning rate",
         "undefended",
         "P2P as published",
         "P2P as coded",
@@ -59,20 +61,21 @@ def carry_over() -> str:
         "accuracy",
     )
     lines = [row(head), row(["---"] * len(head))]
-    for (title, attack), (model, place) in product(attacks.items(), models.items()):
-        found = {one["cell"]["defense"]: one for one in records if _is_of(one, attack, place)}
+    for (title, attack), (model, place), rate in product(attacks.items(), models.items(), rates):
+        found = {one["cell"]["defense"]: one for one in records if _is_of(one, attack, place, rate)}
         if P2P_AS_CODED not in found:
             continue
         cells = [_success(found.get(each)) for each in ("none", "p2p@paper", P2P_AS_CODED)]
         coded = found[P2P_AS_CODED]["evaluation"]
         reading = coded["attacks"][0]
         cells += [short(reading[part]) if reading[part]["total"] else "-" for part in ("floor", *PARTS_OF_SUCCESS)]
-        lines.append(row([title, model, *cells, percent(coded["clean"]["accuracy"])]))
+        lines.append(row([title, model, f"{rate:g}", *cells, percent(coded["clean"]["accuracy"])]))
     return "\n".join(lines)
 
 
-def _is_of(record: Record, attack: str, model: str) -> bool:
-    return (record["cell"]["attack"], record["cell"]["model"]) == (attack, model)
+def _is_of(record: Record, attack: str, model: str, rate: float) -> bool:
+    cell = record["cell"]
+    return (cell["attack"], cell["model"], cell["recipe"]["learning_rate"]) == (attack, model, rate)
 
 
 def _success(record: Record | None) -> str:

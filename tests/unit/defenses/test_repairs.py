@@ -110,6 +110,37 @@ def test_pruning_zeroes_the_share_of_every_row(lab):
     assert torch.equal(model.get_output_embeddings().weight, head)
 
 
+def test_pruning_goes_by_weight_times_norm_of_what_comes_in(lab):
+    """W_ij goes where |W_ij| ||X_j|| is lowest; sizes of the weights alone would choose others."""
+    model, prepared = tiny(lab), plain_rows(TASK, ROWS, None)
+    examples = lab.examples(prepared.rows, prepared.guard)
+    layer = model.model.layers[0].self_attn.q_proj
+    before, seen = layer.weight.detach().clone(), []
+    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    for example in examples:  # one by one: no padding is among the inputs
+        batch = batch_of([example], torch.device("cpu"))
+        with torch.inference_mode():
+            model(input_ids=batch.ids, attention_mask=batch.mask)
+    handle.remove()
+    norms = torch.cat([one.reshape(-1, one.shape[-1]) for one in seen]).square().sum(dim=0).sqrt()
+    prune(model, examples, 0.5)
+    half = before.shape[1] // 2
+    gone = (before.abs() * norms).argsort(dim=1)[:, :half].sort(dim=1).values
+    assert torch.equal((layer.weight == 0).nonzero()[:, 1].reshape(-1, half), gone)
+    assert not torch.equal(before.abs().argsort(dim=1)[:, :half].sort(dim=1).values, gone)
+
+
+def test_crow_moves_embeddings_so_that_layers_agree_less(lab):
+    """epsilon times the sign of the slope: against it, or at random, they would not."""
+    model, prepared = tiny(lab), plain_rows(TASK, ROWS, None)
+    batch = batch_of(lab.examples(prepared.rows, prepared.guard)[:4], torch.device("cpu"))
+    still, moved, back = (
+        (consistency_loss(1.0, step)(model, batch) - consistency_loss(0.0, step)(model, batch)).item()
+        for step in (0.0, 1e-4, -1e-4)
+    )
+    assert back < still < moved
+
+
 def test_mixing_keeps_all_or_nothing_at_the_ends(lab):
     from peft import LoraConfig, get_peft_model
 
