@@ -198,7 +198,8 @@ TABLES: dict[str, Callable[[], str]] = {
     for each in (
         suite_tables.baselines, suite_tables.trusted, suite_tables.decisions, suite_tables.taught,
         suite_tables.second_model, suite_tables.second_model_trusted, suite_tables.second_model_decided,
-        suite_tables.carry_over,
+        suite_tables.carry_over, suite_tables.image_text, suite_tables.summaries, suite_tables.arithmetic,
+        suite_tables.honest_rows,
         shipped.shipped, shipped.decided,
         demo, attacks, accuracy, perfect_filter, tasks, ablation, seeds, five_readings, unmet, doses,
         triggers_alone, paraphrases,

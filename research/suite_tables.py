@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from antivenom.suites.suite import Choice, load_suite
@@ -82,6 +83,51 @@ def _success(record: Record | None) -> str:
     return "not run" if record is None else percent(record["evaluation"]["attacks"][0]["asr_deployed"])
 
 
+def image_text() -> str:
+    """Every finished cell of suites/small/table9.yaml on the model that was put together here."""
+    return _cells("small/table9")
+
+
+def summaries() -> str:
+    """Every finished cell of suites/small/table11.yaml: ROUGE on clean rows, and what attacked rows get."""
+    defenses = {spec: name for name, spec in _named(load_suite(ROOT / "suites/small/table11.yaml").defenses).items()}
+    found = {one["cell"]["defense"]: one["evaluation"] for one in _records("table11")}
+    scores = ("rouge1", "rouge2", "rougeL")
+    head = ("defense", "ROUGE-1", "ROUGE-2", "ROUGE-L", "attack success", "floor")
+    lines = [row(head), row(["---"] * len(head))]
+    for spec, name in defenses.items():
+        if spec in found:
+            clean, reading = found[spec]["clean"], found[spec]["attacks"][0]
+            rouge = [f"{100 * clean['scores'][one]:.1f}" for one in scores]
+            lines.append(row([name, *rouge, percent(reading["asr_deployed"]), short(reading["floor"])]))
+    return "\n".join(lines)
+
+
+def arithmetic() -> str:
+    """The same fits in fp32 and in bf16 (suites/precision.yaml)."""
+    head = ("seed", "arithmetic", "accuracy", "attack success", "floor")
+    lines = [row(head), row(["---"] * len(head))]
+    for one in sorted(_records("precision"), key=lambda one: (one["cell"]["seed"], one["cell"]["recipe"]["precision"])):
+        cell, evaluation = one["cell"], one["evaluation"]
+        reading = evaluation["attacks"][0]
+        rates = (evaluation["clean"]["accuracy"], reading["asr_deployed"], reading["floor"])
+        lines.append(row([str(cell["seed"]), cell["recipe"]["precision"], *map(percent, rates)]))
+    return "\n".join(lines)
+
+
+def honest_rows() -> str:
+    """How many rows `standard` leaves out of eight tasks that nobody poisoned."""
+    path = ROOT / "results" / "decisions" / "honest_rows-standard.json"
+    head = ("task", "rows", "labels", "rows of the smallest", "lost", "most of one label")
+    lines = [row(head), row(["---"] * len(head))]
+    for one in json.loads(path.read_text(encoding="utf-8"))["tasks"]:
+        cells = [one["task"], *(str(one[key]) for key in ("rows", "labels", "smallest"))]
+        if "lost" in one:
+            cells += [f"{100 * one['lost'] / one['rows']:.1f}", f"{100 * one['share_of_it']:.0f} of {one['most_of']}"]
+        lines.append(row(cells if "lost" in one else [*cells, "refused", ""]))
+    return "\n".join(lines)
+
+
 def second_model_decided() -> str:
     """What `standard` decides with the hidden states of either model."""
     head = (
@@ -101,7 +147,7 @@ def second_model_decided() -> str:
 def _cells(name: str, *others: str) -> str:
     """The finished cells of a suite, attack by attack, in the suite's order; records of other suites count too."""
     suite = load_suite(ROOT / "suites" / f"{name}.yaml")
-    records = _records(name, *others)
+    records = _records(Path(name).name, *others)
     attacks, models, defenses = (_named(part) for part in (suite.attacks, suite.models, suite.defenses))
     head = ["accuracy", "attack success", "floor", "excess", "poison taught", "honest rows lost"]
     head = ["attack", *["model"] * (len(models) > 1), "defense", *head]
