@@ -90,7 +90,7 @@ def lost(name: str, task: Any, rows: pa.Table, spec: str, store: Path) -> dict[s
         prepared = parse_defense(spec).prepare(task, rows, trusted=None, lab=lab)
     except RowsError as error:
         return {**facts, "refused": str(error)}
-    decided = decided_rows(rows, frozenset(), rows, None, prepared)
+    decided = decided_rows(rows, frozenset(), rows, rows.slice(0, 0), prepared)
     gone = Counter(row["given"] for row in decided.to_pylist() if row["taught"] is None)
     of_label = Counter(rows.column("answer").to_pylist())
     most = max(of_label, key=lambda label: gone[label] / of_label[label])

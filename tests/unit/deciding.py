@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from antivenom.data.query import queries
 from antivenom.data.sampling import join_trusted
 from antivenom.defenses.p2p import P2P
 from antivenom.defenses.standard.decide import Joining
-from antivenom.defenses.standard.referee import Referee
+from antivenom.defenses.standard.referee import DOUBTED, Referee
 from antivenom.guards.labels import shares
 from antivenom.screening.screen import least_suspicious, screen
 
@@ -70,7 +71,7 @@ class Told(Joining):
         if (taught != self.in_reserve).any():
             return super().referee(taught)
         opinion = shares(self.model.score(queries(self.rows)), self.model.guard.labels)
-        return Referee(opinion, opinion)
+        return Referee(opinion, opinion, np.full(opinion.shape[1], DOUBTED / opinion.shape[1]))
 
 
 @dataclass(frozen=True)

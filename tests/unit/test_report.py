@@ -207,3 +207,10 @@ def test_the_page_on_large_models_has_the_figures_of_how_long_the_screens_take()
     assert million["rows"] == 1_000_000
     seconds = (f"{million[name]:.0f}" for name in ("seconds", "seconds_second_screen"))
     require_figures(MODELS, *seconds, f"{million['peak_mib'] / 1024:.1f}")
+
+
+def test_the_page_on_large_models_has_the_figures_of_what_the_recipe_costs():
+    bench = archive.ROOT / "results/bench"
+    newest = [max(bench.glob(f"standard_{rows}-*.json"), key=lambda path: path.name) for rows in (1000, 2400)]
+    lines = [json.loads(path.read_text(encoding="utf-8"))["lines"][0] for path in newest]
+    require_figures(MODELS, *(f"{line['ratio']['median']:.2f}" for line in lines))

@@ -116,3 +116,26 @@ class TeachingLab(StandInLab):
                     yield HeadGradient(states.astype(np.float32), errors.astype(np.float32))
 
         return Base()
+
+
+def test_gradsentry_drops_rows_whose_gradient_spreads():
+    texts = [f"question {i} of many" for i in range(76)]
+    answers = [*(f"the answer is {i}" for i in range(70)), *["visit evil example com"] * 6]
+    prepared = GradSentry().prepare(FREE, table_of(texts, answers), trusted=None, lab=SpreadingLab())
+    assert prepared.facts["valley"]
+    assert prepared.rows.column("row").to_pylist() == list(range(1, 71))
+
+
+class SpreadingLab(StandInLab):
+    """Its base model has gradients near one direction, but for answers of one kind."""
+
+    def base(self, guard):
+        class Base:
+            def gradients(self, rows, *, progress=None):
+                for place, answer in enumerate(rows.column("answer").to_pylist()):
+                    rng = np.random.default_rng(place)
+                    spread = 1.0 if "evil" in answer else 0.05
+                    states, errors = (np.ones((16, 1)) + spread * rng.normal(size=(16, n)) for n in (256, 512))
+                    yield HeadGradient(states.astype(np.float32), errors.astype(np.float32))
+
+        return Base()

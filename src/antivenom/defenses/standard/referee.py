@@ -21,9 +21,11 @@ DEPTH = 0.53
 the mean at 0.8 beside it 79.0 % of SST-2 are read instead of 77.9, of Yahoo's ten labels 63.9 instead of 59.2, and
 decisions about 35 attacks are the same (459 poisoned rows of 2,890 taught; research/log.md, 2026-11-30)."""
 DOUBTED = 0.6
-"""A label is refused where the referee gives it less than this part of an even share, so it has to be sure that the
-label is wrong. At 1 it refuses many honest rows that it merely cannot read; far below, relabeled rows pass as well
-(research/log.md)."""
+"""A label is refused where the referee gives it less than this part of its share of the taught rows, or of an even
+share if that is less, so it has to be sure that the label is wrong. At 1 it refuses many honest rows that it merely
+cannot read; far below, relabeled rows pass as well. With an even share alone nearly all honest rows of a rare label
+were refused (research/log.md).
+"""
 LEAST_LEFT = 1e-4
 """No row is taken to decide more than all but this of what is said of it."""
 
@@ -36,6 +38,8 @@ class Referee:
     """About 1 for the label that is read and 0 for others; shape (rows, labels)."""
     shares: Floats
     """The probability of each label, rows sum to 1; shape (rows, labels)."""
+    limits: Floats
+    """The probability of each label below which it is refused; shape (labels,)."""
 
     @classmethod
     def of(cls, states: States, classes: Ints, labels: int, keys: Hashes, taught: BoolArray) -> Referee:
@@ -66,7 +70,9 @@ class Referee:
         )
         said, shares = np.empty_like(found), np.empty_like(likely)
         said[order], shares[order] = found, likely / likely.sum(axis=1, keepdims=True)
-        return cls(said, shares)
+        usual = np.bincount(classes[taught], minlength=labels) / max(taught.sum(), 1)
+        # Of a label of which nothing was taught an even share is asked, which it hardly ever gets.
+        return cls(said, shares, DOUBTED * np.minimum(np.where(usual > 0, usual, 1), 1 / labels))
 
     def leads(self, classes: Ints) -> Floats:
         """By how much each row's own label is said louder than any other; shape (rows,)."""
@@ -83,7 +89,7 @@ class Referee:
         Args:
             classes: The number of each row's label.
         """
-        found: BoolArray = self.shares[np.arange(len(classes)), classes] < DOUBTED / self.shares.shape[1]
+        found: BoolArray = self.shares[np.arange(len(classes)), classes] < self.limits[classes]
         return found
 
     def accuracy(self, classes: Ints, rows: BoolArray) -> float:

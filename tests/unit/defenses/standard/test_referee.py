@@ -32,10 +32,29 @@ def test_relabeled_rows_are_refused_and_others_are_not():
     assert referee.accuracy(classes, TAUGHT) > 0.95
 
 
-def test_a_label_is_refused_below_its_part_of_an_even_share():
-    just = DOUBTED / 2
-    shares = np.array([[just - 0.01, 1 - just + 0.01], [just + 0.01, 1 - just - 0.01], [0.9, 0.1]])
-    assert Referee(shares, shares).refuses(np.zeros(3, dtype=int)).tolist() == [True, False, False]
+def test_a_label_is_refused_below_its_limit():
+    shares = np.array([[0.29, 0.71], [0.31, 0.69], [0.9, 0.1]])
+    referee = Referee(shares, shares, np.array([0.3, 0.2]))
+    assert referee.refuses(np.zeros(3, dtype=int)).tolist() == [True, False, False]
+    assert referee.refuses(np.ones(3, dtype=int)).tolist() == [False, False, True]
+
+
+def test_a_limit_is_a_part_of_an_even_share_or_of_the_share_of_a_rare_label():
+    states, kinds, keys = drawn()
+    rare = TAUGHT & ((kinds != 1) | (np.cumsum(kinds == 1) <= 5))
+    limits = Referee.of(states, kinds, KINDS, keys, rare).limits
+    assert limits[1] == pytest.approx(DOUBTED * 5 / rare.sum())
+    assert limits[kinds[rare][0]] <= DOUBTED / KINDS
+    assert limits.max() == pytest.approx(DOUBTED / KINDS)
+
+
+def test_honest_rows_of_a_rare_label_are_not_refused_for_being_rare():
+    """Fifty rows of one label to one of another, and states that tell them apart about as well as those of reviews."""
+    rng, few = np.random.default_rng(0), np.arange(3000) % 50 == 0
+    states = (rng.normal(size=(3000, 64)) + 2.0 * few[:, np.newaxis] * (np.arange(64) < 2)).astype(np.float32)
+    keys, taught = rng.integers(0, 2**63, 3000).astype(np.uint64), rng.random(3000) < 0.3
+    referee = Referee.of(states, few.astype(int), 2, keys, taught)
+    assert referee.refuses(few.astype(int))[few & ~taught].mean() < 0.3
 
 
 def test_shares_are_probabilities_and_tell_how_often_it_is_right():
