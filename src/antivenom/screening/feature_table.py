@@ -54,11 +54,6 @@ class Features:
         place = np.minimum(np.searchsorted(self.hashes, told), len(self.hashes) - 1)
         return np.where(self.hashes[place] == told, self.own[place], -1)
 
-    def only(self, wanted: BoolArray) -> Features:
-        """Those of the features that are wanted, told for each number."""
-        kept = wanted[self.own]
-        return Features(self.own[kept], self.hashes[kept], self.bits)
-
 
 @dataclass(frozen=True)
 class Block:

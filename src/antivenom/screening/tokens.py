@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -50,11 +49,6 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.row)
-
-    @cached_property
-    def hashes(self) -> Hashes:
-        """The hash of each symbol."""
-        return self.keys[self.symbol]
 
 
 def words(texts: Texts, *, seed: int) -> Tokens:

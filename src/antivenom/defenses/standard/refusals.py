@@ -125,13 +125,6 @@ class RefusalCounts:
     def _z(self, n: Ints | SmallInts, k: Ints | SmallInts, p: Floats) -> Floats:
         return np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(np.maximum(n * p * (1 - p), 0) + 1), 0)
 
-    def may_exceed(self, columns: Ints, limit: float) -> BoolArray:
-        """Whether the z of some columns can be above a limit, whichever row asks."""
-        p = self.rate[self.screening.association.table.output[columns]]
-        (n, k), asking = self.asked[columns].T, ((0, 0), (1, 0), (1, 1))  # not judged, judged, refused
-        found: BoolArray = np.any([self._z(n - judged, k - refused, p) > limit for judged, refused in asking], axis=0)
-        return found
-
     def may_count(self) -> BoolArray:
         """For each column whether `look_up` can say more than 0 of it, whichever of its rows asks."""
         return _may_count(self.asked, self.least_share)
