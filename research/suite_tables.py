@@ -91,15 +91,17 @@ def image_text() -> str:
 def summaries() -> str:
     """Every finished cell of suites/small/table11.yaml: ROUGE on clean rows, and what attacked rows get."""
     defenses = {spec: name for name, spec in _named(load_suite(ROOT / "suites/small/table11.yaml").defenses).items()}
-    found = {one["cell"]["defense"]: one["evaluation"] for one in _records("table11")}
+    found = {one["cell"]["defense"]: one for one in _records("table11")}
     scores = ("rouge1", "rouge2", "rougeL")
-    head = ("defense", "ROUGE-1", "ROUGE-2", "ROUGE-L", "attack success", "floor")
+    head = ("defense", "ROUGE-1", "ROUGE-2", "ROUGE-L", "attack success", "floor", "poison taught")
     lines = [row(head), row(["---"] * len(head))]
     for spec, name in defenses.items():
         if spec in found:
-            clean, reading = found[spec]["clean"], found[spec]["attacks"][0]
-            rouge = [f"{100 * clean['scores'][one]:.1f}" for one in scores]
-            lines.append(row([name, *rouge, percent(reading["asr_deployed"]), short(reading["floor"])]))
+            evaluation, teaching = found[spec]["evaluation"], found[spec]["teaching"]
+            rouge = [f"{100 * evaluation['clean']['scores'][one]:.1f}" for one in scores]
+            reading = evaluation["attacks"][0]
+            taught = f"{teaching['poison_taught']} of {teaching['poisoned']}"
+            lines.append(row([name, *rouge, percent(reading["asr_deployed"]), short(reading["floor"]), taught]))
     return "\n".join(lines)
 
 
