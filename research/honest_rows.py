@@ -9,6 +9,7 @@ the other. The rows are those of the data sets' training files, as they are.
 from __future__ import annotations
 
 import argparse
+import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -84,7 +85,7 @@ TASKS: dict[str, Callable[[Path], Loaded]] = {
 def lost(name: str, task: Any, rows: pa.Table, spec: str, store: Path) -> dict[str, Any]:
     """What a filter leaves out of the rows of one task."""
     sizes = np.unique(rows.column("answer").to_numpy(), return_counts=True)[1]
-    facts = {"task": name, "rows": rows.num_rows, "labels": len(sizes), "smallest": int(sizes.min())}
+    facts = {"task": name, "seed": 0, "rows": rows.num_rows, "labels": len(sizes), "smallest": int(sizes.min())}
     lab = LocalLab("smollm2", TrainingOptions(), store, 0, quiet=True)
     try:
         prepared = parse_defense(spec).prepare(task, rows, trusted=None, lab=lab)
@@ -112,6 +113,7 @@ def main() -> None:
             found.append(lost(name, *TASKS[name](asked.data), asked.defense, Path(store)))
             say(str(found[-1]))
     command = f"python -m research.honest_rows --data ../shared/data --defense {asked.defense}"
+    command += "" if asked.tasks == list(TASKS) else f" --tasks {shlex.join(asked.tasks)}"
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / f"honest_rows-{asked.defense.partition(':')[0]}.json"
     write_json(path, {"command": command, "tasks": found})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +22,7 @@ from antivenom.tasks.task import Classification
 from antivenom.training.streaming import Plan, immunize_stream
 
 ray = pytest.importorskip("ray")
+psutil = pytest.importorskip("psutil")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 FEW = table_of(["fine film", "bad film"], ["positive", "negative"])
 
@@ -63,8 +64,12 @@ def on_ray(shards: Path, defense: P2P, out: Path, where: str, trusted=None):
 def is_at_work(node) -> bool:
     """Whether a process of a node is at a task: Ray names its processes after what they do."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    names = [" ".join(process.cmdline()) for process in raylet.children(recursive=True)]
-    return any(name.startswith("ray::") and not name.startswith("ray::IDLE") for name in names)
+    for process in raylet.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            name = " ".join(process.cmdline())
+            if name.startswith("ray::") and not name.startswith("ray::IDLE"):
+                return True
+    return False
 
 
 @pytest.mark.parametrize("policy", ["random", "trusted"])

@@ -166,7 +166,7 @@ def test_processes_that_prepared_different_rows_are_refused(model_folder, tmp_pa
     from antivenom.training import fit
 
     monkeypatch.setattr(fit, "gathered", lambda mine: [mine, "of other rows"])
-    with pytest.raises(OptionsError, match="different rows"):
+    with pytest.raises(OptionsError, match="different things"):
         train_artifact(
             prepare(), model=str(model_folder), out=tmp_path / "x", options=TrainingOptions(**OPTIONS), quiet=True
         )

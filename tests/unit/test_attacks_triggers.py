@@ -119,6 +119,11 @@ def test_scripts_without_spaces_have_gaps_between_characters(text):
     }  # fmt: skip
 
 
+def test_no_unit_begins_with_a_sign_that_belongs_to_another():
+    assert units("ไม่พบ ที่นี่") == ["ไ", "ม่", "พ", "บ", " ที่", "นี่"]
+    assert units("か\u3099く") == ["か\u3099", "く"]
+
+
 @given(st.text())
 def test_units_joined_are_the_text_with_single_spaces(text):
     assert "".join(units(text)) == " ".join(text.split())

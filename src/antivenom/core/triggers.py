@@ -6,6 +6,7 @@ A trigger is `(text, rng) -> text`. All randomness comes from the `random.Random
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from random import Random
 from typing import Literal
@@ -32,7 +33,15 @@ def units(text: str) -> list[str]:
     """
     words = text.split()
     spaced = [f" {word}" if place else word for place, word in enumerate(words)]
-    return spaced if text.isascii() else [unit for word in spaced for unit in UNIT.findall(word)]
+    if text.isascii():
+        return spaced
+    found: list[str] = []
+    for unit in (unit for word in spaced for unit in UNIT.findall(word)):
+        if found and unicodedata.category(unit[0]).startswith("M"):  # a vowel or tone sign belongs to what it stands on
+            found[-1] += unit
+        else:
+            found.append(unit)
+    return found
 
 
 def insert_phrase(text: str, phrase: str, rng: Random, *, inside: bool = False) -> str:

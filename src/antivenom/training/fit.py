@@ -89,10 +89,10 @@ def train_artifact(
 
 
 def _same_everywhere(fingerprint: str) -> str:
-    """Refuse a run whose processes would teach different rows, which unlike machines may have decided on."""
+    """Refuse a run whose processes have other rows, settings or models: unlike machines may decide on other rows."""
     if len(set(gathered(fingerprint))) > 1:
         raise OptionsError(
-            "the processes of this run prepared different rows",
+            "the processes of this run would train on different things",
             mend="Use machines of one kind, or write the rows once with `antivenom immunize` and train on these.",
         )
     return fingerprint

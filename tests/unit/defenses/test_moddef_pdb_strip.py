@@ -189,3 +189,8 @@ def test_the_limit_refuses_the_share_of_trusted_rows_and_no_more():
 
 def test_telling_words_are_frequent_in_few_rows():
     assert telling_words(["the rare rare", "the", "the"]) == ("rare", "the")
+
+
+def test_every_setting_is_scaled_alike_and_says_whether_it_was_good_enough():
+    """alpha / rank scales updates: one alpha for all ranks would train the lowest the hardest."""
+    assert {one["alpha"] / one["rank"] for one in ModDef().settings()} == {1.0}

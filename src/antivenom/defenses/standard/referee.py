@@ -21,10 +21,10 @@ DEPTH = 0.53
 the mean at 0.8 beside it 79.0 % of SST-2 are read instead of 77.9, of Yahoo's ten labels 63.9 instead of 59.2, and
 decisions about 35 attacks are the same (459 poisoned rows of 2,890 taught; research/log.md, 2026-11-30)."""
 DOUBTED = 0.6
-"""A label is refused where the referee gives it less than this part of its share of the taught rows, or of an even
-share if that is less, so it has to be sure that the label is wrong. At 1 it refuses many honest rows that it merely
-cannot read; far below, relabeled rows pass as well. With an even share alone nearly all honest rows of a rare label
-were refused (research/log.md).
+"""A label is refused where the referee gives it less than this part of its share of the rows learned from, or of an
+even share if that is less, so it has to be sure that the label is wrong. At 1 it refuses many honest rows that it
+merely cannot read; far below, relabeled rows pass as well. With an even share alone nearly all honest rows of a rare
+label were refused (research/log.md).
 """
 LEAST_LEFT = 1e-4
 """No row is taken to decide more than all but this of what is said of it."""
@@ -70,7 +70,7 @@ class Referee:
         )
         said, shares = np.empty_like(found), np.empty_like(likely)
         said[order], shares[order] = found, likely / likely.sum(axis=1, keepdims=True)
-        usual = np.bincount(classes[taught], minlength=labels) / max(taught.sum(), 1)
+        usual = np.bincount(own[fitted], minlength=labels) / max(fitted.sum(), 1)
         # Of a label of which nothing was taught an even share is asked, which it hardly ever gets.
         return cls(said, shares, DOUBTED * np.minimum(np.where(usual > 0, usual, 1), 1 / labels))
 

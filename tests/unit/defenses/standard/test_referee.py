@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from antivenom.defenses.standard import state_table
 from antivenom.defenses.standard.referee import DOUBTED, Referee, read_each
 from antivenom.defenses.standard.state_table import StateTable
 
@@ -44,8 +45,20 @@ def test_a_limit_is_a_part_of_an_even_share_or_of_the_share_of_a_rare_label():
     rare = TAUGHT & ((kinds != 1) | (np.cumsum(kinds == 1) <= 5))
     limits = Referee.of(states, kinds, KINDS, keys, rare).limits
     assert limits[1] == pytest.approx(DOUBTED * 5 / rare.sum())
-    assert limits[kinds[rare][0]] <= DOUBTED / KINDS
+    assert np.delete(limits, 1) == pytest.approx(np.full(KINDS - 1, DOUBTED / KINDS), rel=0.3)
     assert limits.max() == pytest.approx(DOUBTED / KINDS)
+    nothing = Referee.of(states, kinds, KINDS, keys, TAUGHT & (kinds != 1))
+    assert nothing.refuses(np.ones(COUNT, dtype=int)).all(), "of which nothing was taught"
+
+
+def test_limits_are_of_the_rows_that_are_learned_from(monkeypatch):
+    """Of a label of many rows some are learned from; what is rare among all rows is not among those."""
+    monkeypatch.setattr(state_table, "MOST_FITTED", 40)
+    monkeypatch.setattr(state_table, "LEAST_FITTED", 10)
+    states, _, keys = drawn()
+    few = np.arange(COUNT) % 20 == 0
+    limits = Referee.of(states, few.astype(int), 2, keys, TAUGHT).limits
+    assert limits[1] == pytest.approx(DOUBTED * 15 / 35)
 
 
 def test_honest_rows_of_a_rare_label_are_not_refused_for_being_rare():
