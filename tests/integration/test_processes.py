@@ -163,9 +163,9 @@ def test_two_processes_that_share_the_weights_learn_what_one_learns(alone, model
 
 
 def test_processes_that_prepared_different_rows_are_refused(model_folder, tmp_path, monkeypatch):
-    from antivenom.training import fit
+    from antivenom.core import processes
 
-    monkeypatch.setattr(fit, "gathered", lambda mine: [mine, "of other rows"])
+    monkeypatch.setattr(processes, "gathered", lambda mine: [mine, "of other rows"])
     with pytest.raises(OptionsError, match="different things"):
         train_artifact(
             prepare(), model=str(model_folder), out=tmp_path / "x", options=TrainingOptions(**OPTIONS), quiet=True

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from antivenom.core.errors import AntivenomError
+from antivenom.core.errors import AntivenomError, OptionsError
 
 Result = TypeVar("Result")
 
@@ -121,6 +121,20 @@ def gathered(mine: Any) -> list[Any]:
     found: list[Any] = [None] * process_count()
     distributed.all_gather_object(found, mine)
     return found
+
+
+def same_everywhere(mine: str) -> str:
+    """What every process must have worked out alike: unlike machines may decide on other rows.
+
+    Raises:
+        OptionsError: another process has something else.
+    """
+    if len(set(gathered(mine))) > 1:
+        raise OptionsError(
+            "the processes of this run would train on different things",
+            mend="Use machines of one kind, or write the rows once with `antivenom immunize` and train on these.",
+        )
+    return mine
 
 
 def _broadcast(values: list[Any]) -> None:

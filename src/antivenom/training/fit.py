@@ -15,7 +15,7 @@ from antivenom.artifacts.artifact import Artifact, load_artifact, save_artifact
 from antivenom.artifacts.manifest import Manifest
 from antivenom.core.claims import output_folder
 from antivenom.core.errors import AntivenomError, MissingPackageError, OptionsError, TrainingDivergedError
-from antivenom.core.processes import gathered, is_first, is_sharded, join_processes, on_first
+from antivenom.core.processes import is_first, is_sharded, join_processes, on_first, same_everywhere
 from antivenom.data.digests import digest_of_table
 from antivenom.defenses import Prepared
 from antivenom.guards.encoding import Example, LabelEncoder, TextEncoder, make_encoder
@@ -70,7 +70,7 @@ def train_artifact(
     located = on_first(lambda: bases.locate(model))
     options.placement.require_possible()
     options = settled(options.on(prepared), located)
-    run = RunFolder(Path(out), _same_everywhere(fingerprint_of(prepared, located, options, seed)))
+    run = RunFolder(Path(out), same_everywhere(fingerprint_of(prepared, located, options, seed)))
     with contextlib.ExitStack() as stack:
         on_first(lambda: stack.enter_context(output_folder(run.out, "fit")))
         if not on_first(run.begin):
@@ -86,16 +86,6 @@ def train_artifact(
             )
             on_first(functools.partial(_save, run, trained, codec, manifest))
         return load_artifact(run.out)
-
-
-def _same_everywhere(fingerprint: str) -> str:
-    """Refuse a run whose processes have other rows, settings or models: unlike machines may decide on other rows."""
-    if len(set(gathered(fingerprint))) > 1:
-        raise OptionsError(
-            "the processes of this run would train on different things",
-            mend="Use machines of one kind, or write the rows once with `antivenom immunize` and train on these.",
-        )
-    return fingerprint
 
 
 def _save(run: RunFolder, trained: Any, codec: Any, manifest: Manifest) -> None:
