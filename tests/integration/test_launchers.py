@@ -20,14 +20,13 @@ LAUNCHERS = {
 }  # fmt: skip
 
 
-def fit(rows, model, out, launcher=()):
-    """`antivenom fit`, in one process or started by a launcher."""
+def fit(rows, model, out, launcher=(), batch="16"):
+    """What `antivenom fit` ends with, in one process or started by a launcher."""
     modules = [word for module in (*([launcher] if launcher else []), ["antivenom"]) for word in ("-m", *module)]
-    options = ["--rank", "4", "--learning-rate", "0.01", "--batch-size", "16", "--epochs", "2", "--seed", "3"]
+    options = ["--rank", "4", "--learning-rate", "0.01", "--batch-size", batch, "--epochs", "2", "--seed", "3"]
     command = [sys.executable, *modules, "fit", rows, "--model", model, "--out", out, *options, "--quiet"]
     environment = {**os.environ, "ANTIVENOM_CACHE": str(out.with_name("cache")), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment, check=False)
 
 
 @pytest.mark.slow
@@ -36,8 +35,11 @@ def test_the_recipe_ends_the_same_in_two_processes(model_folder, tmp_path, launc
     """Screen, referees and training: the same rows are taught, for the same reasons, to the same weights."""
     rows = tmp_path / "rows.csv"
     pacsv.write_csv(synthetic_rows(300).select(["text", "answer"]), rows)
-    fit(rows, model_folder, tmp_path / "one")
-    fit(rows, model_folder, tmp_path / "two", launcher)
+    for done in (fit(rows, model_folder, tmp_path / "one"), fit(rows, model_folder, tmp_path / "two", launcher)):
+        assert done.returncode == 0, done.stderr
+    refused = fit(rows, model_folder, tmp_path / "odd", launcher, batch="15")
+    assert refused.returncode != 0
+    assert "2 processes" in refused.stderr, "there are really two"
     one, two = ({"folder": tmp_path / name} for name in ("one", "two"))
     for made in (one, two):
         made["decisions"] = (made["folder"] / "decisions.csv").read_bytes()
