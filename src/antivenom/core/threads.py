@@ -25,7 +25,7 @@ def in_threads(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[
     most = os.cpu_count() or 1
     with ThreadPoolExecutor(most) as pool:
         for item in items:
-            if len(waiting) > most:
+            if len(waiting) == most:
                 yield waiting.popleft().result()
             waiting.append(pool.submit(work, item))
         while waiting:
