@@ -49,11 +49,7 @@ def _measure(work: Workload, precision: Chosen, rounds: int, folder: Path) -> li
     examples = work.examples()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        contenders: dict[str, Callable[[], Callable[[], Any]]] = {
-            "trl": lambda: _trl(work, examples, scratch, precision),
-            "trl, our batches": lambda: _trl(work, examples, scratch, precision, ours=True),
-            "ours": lambda: _ours(work, examples, scratch, precision),
-        }
+        contenders = all_layers(work, examples, scratch, precision)
         for top in TOPS:
             contenders[f"top-{top}"] = lambda top=top: _on_trunk(work, examples, top, scratch, precision)
             contenders[f"pass-{top}"] = lambda top=top: _trunk_pass(work, examples, top, scratch, precision)
@@ -65,6 +61,17 @@ def _measure(work: Workload, precision: Chosen, rounds: int, folder: Path) -> li
     settings["padding"] = _padding(examples)
     record("training", lines, timings, settings, folder)
     return lines
+
+
+def all_layers(
+    work: Workload, examples: Examples, scratch: Path, precision: Chosen
+) -> dict[str, Callable[[], Callable[[], Any]]]:
+    """What gets each way of training all layers ready for an epoch."""
+    return {
+        "trl": lambda: _trl(work, examples, scratch, precision),
+        "trl, our batches": lambda: _trl(work, examples, scratch, precision, ours=True),
+        "ours": lambda: _ours(work, examples, scratch, precision),
+    }
 
 
 def _lines(timings: Timings, losses: dict[str, float]) -> list[Line]:
