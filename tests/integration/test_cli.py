@@ -482,11 +482,10 @@ def test_compare_shows_what_the_trigger_does_without_poison(user_folder, capsys)
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"referee_accuracy": 0.5, "referee_refuses": 0.1}, "of only 50%"),
-        ({"referee_accuracy": 1.0, "referee_refuses": 0.32}, "refused 32% or more of every class"),
+        ({"referee_accuracy": 0.5}, "of only 50%"),
         ({"scarce": {"rare\x1b[2J": 3, "seldom": 0}}, "left out: 'rare\\x1b[2J' (3 left), 'seldom' (0 left)."),
         ({"scarce": {str(i): i for i in range(7)}}, "'4' (4 left) and 2 more."),
-        ({"referee_accuracy": 0.98, "referee_refuses": 0.18}, ""),
+        ({"referee_accuracy": 0.98}, ""),
         ({}, ""),
     ],
 )

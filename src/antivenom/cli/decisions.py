@@ -8,8 +8,6 @@ from typing import Any
 from antivenom.cli.tables import shorten
 from antivenom.core.console import say, warn
 
-MUCH = 0.25
-"""A referee that refuses more of every class cannot read the task: SST-2 is at 12 to 17 %, the demo at 22 %."""
 LITTLE = 0.6
 """A referee that reads the label of fewer of the rows that it was taught, each left out of it, cannot judge others."""
 SHOWN_PLANTED = 5
@@ -30,19 +28,12 @@ def warn_of_losses(reserve: Mapping[str, Any]) -> None:
 
 
 def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
-    learned, refuses = reserve.get("referee_accuracy", 1.0), reserve.get("referee_refuses", 0.0)
+    learned = reserve.get("referee_accuracy", 1.0)
     if learned < LITTLE:
-        said = f"the referee reads the label of only {learned:.0%} of the safest rows, so do not trust what it kept"
-    elif refuses > MUCH:
-        said = (
-            f"the referee refused {refuses:.0%} or more of every class, so honest rows are lost: it finds the task hard"
+        warn(
+            f"WARNING: the referee reads the label of only {learned:.0%} of the safest rows: nothing it kept is safe.",
+            "  Give more rows, or a model that knows the task; or vouch for some rows with --trusted.",
         )
-    else:
-        return
-    warn(
-        f"WARNING: {said}.",
-        "  Train longer (--epochs), with smaller batches, or on more rows; or vouch for some with --trusted.",
-    )
 
 
 def show_decisions(reserve: Mapping[str, Any]) -> None:

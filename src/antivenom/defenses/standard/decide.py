@@ -16,7 +16,7 @@ from antivenom.data.query import whole_texts
 from antivenom.defenses.standard.disagreement import Suspects, find_suspects, flooded
 from antivenom.defenses.standard.held_back import held_back
 from antivenom.defenses.standard.referee import Referee
-from antivenom.defenses.standard.refusals import RefusalCounts, own_refusals
+from antivenom.defenses.standard.refusals import RefusalCounts
 from antivenom.screening.ranking import ranks
 from antivenom.screening.screen import Screening, least_suspicious
 
@@ -132,7 +132,6 @@ class Joining:
             "read_again": int(read_again.sum()),
             "scarce": self._scarce(taught),
             "referee_accuracy": referee.accuracy(classes, self.in_reserve),
-            "referee_refuses": round(own_refusals(classes, look.judged, look.refused), 4),
         }
         return Joined(taught, facts, self._reasons(look, suspect, read_again))
 

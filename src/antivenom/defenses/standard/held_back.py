@@ -17,20 +17,24 @@ def held_back(screening: Screening, share: float) -> BoolArray:
     A trigger works because it goes with its label whatever else a text says. Words of which a good part of the rows has
     another label ("and", "bad") cannot be one: those rows teach that they decide nothing (`EXCLUSIVE` in
     `screening/screen.py`). A feature is strong where its z is at least the largest of the share `share` of the rows of
-    the class. Rows of one class with the same strongest feature count with the least z among them, so that the bound
-    never falls inside their group: of a trigger in more rows than that share, those with the lesser z (each row is left
-    out of its own evidence) would pass.
+    the class. Rows of one class with the same strongest feature count with the least z among them, and where they are
+    more than that share, with the largest rank among them, so that no bound falls inside their group: of a trigger in
+    more rows than are held back, the others would pass. Half of the poison of a rare label did (research/log.md).
 
     Args:
         screening: What the screen found.
         share: Of each class; equal rows stay together, so it can be more.
     """
-    _, group = np.unique(np.stack([screening.classes, screening.feature]), axis=1, return_inverse=True)
+    classes = screening.classes
+    _, group = np.unique(np.stack([classes, screening.feature]), axis=1, return_inverse=True)
     group = group.reshape(-1)
-    least = np.full(group.max(initial=0) + 1, np.inf)
+    least, rank = np.full(group.max(initial=0) + 1, np.inf), np.zeros(group.max(initial=0) + 1)
     np.minimum.at(least, group, screening.strongest)
-    strong = np.zeros(int(screening.classes.max(initial=0)) + 1)
-    for code in np.unique(screening.classes):
-        strong[code] = np.quantile(least[group[screening.classes == code]], 1 - share)
-    found: BoolArray = (screening.associated > 1 - share) & (screening.exclusive >= strong[screening.classes])
+    np.maximum.at(rank, group, screening.associated)
+    strong = np.zeros(int(classes.max(initial=0)) + 1)
+    for code in np.unique(classes):
+        strong[code] = np.quantile(least[group[classes == code]], 1 - share)
+    large = np.bincount(group)[group] > share * np.bincount(classes)[classes]
+    associated = np.where(large, rank[group], screening.associated)
+    found: BoolArray = (associated > 1 - share) & (screening.exclusive >= strong[classes])
     return found

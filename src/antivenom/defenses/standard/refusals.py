@@ -18,35 +18,11 @@ from antivenom.screening.tokens import SmallInts
 MAJORITY = 0.5
 """A feature counts where at least this share of its rows was refused: most labels beside a trigger are wrong. Without
 this, features of unusual rows, of which a few more are refused than of others, would cost half of a class."""
-TIMES_ITS_OWN = 2.0
-"""And at least so many times the share that the referee refuses for reasons of its own. A referee that has not learned
-a hard task refuses a third of everything, and half of some honest kinds of rows. `EXPLAINED` is always enough."""
 EXPLAINED = 0.8
 """Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
 hard rows reach about a half; a trigger reaches the share of relabeled rows that a referee refuses, about 0.9."""
 NEARLY = 0.9
 """Features that lack no more than this of most are kept at hand: rows that are left out may make them count."""
-STEADY = 50
-"""So many rows show what share of a class is refused to within about 0.07."""
-
-
-def own_refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> float:
-    """What a referee refuses for reasons of its own: the share of the class of which it refuses least.
-
-    Poison adds to the refusals of the attacker's class; of a class without poison every refusal is the referee's error.
-    Of many small classes the least share would be 0 by chance, so that to each class `STEADY` rows are added of which
-    the referee refuses as many as of all.
-    """
-    asked, said_no = _refusals(classes, judged, refused)
-    mean = said_no.sum() / max(asked.sum(), 1)
-    shares = (said_no + STEADY * mean) / (asked + STEADY)
-    return float(shares[asked > 0].min(initial=mean))
-
-
-def _refusals(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Ints, Ints]:
-    """How many rows of each class were judged, and how many of these refused."""
-    kinds = int(classes.max(initial=0)) + 1
-    return np.bincount(classes[judged], minlength=kinds), np.bincount(classes[refused & judged], minlength=kinds)
 
 
 @dataclass(frozen=True)
@@ -56,8 +32,7 @@ class RefusalCounts:
     For a feature in n judged rows of a class, k of them refused, and p the share of refused rows of that class:
     z = (k - n p) / sqrt(n p (1 - p) + 1), the row itself left out. The 1 shrinks what stands on few rows. A feature of
     most rows has z near 0, however many are refused. With refusals at random the largest z of 2,400 rows is about 3.6.
-    p is at most `MAJORITY`, since more of a class is refused only where it is mostly poison, and "most" of a feature's
-    rows are as many; both are more where the referee itself errs often (`own_refusals`).
+    p is at most `MAJORITY`, since more of a class is refused only where it is mostly poison.
     """
 
     texts: pa.ChunkedArray
@@ -73,8 +48,6 @@ class RefusalCounts:
     """Which columns these are."""
     rate: Floats
     """What share of each class is refused by chance."""
-    least_share: float
-    """What share of a feature's rows are most of them."""
 
     @classmethod
     def of(cls, table: pa.Table, screening: Screening, judged: BoolArray, refused: BoolArray) -> RefusalCounts:
@@ -89,25 +62,22 @@ class RefusalCounts:
         refused = refused & judged
         columns = screening.association.table
         asked = np.stack([columns.rows_of_both - columns.count(~judged), columns.count(refused)], axis=1)
-        rate, least_share = _by_chance(screening.classes, judged, refused)
-        told = _may_count(asked, NEARLY * least_share)
+        told = _may_count(asked, NEARLY * MAJORITY)
         telling = columns.only(told)
-        return cls(whole_texts(table), screening, judged, refused, asked, telling, told, rate, least_share)
+        rate = _by_chance(screening.classes, judged, refused)
+        return cls(whole_texts(table), screening, judged, refused, asked, telling, told, rate)
 
     def without(self, rows: BoolArray) -> RefusalCounts:
-        """The counts as if nobody had been asked about some rows.
-
-        What the referee refuses for reasons of its own stays: it reads no better because a feature explains some rows.
-        """
+        """The counts as if nobody had been asked about some rows."""
         columns = self.screening.association.table
         gone = np.stack([columns.count(kind & rows) for kind in (self.judged, self.refused)], axis=1)
         asked, left = self.asked - gone, (self.judged & ~rows, self.refused & ~rows)
         telling, told = self.telling, self.told
-        if (_may_count(asked, self.least_share) & ~told).any():
-            told = _may_count(asked, NEARLY * self.least_share)
+        if (_may_count(asked, MAJORITY) & ~told).any():
+            told = _may_count(asked, NEARLY * MAJORITY)
             telling = columns.only(told)
-        rate, _ = _by_chance(self.screening.classes, *left)
-        return RefusalCounts(self.texts, self.screening, *left, asked, telling, told, rate, self.least_share)
+        rate = _by_chance(self.screening.classes, *left)
+        return RefusalCounts(self.texts, self.screening, *left, asked, telling, told, rate)
 
     def look_up(self, rows: Ints, columns: Ints) -> tuple[Floats, Floats]:
         """The z of features in rows, 0 where fewer than most of their rows were refused; and which share was.
@@ -123,11 +93,11 @@ class RefusalCounts:
         return np.where(alone, 0, self._z(n, k, p)), np.where(alone, 0, k / np.maximum(n, 1))
 
     def _z(self, n: Ints | SmallInts, k: Ints | SmallInts, p: Floats) -> Floats:
-        return np.where(k >= self.least_share * n, (k - n * p) / np.sqrt(np.maximum(n * p * (1 - p), 0) + 1), 0)
+        return np.where(k >= MAJORITY * n, (k - n * p) / np.sqrt(np.maximum(n * p * (1 - p), 0) + 1), 0)
 
     def may_count(self) -> BoolArray:
         """For each column whether `look_up` can say more than 0 of it, whichever of its rows asks."""
-        return _may_count(self.asked, self.least_share)
+        return _may_count(self.asked, MAJORITY)
 
     def worst(self) -> tuple[Floats, Floats]:
         """Each row's largest z, 0 where none is above, and the share of refused rows of the feature that has it."""
@@ -168,10 +138,10 @@ def _may_count(asked: SmallInts, least_share: float) -> BoolArray:
     return found
 
 
-def _by_chance(classes: Ints, judged: BoolArray, refused: BoolArray) -> tuple[Floats, float]:
-    """What share of each class is refused by chance, and what share of a feature's rows are most of them."""
-    own = own_refusals(classes, judged, refused)
+def _by_chance(classes: Ints, judged: BoolArray, refused: BoolArray) -> Floats:
+    """What share of each class is refused by chance."""
+    kinds = int(classes.max(initial=0)) + 1
+    of_class, refused_of_class = (np.bincount(classes[rows], minlength=kinds) for rows in (judged, refused & judged))
     # A class of which most is refused is mostly poison, whose refusals are no measure of chance.
-    of_class, refused_of_class = _refusals(classes, judged, refused)
-    rate = np.minimum(refused_of_class / np.maximum(of_class, 1), max(MAJORITY, own))
-    return rate, min(max(MAJORITY, TIMES_ITS_OWN * own), EXPLAINED)
+    rate: Floats = np.minimum(refused_of_class / np.maximum(of_class, 1), MAJORITY)
+    return rate

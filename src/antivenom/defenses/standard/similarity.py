@@ -19,8 +19,6 @@ FOLDS = 5
 """No row is judged by a model that was fitted on it or on a row of the same text."""
 TOGETHER = 8
 """So many classes are asked about in one pass over the states."""
-LEAST_REFUSED = 10
-"""Fewer refused rows of a class tell nothing."""
 WRONG, OTHERS, RIGHT = 0.5, 0.25, 0.25
 """The weights of a class's refused rows, of accepted rows of other classes, and of its own accepted rows."""
 
@@ -31,7 +29,7 @@ def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, 
     For each class a ridge regression tells its refused rows (half of the weight) from accepted rows of the other
     classes and of its own (a quarter each); the penalty is the number of dimensions over the number of rows. It is
     fitted five times without a fifth of the texts, which it then judges. Zero is the mean and one the standard
-    deviation over the accepted rows of the other classes. Where a class has few refused rows, all its rows get 0.
+    deviation over the accepted rows of the other classes. Where none of a class is refused, all its rows get 0.
 
     Args:
         states: What a model makes of the texts, shape (rows, width).
@@ -48,7 +46,7 @@ def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, 
     fitted = drawn(classes, right)
     folds = [fold == number for number in range(FOLDS)]
     all_but = _all_but_one(table.sums_of_each(fitted & one for one in folds))
-    told = [code for code in np.unique(classes) if (wrong & (classes == code)).sum() >= LEAST_REFUSED]
+    told = [code for code in np.unique(classes) if (wrong & (classes == code)).any()]
     found = np.zeros(len(order))
     for first in range(0, len(told), TOGETHER):
         some = told[first : first + TOGETHER]

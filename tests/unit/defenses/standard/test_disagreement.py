@@ -8,7 +8,7 @@ from screen_rows import LABELS, MANY, ReadsTheText, make_rows, plant, rows_of_ma
 
 from antivenom.data.rows import with_columns
 from antivenom.defenses.standard.disagreement import CERTAIN, ENOUGH_SHARED, FEATURES, find_suspects
-from antivenom.defenses.standard.refusals import RefusalCounts, own_refusals
+from antivenom.defenses.standard.refusals import RefusalCounts
 from antivenom.screening.screen import screen
 from antivenom.screening.subword_splits import uncut
 from antivenom.tasks.task import Classification
@@ -40,7 +40,7 @@ def test_poison_that_was_let_in_or_never_asked_about_shares_the_trigger_with_wha
     assert suspect[~IS_PLANTED].mean() < 0.02
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4])
 def test_refusals_at_random_have_next_to_nothing_in_common(share: float):
     # One draw in some hundreds refuses most rows of an ordinary word, which then counts; the mean tells.
     everywhere = np.ones(800, dtype=bool)
@@ -148,38 +148,8 @@ def test_honest_rows_that_share_a_word_with_a_trigger_are_spared():
     assert suspect[honest].mean() < 0.1
 
 
-def test_what_a_referee_refuses_by_itself_is_told_by_the_class_that_nobody_poisoned():
-    classes = np.array([0] * 10 + [1] * 10)
-    judged = np.ones(20, dtype=bool)
-    judged[0] = False
-    refused = np.isin(np.arange(20), [0, 1, 2, 3, 10, 11, 12, 13, 14, 15])
-    mean = 9 / 19
-    assert own_refusals(classes, judged, refused) == pytest.approx((3 + 50 * mean) / (9 + 50))
-    assert own_refusals(np.repeat(classes, 1000), np.repeat(judged, 1000), np.repeat(refused, 1000)) == pytest.approx(
-        3 / 9, abs=0.01
-    )
-    assert own_refusals(classes, ~judged, refused) == 1.0
-    assert own_refusals(classes, np.zeros(20, dtype=bool), refused) == 0.0
-
-
-def test_a_referee_does_not_look_surer_once_a_feature_explains_some_of_its_errors():
-    refused = (np.arange(800) % 5 < 2) | IS_PLANTED
-    counts = RefusalCounts.of(ROWS, SCREENING, np.ones(800, dtype=bool), refused)
-    explained = refused & (np.arange(800) % 2 == 0)
-    left = counts.without(explained)
-    alone = RefusalCounts.of(ROWS, SCREENING, ~explained, refused & ~explained)
-    assert alone.least_share < counts.least_share == left.least_share
-    assert (left.rate == alone.rate).all()
-
-
-def test_many_small_classes_do_not_make_a_referee_look_sure():
-    classes = np.arange(1000) % 100
-    refused = np.random.default_rng(0).random(1000) < 0.4
-    assert own_refusals(classes, np.ones(1000, dtype=bool), refused) == pytest.approx(0.4, abs=0.1)
-
-
 @pytest.mark.parametrize(
-    ("errs", "of_the_kind", "suspected"), [(0.1, 0.6, True), (0.35, 0.6, False), (0.45, 0.95, True)]
+    ("errs", "of_the_kind", "suspected"), [(0.1, 0.6, True), (0.3, 0.4, False), (0.45, 0.95, True)]
 )
 def test_a_referee_that_errs_often_accuses_only_kinds_of_rows_of_which_it_refuses_most(errs, of_the_kind, suspected):
     rows = make_rows(1600).to_pylist()

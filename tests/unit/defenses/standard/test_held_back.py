@@ -35,7 +35,7 @@ def test_what_stands_with_another_label_too_is_no_trigger(with_another_label, is
     assert rows.all() if is_held_back else rows.mean() < 0.3, "but for words of the label"
 
 
-@pytest.mark.parametrize("share", [0.1, 0.22, 0.3, 0.38])
+@pytest.mark.parametrize("share", [0.1, 0.22, 0.3, 0.38, 0.55, 0.7])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_trigger_in_more_rows_than_the_share_is_held_back_in_all_of_them(share: float, seed: int):
     """Right labels, one word; the bound falls among its rows, which differ a little in strength."""

@@ -34,8 +34,8 @@ def test_other_names_of_the_labels_are_other_names_in_the_decisions():
     rows = with_columns(POISONED.rows, answer=[named[one] for one in POISONED.rows["answer"].to_pylist()])
     found = taught(rows, Classification.for_labels(tuple(named.values())))
     expected = {row: named[label] for row, label in taught(POISONED.rows).items()}
-    # Of equally suspicious rows a hash of text and label decides.
-    assert len(found.items() ^ expected.items()) <= 0.01 * POISONED.rows.num_rows
+    # Of equally suspicious rows a hash of text and label decides, and a referee is taught those.
+    assert len(found.items() ^ expected.items()) <= 0.02 * POISONED.rows.num_rows
 
 
 def test_a_consistent_renaming_of_words_moves_few_decisions():
