@@ -199,7 +199,7 @@ TABLES: dict[str, Callable[[], str]] = {
         suite_tables.baselines, suite_tables.trusted, suite_tables.decisions, suite_tables.taught,
         suite_tables.second_model, suite_tables.second_model_trusted, suite_tables.second_model_decided,
         suite_tables.carry_over, suite_tables.image_text, suite_tables.summaries, suite_tables.arithmetic,
-        suite_tables.honest_rows,
+        suite_tables.honest_rows, suite_tables.rare_label,
         shipped.shipped, shipped.decided,
         demo, attacks, accuracy, perfect_filter, tasks, ablation, seeds, five_readings, unmet, doses,
         triggers_alone, paraphrases,

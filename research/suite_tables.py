@@ -130,6 +130,20 @@ def honest_rows() -> str:
     return "\n".join(lines)
 
 
+def rare_label() -> str:
+    """How much poison towards a rare label `standard` teaches."""
+    path = ROOT / "results" / "decisions" / "rare_label-standard.json"
+    head = ("attack", "share of all rows, %", "rows of the label", "poisoned", "of these taught", "honest rows lost")
+    lines = [row(head), row(["---"] * len(head))]
+    for one in json.loads(path.read_text(encoding="utf-8"))["decisions"]:
+        cells = [one["attack"], f"{100 * one['rate']:g}", str(one["of_label"]), str(one["poisoned"])]
+        found = (
+            [str(one[key]) for key in ("poison_taught", "honest_lost")] if "poison_taught" in one else ["refused", ""]
+        )
+        lines.append(row([*cells, *found]))
+    return "\n".join(lines)
+
+
 def second_model_decided() -> str:
     """What `standard` decides with the hidden states of either model."""
     head = (
