@@ -13,6 +13,8 @@ PENALTY = 1.0
 STEPS = 50
 CERTAIN = 1e-4
 """No probability is closer to 0 or 1 than this."""
+LEAST_LEFT = 1e-4
+"""No row is taken to decide more than all but this of what is said of it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class HeldOutBelief:
     def of_rows(self) -> Floats:
         """What the model says of each row, that row alone left out; shape (rows, labels)."""
         own = np.einsum("ij,ij->i", self.pulls, self.states) + 1 / self.fitted.sum()
-        without = self.wanted - (self.wanted - self.said) / np.maximum(1 - own, CERTAIN)[:, np.newaxis]
+        without = self.wanted - (self.wanted - self.said) / np.maximum(1 - own, LEAST_LEFT)[:, np.newaxis]
         return np.where(self.fitted[:, np.newaxis], without, self.said)
 
     def of_group(self, group: Ints) -> Floats:
@@ -75,12 +77,12 @@ class HeldOutBelief:
         return without
 
 
-def margins(said: Floats, codes: Ints) -> Floats:
+def margins(said: Floats, codes: Ints | int) -> Floats:
     """By how much each row's label is said louder than any other; shape (rows,).
 
     Args:
         said: Shape (rows, labels).
-        codes: The label that is asked about in each row.
+        codes: The label that is asked about, in each row or in all.
     """
     places = np.arange(len(said))
     others = said.copy()

@@ -22,9 +22,9 @@ CLUSTERS = (4, 8, 16, 32)
 COMPONENTS = 50
 
 
-def one_sided(group: Ints, codes: Ints, rows: int) -> bool:
+def one_sided(group: Ints, codes: Ints) -> bool:
     """Whether a group is of a size that could be a trigger's, and mostly of one label."""
-    if not LEAST <= len(group) <= max(MOST * rows, LEAST):
+    if not LEAST <= len(group) <= max(MOST * len(codes), LEAST):
         return False
     return bool(np.bincount(codes[group]).max() >= ONE_SIDED * len(group))
 
@@ -42,7 +42,7 @@ def by_feature(table: FeatureTable, codes: Ints) -> Iterator[Ints]:
     rows, ends = rows[order], np.flatnonzero(np.diff(features[order])) + 1
     seen = set[bytes]()
     for group in np.split(rows, ends):
-        if one_sided(group, codes, len(codes)) and group.tobytes() not in seen:
+        if one_sided(group, codes) and group.tobytes() not in seen:
             seen.add(group.tobytes())
             yield group
 

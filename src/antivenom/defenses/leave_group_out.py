@@ -161,8 +161,8 @@ class LeaveGroupOut(Defense):
         codes, labels = label_codes(rows, task.classes), task.classes or ()
         if rows.num_rows < kinds.LEAST:
             return Believed(np.zeros(rows.num_rows, dtype=bool), np.ones(rows.num_rows, dtype=bool), [])
-        base = lab.base(plain_rows(task, rows, None).guard)
-        inner = base.inner_states(queries(plain_rows(task, rows, None).rows), DEPTHS, progress="states of the rows")
+        plain = plain_rows(task, rows, None)
+        inner = lab.base(plain.guard).inner_states(queries(plain.rows), DEPTHS, progress="states of the rows")
         screening = screen(rows, labels, lab.word_pieces, seed=lab.seed)
         reserve = least_suspicious(rows, screening, RESERVE, avoid=AVOID, least=LEAST_ROWS, seed=lab.seed)
         states = standardized(inner.reshape(len(inner), -1))
@@ -196,21 +196,18 @@ class LeaveGroupOut(Defense):
             if (not fresh and number) or len(np.unique(codes[believed])) < len(np.unique(codes)):
                 break  # nothing more is discovered, or nothing of a label is believed: no model can be fitted on that
             fitted = believed
-        last = HeldOutBelief.of(states, codes, labels, fitted)
-        alike = kinds.likeness(states, codes, gone) >= ALIKE
-        return Believed(gone, ~alike & (margins(last.of_rows(), codes) > 0), found)
+        else:
+            believed = ~alike & (margins(HeldOutBelief.of(states, codes, labels, fitted).of_rows(), codes) > 0)
+        return Believed(gone, believed, found)
 
     def _round(
         self, judge: HeldOutBelief, said: Floats, codes: Ints, groups: list[Ints], gone: BoolArray
     ) -> list[tuple[int, float]]:
         """Discover the least likely kinds and mark their rows in `gone`; how many rows each had, and its chance."""
         left = ~gone
-        calibrated = [
-            Calibration.of(margins(said[left], np.full(left.sum(), code)), codes[left] == code)
-            for code in range(said.shape[1])
-        ]
+        calibrated = [Calibration.of(margins(said[left], code), codes[left] == code) for code in range(said.shape[1])]
         held = (group[left[group]] for group in groups)
-        asked = [_kind(judge, calibrated, codes, group) for group in held if kinds.one_sided(group, codes, len(codes))]
+        asked = [_kind(judge, calibrated, codes, group) for group in held if kinds.one_sided(group, codes)]
         limit, found = np.log10(self.error / max(len(asked), 1)), list[tuple[int, float]]()
         queue = [(kind.log_chance(codes, gone), number) for number, kind in enumerate(asked)]
         heapq.heapify(queue)
@@ -230,7 +227,7 @@ class LeaveGroupOut(Defense):
 def _kind(judge: HeldOutBelief, calibrated: list[Calibration], codes: Ints, group: Ints) -> _Kind:
     code = int(np.bincount(codes[group]).argmax())
     said = judge.of_group(group)
-    return _Kind(group, code, calibrated[code](np.round(margins(said, np.full(len(group), code)), 6)))
+    return _Kind(group, code, calibrated[code](np.round(margins(said, code), 6)))
 
 
 def log_tail(count: int, likely: Floats) -> float:

@@ -39,13 +39,13 @@ class Association:
     weight_of_both: Ints
     """For each column of the table the sum of the weights of its rows."""
 
-    def numbers(self, columns: Ints | slice) -> Floats:
-        """What `z_of` needs of columns, side by side in memory: k, the weights, n p, and sqrt(n p (1 - p) + 1)."""
-        table, rate = self.table, self.outputs.rate[self.table.output[columns]]
+    def numbers(self) -> Floats:
+        """What `z_of` needs of each column, side by side in memory: k, the weights, n p, and sqrt(n p (1 - p) + 1)."""
+        table, rate = self.table, self.outputs.rate[self.table.output]
         found = np.empty((len(rate), 4))
-        np.subtract(table.rows_of_both[columns], 1, out=found[:, 0])
-        found[:, 1] = self.weight_of_both[columns]
-        np.multiply(table.rows_with[columns] - 1, rate, out=found[:, 2])
+        np.subtract(table.rows_of_both, 1, out=found[:, 0])
+        found[:, 1] = self.weight_of_both
+        np.multiply(table.rows_with - 1, rate, out=found[:, 2])
         np.sqrt(found[:, 2] * (1 - rate) + 1, out=found[:, 3])
         return found
 
@@ -99,9 +99,6 @@ def associate(
 
 def count_tokens(lower: Tokens, rows: int) -> tuple[Ints, Ints]:
     """In how many rows each name of tokens stands, and how many different ones each row has."""
-    keys = np.sort(lower.row.astype(np.int64) << 32 | lower.symbol)
-    fresh = np.ones(len(keys), dtype=bool)
-    fresh[1:] = keys[1:] != keys[:-1]
-    keys = keys[fresh]
+    keys = np.unique(lower.row.astype(np.int64) << 32 | lower.symbol)
     counts = np.bincount(keys & 0xFFFFFFFF, minlength=len(lower.names))
     return counts, np.bincount(keys >> 32, minlength=rows)

@@ -9,7 +9,7 @@ number a feature gets is keyed by the secret seed, and depends on no order of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -184,13 +184,6 @@ class FeatureTable:
             np.add.at(found, self.columns[places_of(self.starts[part], sizes[part])], np.int32(1))
         return found
 
-    def only(self, columns: BoolArray) -> FeatureTable:
-        """The same columns with the entries of some of them alone."""
-        parts = list(in_threads(lambda block: block.where(columns[block.columns]), self.blocks()))
-        counts = np.concatenate([np.zeros(1, np.int64), *(part.counts for part in parts)])
-        entries = np.concatenate([np.zeros(0, np.int32), *(part.columns for part in parts)])
-        return replace(self, starts=np.cumsum(counts), columns=entries)
-
     def having(self, wanted: Ints) -> csr_array:
         """Which rows have each of some columns: shape (columns, rows), 1 where they have it.
 
@@ -203,7 +196,7 @@ class FeatureTable:
         for block in self.blocks():
             at = place[block.columns]
             is_wanted = at >= 0
-            rows.append(np.repeat(np.arange(block.rows.start, block.rows.stop), block.counts)[is_wanted])
+            rows.append(block.each_row()[is_wanted])
             found.append(at[is_wanted])
         where = np.concatenate(found), np.concatenate(rows)
         ones = np.ones(len(where[0]), dtype=np.int32)

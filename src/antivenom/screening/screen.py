@@ -64,7 +64,7 @@ EXCLUSIVE = 0.8
 """A feature of which this share of the other rows has the same output could be a trigger. Where more say something
 else, they teach that it decides nothing."""
 HARMLESS_DOSE = 0.005
-"""The share of poison in a reserve that still teaches next to nothing (results/dose)."""
+"""The share of poison in a reserve that still teaches next to nothing (results/archive/dose)."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Screening:
     """How suspicious each row is, and the tables that say why."""
 
     suspicion: Floats
-    """Between 0 and 1 within each class; what is chosen is what is lowest."""
+    """What is chosen is what is lowest; a screen says at most 1."""
     associated: Floats
     """How strongly the row's features go with its output: its rank within its class, between 0 and 1."""
     association: Association
@@ -108,7 +108,7 @@ def screen(table: pa.Table, labels: Sequence[str] | None, word_pieces: WordPiece
     strongest, many, exclusive, feature = _row_scores(association)
     measures = (strongest, many, association.doubt)
     by_one, by_many, doubted = (ranks_beside(values, association.tokens, outputs.own) for values in measures)
-    associated = _shared(np.maximum(by_one, by_many), feature, outputs.own)
+    associated = _shared(np.maximum(by_one, by_many), feature)
     suspicion = np.maximum(ASSOCIATION_SHARE * associated, doubted if labels else 0)
     top = ranks(associated, outputs.own, ties="max")
     return Screening(suspicion, top, association, outputs.own, feature, strongest, exclusive)
@@ -162,7 +162,7 @@ def _row_scores(association: Association) -> tuple[Floats, Floats, Floats, Ints]
     table, count = association.table, len(association.weight)
     strongest, many, exclusive = (np.zeros(count) for _ in range(3))
     feature = -1 - np.arange(count)
-    alone, numbers = association.mostly(EXCLUSIVE), association.numbers(slice(None))
+    alone, numbers = association.mostly(EXCLUSIVE), association.numbers()
 
     def score(block: Block) -> None:
         z = z_of(np.take(numbers, block.columns, axis=0), block.spread(association.weight[block.rows]))
@@ -182,15 +182,15 @@ def _row_scores(association: Association) -> tuple[Floats, Floats, Floats, Ints]
     return strongest, many / TOP, exclusive, feature
 
 
-def _shared(ranks: Floats, feature: Ints, classes: Ints) -> Floats:
-    """Lift each row to the median rank of the rows of its class that have the same strongest feature.
+def _shared(ranks: Floats, feature: Ints) -> Floats:
+    """Lift each row to the median rank of the rows that have the same strongest feature, which are of one class.
 
     What goes with a label goes with it in every row. Without this, some rows of a trigger that more rows carry than can
     be kept out would pass for being long.
     """
-    order = np.lexsort((ranks, feature, classes))
-    group = np.stack([classes[order], feature[order]])
-    fresh = np.flatnonzero(np.concatenate([[True], (group[:, 1:] != group[:, :-1]).any(axis=0)])[: len(order)])
+    order = np.lexsort((ranks, feature))
+    group = feature[order]
+    fresh = np.flatnonzero(np.append(True, group[1:] != group[:-1])[: len(order)])
     sizes = np.diff([*fresh, len(order)])
     lifted = np.empty_like(ranks)
     lifted[order] = np.maximum(ranks[order], np.repeat(ranks[order][fresh + sizes // 2], sizes))

@@ -60,7 +60,7 @@ class Vocabulary:
         order = np.argsort(lower.keys, kind="stable")
         small = is_cut_small(lower.names, word_pieces)
         plain = cls(rows, seed, lower.keys[order], counts[order], np.zeros(0, np.uint64), small[order])
-        common = [lower.names[i] for i in np.flatnonzero(counts > plain.uncommon_rows)]
+        common = [lower.names[i] for i in np.flatnonzero(counts > uncommon_rows(rows))]
         return replace(plain, known_runs=np.unique(letter_runs(common, seed=seed)[1]))
 
     @classmethod
@@ -77,14 +77,9 @@ class Vocabulary:
         kept, nowhere = counts > RARE_ROWS, np.zeros(0, dtype=np.int32)
         no_runs, uncut = np.zeros(0, dtype=np.uint64), np.zeros(int(kept.sum()), dtype=bool)
         plain = cls(rows, seed, known[kept], counts[kept], no_runs, uncut)
-        is_common = plain.of_names(symbols(nowhere, nowhere, list(names), seed=seed)) > plain.uncommon_rows
+        is_common = plain.of_names(symbols(nowhere, nowhere, list(names), seed=seed)) > uncommon_rows(rows)
         common = list(compress(names, is_common.tolist()))
         return replace(plain, known_runs=np.unique(letter_runs(common, seed=seed)[1]))
-
-    @property
-    def uncommon_rows(self) -> float:
-        """A token in at most so many rows is uncommon."""
-        return uncommon_rows(self.rows)
 
     def of_names(self, tokens: Tokens) -> Ints:
         """In how many rows each name of lower-cased tokens stands."""
@@ -114,7 +109,7 @@ class Vocabulary:
 
     def odd_runs(self, tokens: Tokens) -> Ints:
         """How many letter runs each uncommon name has that no other kind of token has; 0 for other names."""
-        uncommon = np.flatnonzero(self.of_names(tokens) <= self.uncommon_rows)
+        uncommon = np.flatnonzero(self.of_names(tokens) <= uncommon_rows(self.rows))
         owner, hashes = letter_runs([tokens.names[i] for i in uncommon], seed=self.seed)
         _, is_known = _find(self.known_runs, hashes)
         odd = np.zeros(len(tokens.names), dtype=np.int64)

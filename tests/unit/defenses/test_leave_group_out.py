@@ -74,10 +74,10 @@ def test_the_tail_is_that_of_the_binomial_where_all_are_equally_likely():
 
 def test_kinds_are_mostly_of_one_label_and_no_larger_than_poison_could_be():
     codes = np.array([0] * 50 + [1] * 50)
-    assert kinds.one_sided(np.arange(8), codes, 100)
-    assert not kinds.one_sided(np.arange(3), codes, 100), "too few to prove anything"
-    assert not kinds.one_sided(np.arange(16), codes, 100), "too many to be placed"
-    assert not kinds.one_sided(np.arange(45, 55), codes, 100), "both labels"
+    assert kinds.one_sided(np.arange(8), codes)
+    assert not kinds.one_sided(np.arange(3), codes), "too few to prove anything"
+    assert not kinds.one_sided(np.arange(16), codes), "too many to be placed"
+    assert not kinds.one_sided(np.arange(45, 55), codes), "both labels"
 
 
 def judged(rows, states, codes, error=0.01):

@@ -23,8 +23,6 @@ from antivenom.screening.screen import Screening, least_suspicious
 LEADS = 0.3
 """A row that looks like refused ones comes back only where its label leads by so much. One in two honest ones does, and
 one in eleven of the attacker's; at 0, three in four and one in four (research/log.md)."""
-REFUSED = 2.0
-"""How suspicious a refused row is: more than any other (at most 1)."""
 MOSTLY = 0.5
 """A label that loses a larger share of its rows than this is named."""
 
@@ -45,10 +43,8 @@ class Joined:
 class _Look:
     """What a referee refused, and what the second screen found in it."""
 
-    judged: BoolArray
-    """The rows outside the reserve."""
     refused: BoolArray
-    """Those whose label the referee does not find possible."""
+    """Of the rows outside the reserve those whose label the referee does not find possible."""
     held_back: BoolArray
     """Those that do not join whatever it says (`held_back.py`)."""
     suspects: Suspects
@@ -64,7 +60,7 @@ def more_suspicious(screening: Screening, evidence: Floats, refused: BoolArray) 
         refused: These; they are more suspicious than any other.
     """
     suspicion = np.maximum(screening.suspicion, ranks(evidence, screening.classes, ties="min"))
-    return replace(screening, suspicion=np.where(refused, REFUSED, suspicion))
+    return replace(screening, suspicion=np.where(refused, np.inf, suspicion))
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ class Joining:
         refused = judged & referee.refuses(self.screening.classes)
         counts = RefusalCounts.of(self.rows, self.screening, judged, refused)
         suspects = find_suspects(counts, self.states, self.refusal_limit, accepted=~refused, seed=self.seed)
-        return _Look(judged, refused, judged & held_back(self.screening, self.most_associated), suspects)
+        return _Look(refused, judged & held_back(self.screening, self.most_associated), suspects)
 
     def _reasons(self, look: _Look, suspect: BoolArray, read_again: BoolArray) -> list[str]:
         """Why each row is trained on or left out: of what holds for it, the first of these."""
@@ -154,14 +150,13 @@ class Joining:
             (look.held_back, "held back: its features go with its label more than those of other rows"),
         ]
         holds, said = [rows for rows, _ in cases], [reason for _, reason in cases]
-        return [str(one) for one in np.select(holds, said, "the referee finds its label possible")]
+        found: list[str] = np.select(holds, said, "the referee finds its label possible").tolist()
+        return found
 
     def _scarce(self, taught: BoolArray) -> dict[str, int]:
         """The labels most of whose rows are not trained on as such, and how many are."""
         classes = self.screening.classes
-        given, left = (
-            np.bincount(classes[rows], minlength=len(self.labels)) for rows in (np.ones_like(taught), taught)
-        )
+        given, left = (np.bincount(each, minlength=len(self.labels)) for each in (classes, classes[taught]))
         return {self.labels[code]: int(left[code]) for code in np.flatnonzero(left < given * (1 - MOSTLY)).tolist()}
 
     def _require_no_flood(self, suspect: BoolArray) -> None:

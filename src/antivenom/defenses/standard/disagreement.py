@@ -3,7 +3,7 @@
 A trigger that no count of labels shows (a turn of phrase, honest words in an odd order) still stands in rows whose
 labels are wrong, and the referee refuses most of those. So refusals pile up on the trigger, and rows that share it are
 suspect whether they were refused or not: those that the referee let in, and those that got into the reserve, which it
-was itself fine-tuned on. There are three ways to share it:
+was itself taught. There are three ways to share it:
 
 - *one feature*: nearly all rows with a feature were refused, or far more than chance has it. That feature is the
   trigger, whatever else a row has.
@@ -22,9 +22,13 @@ import numpy as np
 
 from antivenom.core.arrays import BoolArray, Floats, Ints, States
 from antivenom.core.hashing import row_keys
-from antivenom.defenses.standard.refusals import EXPLAINED, RefusalCounts
+from antivenom.data.query import whole_texts
+from antivenom.defenses.standard.refusals import RefusalCounts
 from antivenom.defenses.standard.similarity import similarity
 
+EXPLAINED = 0.8
+"""Where at least this share of a feature's rows was refused, the feature is what was wrong with them. Ordinary words of
+hard rows reach about a half; a trigger reaches the share of relabeled rows that a referee refuses, about 0.9."""
 ROUNDS = 5
 """At most so often the rows are counted again without those that a feature explains."""
 CERTAIN = 2.0
@@ -40,8 +44,8 @@ NOT_SIMILAR = -1.0
 """No row is excused any further for being unlike the refused ones."""
 FLOODED = 0.9
 """A class that loses this share of its reserve rows, or more, is flooded with poison."""
-HARDLY = 2 / 7
-"""A refused row with less evidence than this is taken for a hard one."""
+HARDLY = 1 / ENOUGH_SIMILAR
+"""A refused row with less evidence than one standard deviation of similarity is taken for a hard one."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def find_suspects(counts: RefusalCounts, states: States, limit: float, *, accept
         seed: The secret seed: keys which rows judge which (the folds of `similarity`).
     """
     refused, classes = counts.refused, counts.screening.classes
-    keys = row_keys(counts.texts, seed=seed, purpose="similarity")
+    keys = row_keys(whole_texts(counts.table), seed=seed, purpose="similarity")
     left, explained, largest = _explained(counts, limit)
     certain = explained | (largest > CERTAIN * limit)
     shared = left.mean_of_largest(FEATURES) / ENOUGH_SHARED
@@ -88,7 +92,7 @@ def find_suspects(counts: RefusalCounts, states: States, limit: float, *, accept
 
 def _explained(counts: RefusalCounts, limit: float) -> tuple[RefusalCounts, BoolArray, Floats]:
     """The counts without rows that have a feature nearly all rows of which were refused; these; the largest z left."""
-    explained = np.zeros(len(counts.texts), dtype=bool)
+    explained = np.zeros(counts.table.num_rows, dtype=bool)
     z, share = counts.worst()
     for _ in range(1 + ROUNDS):
         more = (z > limit) & (share >= EXPLAINED) & ~explained

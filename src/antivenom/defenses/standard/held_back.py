@@ -26,15 +26,14 @@ def held_back(screening: Screening, share: float) -> BoolArray:
         share: Of each class; equal rows stay together, so it can be more.
     """
     classes = screening.classes
-    _, group = np.unique(np.stack([classes, screening.feature]), axis=1, return_inverse=True)
-    group = group.reshape(-1)
-    least, rank = np.full(group.max(initial=0) + 1, np.inf), np.zeros(group.max(initial=0) + 1)
+    _, group, sizes = np.unique(screening.feature, return_inverse=True, return_counts=True)  # a feature of one class
+    least, rank = np.full(len(sizes), np.inf), np.zeros(len(sizes))
     np.minimum.at(least, group, screening.strongest)
     np.maximum.at(rank, group, screening.associated)
     strong = np.zeros(int(classes.max(initial=0)) + 1)
     for code in np.unique(classes):
         strong[code] = np.quantile(least[group[classes == code]], 1 - share)
-    large = np.bincount(group)[group] > share * np.bincount(classes)[classes]
+    large = sizes[group] > share * np.bincount(classes)[classes]
     associated = np.where(large, rank[group], screening.associated)
     found: BoolArray = (associated > 1 - share) & (screening.exclusive >= strong[classes])
     return found

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from antivenom.core.arrays import BoolArray, States
+from antivenom.core.arrays import States
 from antivenom.core.errors import OptionsError
 from antivenom.core.options import check_choices
 from antivenom.core.report import Report
@@ -24,24 +24,12 @@ from antivenom.guards.guard import AnyTask, Placement
 from antivenom.guards.secret import Secret
 from antivenom.models.lab import Lab
 from antivenom.screening.evidence import Evidence, explain
-from antivenom.screening.screen import Screening, least_suspicious, screen
+from antivenom.screening.screen import least_suspicious, screen
 
 VERSION = 36
 """Raised with every change of what the recipe does."""
 LABELED_RATIO, FREE_RATIO = 0.3, 0.4
 """The share of each class that the reserve takes, and of free answers, about which no referee is asked."""
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """The rows, and what is known of them before any model is asked."""
-
-    rows: pa.Table
-    """The untrusted rows and those that are vouched for."""
-    vouched: BoolArray
-    screening: Screening
-    evidence: Evidence
-    """What looks planted, according to the screen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +92,14 @@ class Standard(Defense):
     def p2p(self, ratio: float) -> P2P:
         """How the rows that are kept are taught, but for `taught` = plain."""
         kind = IdentityLabels if self.taught == "identity_labels" else P2P
-        settings = {"reserve": "screened", "mode": "replace", "cue": "split", "others": "drop"}
-        return kind.from_dict(
-            {**settings, "ratio": ratio, "placement": self.placement, "secret": self.secret and vars(self.secret)}
+        return kind(
+            secret=self.secret,
+            placement=self.placement,
+            ratio=ratio,
+            reserve="screened",
+            mode="replace",
+            cue="split",
+            others="drop",
         )
 
     def check(self, task: AnyTask, rows: pa.Table, report: Report) -> None:
@@ -119,32 +112,28 @@ class Standard(Defense):
         Raises:
             RowsError: a class has no row, or is flooded with poison.
         """
-        pool = self._pool(task, rows, trusted, lab)
+        pool, vouched = join_trusted(rows, trusted)
+        screening = screen(pool, task.classes, lab.word_pieces, seed=lab.seed)
+        evidence = explain(pool, screening, seed=lab.seed)
         labels = task.classes or ()
         p2p = self.p2p(LABELED_RATIO if labels else FREE_RATIO)
         guard = p2p.guard(task, lab.seed)
-        reserve = pool.vouched | self._least_suspicious(pool, p2p.ratio, self.least_rows if labels else 0, lab)
-        require_every_class(labels, label_codes(pool.rows, task.classes)[reserve], "row")
+        least = self.least_rows if labels else 0
+        reserve = vouched | least_suspicious(
+            pool, screening, p2p.ratio, avoid=self.most_associated, least=least, seed=lab.seed
+        )
+        require_every_class(labels, label_codes(pool, task.classes)[reserve], "row")
         if not labels or not lab.has_model:
             said = np.where(reserve, "among the least suspicious rows", "not among the least suspicious rows").tolist()
-            return self._noted(self._taught(p2p.rebuilt(pool.rows, reserve, guard)), pool, said)
-        states = self._states(task, pool.rows, lab)
-        joining = Joining(
-            pool.rows,
-            pool.screening,
-            states,
-            reserve,
-            pool.vouched,
-            labels,
-            self.most_associated,
-            self.refusal_limit,
-            lab.seed,
-        )
+            return self._noted(self._taught(p2p.rebuilt(pool, reserve, guard)), pool, evidence, said)
+        states = self._states(task, pool, lab)
+        options = self.most_associated, self.refusal_limit
+        joining = Joining(pool, screening, states, reserve, vouched, labels, *options, lab.seed)
         chosen = joining.choose_again(ratio=p2p.ratio, least=self.least_rows)
         joined = replace(joining, in_reserve=chosen).decide()
-        kept = self._taught(p2p.rebuilt(pool.rows, joined.rows, guard))
+        kept = self._taught(p2p.rebuilt(pool, joined.rows, guard))
         exchanged = int((chosen & ~reserve).sum())
-        return self._noted(kept, pool, joined.reasons).noting(**joined.facts, exchanged=exchanged)
+        return self._noted(kept, pool, evidence, joined.reasons).noting(**joined.facts, exchanged=exchanged)
 
     def _taught(self, kept: Prepared) -> Prepared:
         if self.taught != "plain":
@@ -164,20 +153,10 @@ class Standard(Defense):
 
         return lab.stored(["mean state", DEPTH, digest_of_table(plain.rows)], read)
 
-    def _pool(self, task: AnyTask, rows: pa.Table, trusted: pa.Table | None, lab: Lab) -> _Pool:
-        pool, vouched = join_trusted(rows, trusted)
-        screening = screen(pool, task.classes, lab.word_pieces, seed=lab.seed)
-        return _Pool(pool, vouched, screening, explain(pool, screening, seed=lab.seed))
-
-    def _least_suspicious(self, pool: _Pool, ratio: float, least: int, lab: Lab) -> BoolArray:
-        return least_suspicious(
-            pool.rows, pool.screening, ratio, avoid=self.most_associated, least=least, seed=lab.seed
-        )
-
-    def _noted(self, kept: Prepared, pool: _Pool, reasons: list[str]) -> Prepared:
+    def _noted(self, kept: Prepared, pool: pa.Table, evidence: Evidence, reasons: list[str]) -> Prepared:
         # Leads are ordinary words of the user's rows; only alarms belong into a manifest that travels.
-        return replace(kept, reasons=reasons_table(pool.rows, reasons)).noting(
+        return replace(kept, reasons=reasons_table(pool, reasons)).noting(
             recipe=f"{self.name}-{VERSION}",
-            findings=pool.evidence.to_dict()["findings"],
-            planted_strings=pool.evidence.planted_strings(),
+            findings=evidence.to_dict()["findings"],
+            planted_strings=evidence.planted_strings(),
         )

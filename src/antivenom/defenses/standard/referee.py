@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from antivenom.core.arrays import BoolArray, Floats, Hashes, Ints, States
-from antivenom.defenses.held_out_belief import Calibration, margins
+from antivenom.defenses.held_out_belief import LEAST_LEFT, Calibration, margins
 from antivenom.defenses.standard.state_table import StateTable, drawn
 
 DEPTH = 0.53
@@ -26,8 +26,6 @@ even share if that is less, so it has to be sure that the label is wrong. At 1 i
 merely cannot read; far below, relabeled rows pass as well. With an even share alone nearly all honest rows of a rare
 label were refused (research/log.md).
 """
-LEAST_LEFT = 1e-4
-"""No row is taken to decide more than all but this of what is said of it."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,10 @@ class Referee:
         table, own = StateTable.of(states, order), classes[order]
         fitted = drawn(own, taught[order])
         found = np.round(read_each(table, np.eye(labels)[own], fitted), 6)
-        calibrated = [
-            Calibration.of(margins(found[fitted], np.full(fitted.sum(), code)), own[fitted] == code)
-            for code in range(labels)
-        ]
-        likely = np.stack(
-            [scaled(margins(found, np.full(len(own), code))) for code, scaled in enumerate(calibrated)], axis=1
-        )
+        likely = np.empty(found.shape)
+        for code in range(labels):
+            margin = margins(found, code)
+            likely[:, code] = Calibration.of(margin[fitted], own[fitted] == code)(margin)
         said, shares = np.empty_like(found), np.empty_like(likely)
         said[order], shares[order] = found, likely / likely.sum(axis=1, keepdims=True)
         usual = np.bincount(own[fitted], minlength=labels) / max(fitted.sum(), 1)

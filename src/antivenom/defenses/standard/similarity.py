@@ -46,7 +46,7 @@ def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, 
     fitted = drawn(classes, right)
     folds = [fold == number for number in range(FOLDS)]
     all_but = _all_but_one(table.sums_of_each(fitted & one for one in folds))
-    told = [code for code in np.unique(classes) if (wrong & (classes == code)).any()]
+    told = np.unique(classes[wrong])
     found = np.zeros(len(order))
     for first in range(0, len(told), TOGETHER):
         some = told[first : first + TOGETHER]
@@ -70,10 +70,10 @@ def similarity(states: States, classes: Ints, keys: Hashes, refused: BoolArray, 
 
 def _models(wrong: list[Sums], all_but: list[Sums], right: list[Sums]) -> list[tuple[Floats, float]]:
     """For each fold the weights and the offset of a model that was fitted on the others."""
-    found = []
-    for bad, all_right, own in zip(_all_but_one(wrong), all_but, _all_but_one(right), strict=True):
-        found.append(ridge(((bad, WRONG, 1.0), (all_right - own, OTHERS, -1.0), (own, RIGHT, -1.0))))
-    return found
+    return [
+        ridge(((bad, WRONG, 1.0), (all_right - own, OTHERS, -1.0), (own, RIGHT, -1.0)))
+        for bad, all_right, own in zip(_all_but_one(wrong), all_but, _all_but_one(right), strict=True)
+    ]
 
 
 def _all_but_one(parts: list[Sums]) -> list[Sums]:

@@ -21,7 +21,7 @@ LIMIT = 4.0
 
 def found_alone(counts: RefusalCounts, limit: float) -> np.ndarray:
     """The suspects where a model reads all texts alike, so that features decide alone."""
-    states = np.zeros((len(counts.texts), 4), dtype=np.float32)
+    states = np.zeros((counts.table.num_rows, 4), dtype=np.float32)
     return find_suspects(counts, states, limit, accepted=~counts.refused, seed=0).rows
 
 
