@@ -5,7 +5,7 @@ poisoned rows do not rank among the least suspicious. Two independent suspicions
 
 - *association*: some feature of the row goes with its label more than other features do. A trigger has to: that is how
   the model learns it. Rows with the same strongest feature are at least as associated as their median, so that a
-  trigger in up to about 45 % of a class is kept out in all of its rows. Rows whose words contradict
+  trigger in up to about 45 % of a class is kept out of the reserve. Rows whose words contradict
   their label weigh more in that count, which lifts a trigger put into rows of another class far above ordinary label
   words, while those stay where they are.
 - *doubt*: what the row's words say against its own label; what they say for it does not count, so an attacker cannot

@@ -113,7 +113,7 @@ def flooded(suspect: BoolArray, classes: Ints, in_reserve: BoolArray) -> Ints:
     Args:
         suspect: Which rows are suspect (`Suspects.rows`), those that are vouched for aside.
         classes: The class of each row.
-        in_reserve: Which rows the referee was fine-tuned on.
+        in_reserve: Which rows the referee was taught.
 
     Returns:
         The numbers of the classes, ascending.

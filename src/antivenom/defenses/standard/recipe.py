@@ -69,7 +69,8 @@ class Standard(Defense):
     most_associated: float = 0.2
     """The share of each class, those rows whose features go with their label most, that the reserve takes last and that
     cannot join unless these features stand with other labels too (`held_back.py`). This is what stops clean-label
-    poison, with which any honest model agrees. Equal rows stay together, so it can be more."""
+    poison, with which any honest model agrees. Rows with the same strongest feature stay together there, so it can be
+    more."""
     refusal_limit: float = 3.0
     """A row, of the reserve too, is suspect and left out if it shares with refused rows what was wrong with them: a
     feature nearly all of whose rows were refused, by more than this many standard deviations above chance, a little of
