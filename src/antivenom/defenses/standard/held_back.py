@@ -18,8 +18,9 @@ def held_back(screening: Screening, share: float) -> BoolArray:
     another label ("and", "bad") cannot be one: those rows teach that they decide nothing (`EXCLUSIVE` in
     `screening/screen.py`). A feature is strong where its z is at least the largest of the share `share` of the rows of
     the class. Rows of one class with the same strongest feature count with the least z among them, and where they are
-    more than that share, with the largest rank among them, so that a bound hardly falls inside their group: of a trigger in
-    more rows than are held back, the others would pass. Half of the poison of a rare label did (research/log.md).
+    more than that share, with the largest rank among them, so that a bound hardly falls inside their group: of a
+    trigger in more rows than are held back, the others would pass. Half of the poison of a rare label did
+    (research/log.md).
 
     Args:
         screening: What the screen found.
