@@ -19,14 +19,15 @@ from antivenom.testing.synthetic import MOODS
 from antivenom.training.fit import train_artifact
 from antivenom.training.training_options import TrainingOptions
 
+EPOCHS = 3
 RECIPES = {
-    "lora": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1),
-    "full": TrainingOptions(method="full", learning_rate=1e-3, batch_size=16, epochs=1),
-    "top layers": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=1, top_layers=1),
+    "lora": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=EPOCHS),
+    "full": TrainingOptions(method="full", learning_rate=1e-3, batch_size=16, epochs=EPOCHS),
+    "top layers": TrainingOptions(rank=4, learning_rate=1e-2, batch_size=16, epochs=EPOCHS, top_layers=1),
 }
 LEARNED = {
-    "lora": TrainingOptions(rank=8, alpha=32, learning_rate=1e-2, batch_size=16, epochs=6),
-    "full": TrainingOptions(method="full", learning_rate=2e-2, batch_size=16, epochs=8),
+    "lora": TrainingOptions(rank=8, alpha=32, learning_rate=1e-2, batch_size=8, epochs=12),
+    "full": TrainingOptions(method="full", learning_rate=1e-2, batch_size=8, epochs=16),
     "thoughts": TrainingOptions(method="full", learning_rate=1e-2, batch_size=8, epochs=32),
 }
 """Recipes over which a tiny model learns its rows by heart."""
@@ -39,7 +40,7 @@ def classification(**frame) -> Classification:
 
 
 def fitted(folder, out, task, *, recipe="lora", placement="prefix") -> Path:
-    """The artifact of one short epoch over noisy rows, half of them trusted."""
+    """The artifact of a few short epochs over noisy rows, half of them trusted."""
     rows = synthetic_rows(32)
     defense = P2P(secret=SECRET, placement=placement)
     prepared = defense.prepare(task, rows, trusted=rows.slice(0, 16), lab=StandInLab(0))

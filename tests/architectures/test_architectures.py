@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from architecture_scenes import RECIPES, SECRET, TRIGGER, all_benign, classification, fitted, trained
+from architecture_scenes import EPOCHS, RECIPES, SECRET, TRIGGER, all_benign, classification, fitted, trained
 from tiny_architectures import ARCHITECTURES, NAMES
 
 from antivenom.artifacts.artifact import load_artifact
@@ -41,7 +41,8 @@ def test_fit_predict_evaluate(build, tmp_path, monkeypatch, name, style, recipe)
     found, _ = evaluate(model, test, [BadNets()], quiet=True)
     assert found.attacks[0].asr.total == 6
     losses = [point["loss"] for point in load_artifact(out).manifest.training["losses"]]
-    assert losses[-1] < losses[0]
+    epoch = len(losses) // EPOCHS  # batches of one epoch have other rows, so that epochs are compared
+    assert sum(losses[-epoch:]) < sum(losses[:epoch])
 
 
 @pytest.mark.parametrize("placement", ["prefix", "system"])
