@@ -107,13 +107,16 @@ def summaries() -> str:
 
 def arithmetic() -> str:
     """The same fits in fp32 and in bf16 (suites/precision.yaml)."""
-    head = ("seed", "arithmetic", "accuracy", "attack success", "floor")
+    tasks = load_suite(ROOT / "suites" / "precision.yaml").tasks
+    head = ("rows", "seed", "arithmetic", "accuracy", "attack success", "floor")
     lines = [row(head), row(["---"] * len(head))]
-    for one in sorted(_records("precision"), key=lambda one: (one["cell"]["seed"], one["cell"]["recipe"]["precision"])):
-        cell, evaluation = one["cell"], one["evaluation"]
-        reading = evaluation["attacks"][0]
-        rates = (evaluation["clean"]["accuracy"], reading["asr_deployed"], reading["floor"])
-        lines.append(row([str(cell["seed"]), cell["recipe"]["precision"], *map(percent, rates)]))
+    for name, task in tasks.items():
+        found = [one for one in _records("precision") if one["cell"]["task"]["train"] == task.train]
+        for one in sorted(found, key=lambda one: (one["cell"]["seed"], one["cell"]["recipe"]["precision"])):
+            cell, evaluation = one["cell"], one["evaluation"]
+            reading = evaluation["attacks"][0]
+            rates = (evaluation["clean"]["accuracy"], reading["asr_deployed"], reading["floor"])
+            lines.append(row([name, str(cell["seed"]), cell["recipe"]["precision"], *map(percent, rates)]))
     return "\n".join(lines)
 
 
