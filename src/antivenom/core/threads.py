@@ -25,8 +25,8 @@ def in_threads(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[
     most = os.cpu_count() or 1
     with ThreadPoolExecutor(most) as pool:
         for item in items:
-            if len(waiting) == most:
-                yield waiting.popleft().result()
             waiting.append(pool.submit(work, item))
+            if len(waiting) == most:  # before the next one is made, which takes memory too
+                yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
