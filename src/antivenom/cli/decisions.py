@@ -31,8 +31,8 @@ def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
     learned = reserve.get("referee_accuracy", 1.0)
     if learned < LITTLE:
         warn(
-            f"WARNING: the referee reads the label of only {learned:.0%} of the safest rows: nothing it kept is safe.",
-            "  Give more rows, or a model that knows the task; or vouch for some rows with --trusted.",
+            f"WARNING: the referee reads the label of only {learned:.0%} of the safest rows.",
+            "  Do not trust what it kept. Give more rows or a model that knows the task, or vouch for some with --trusted.",
         )
 
 
