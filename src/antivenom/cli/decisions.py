@@ -32,7 +32,8 @@ def _warn_of_referee(reserve: Mapping[str, Any]) -> None:
     if learned < LITTLE:
         warn(
             f"WARNING: the referee reads the label of only {learned:.0%} of the safest rows.",
-            "  Do not trust what it kept. Give more rows or a model that knows the task, or vouch for some with --trusted.",
+            "  Do not trust what it kept.",
+            "  Give more rows, or a model that knows the task; or vouch for some rows with --trusted.",
         )
 
 
